@@ -1,0 +1,133 @@
+"""The contract between the pipeline and one system under comparison. Standard library and NumPy only.
+
+A framework is one file, `frameworks/<name>.py`, with one class that derives from `Framework` and whose `name` is the
+file's name. It is found by presence; nothing is registered. The class holds that system's generic inference
+(`importance_sampling`, `hmc`, ...) in that system's own idiom; the models of a study live in
+`studies/<study>/models/<name>.py`, one function per task:
+
+    def importance_sampling(framework, data, parameters) -> Program
+
+The class attributes below are *literals*: planning reads them from the source text without importing the file, so that
+a plan never loads a framework. `configs/framework/<name>.yaml` may override any of them by the same name.
+"""
+
+import importlib.metadata
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a model gives for one cell.
+
+    Args:
+        prepare: `prepare(seed) -> inputs`. Untimed: puts arrays on the device and makes keys. Called again with a fresh
+            seed before every timed block, so two calls with one seed must give equal inputs of equal shapes.
+        run: `run(inputs) -> outputs`, the timed part. `outputs` is a flat dict from name to an array of that system.
+            For JAX systems it must be traceable by `jax.jit`, and everything that it reads must come through `inputs`:
+            an array that it closes over becomes a compile-time constant which XLA may fold away.
+        notes: facts worth keeping beside the row, JSON values only (gradient evaluations per call, ...).
+    """
+
+    prepare: Callable[[int], Any]
+    run: Callable[[Any], Any]
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A program ready to be called.
+
+    Args:
+        run: the compiled form of `Program.run`, called as `run(inputs)`.
+        phases: seconds of each phase before the first call, such as `trace` and `compile`; empty if there is none.
+        cost: the compiler's own count of one call, if it has one: `flops`, `bytes_accessed`, `temporary_bytes`.
+    """
+
+    run: Callable[[Any], Any]
+    phases: dict[str, float] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
+
+
+class Framework(ABC):
+    """One system under comparison. Instantiated once, in its own worker process.
+
+    Attributes:
+        name: identifier, equal to the file's name.
+        label: name in figures and tables.
+        color: its colour in every figure.
+        distributions: the packages whose versions enter a cell's key; the framework is skipped where one is missing.
+        devices: devices that it can run on; elsewhere its cells are expected skips.
+        command: the worker's command line; empty for this interpreter with `-m pipelines.worker`. A command speaks the
+            protocol of `pipelines/protocol.py` and gets `--framework NAME --root FOLDER` appended.
+        version_command: a command whose output enters the key, for systems that are not Python packages.
+        environment: variables set in the worker before anything is imported.
+        model_path: where the model of a study is, relative to the repository root.
+        sources: globs, relative to the root, of further files that decide what is measured (besides this file,
+            `frameworks/base.py` and the model): the GenJAX tree, `frameworks/jax_base.py`, a Julia project.
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    color: ClassVar[str]
+    distributions: ClassVar[tuple[str, ...]] = ()
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    command: ClassVar[tuple[str, ...]] = ()
+    version_command: ClassVar[tuple[str, ...]] = ()
+    environment: ClassVar[dict[str, str]] = {}
+    model_path: ClassVar[str] = "studies/{study}/models/{framework}.py"
+    sources: ClassVar[tuple[str, ...]] = ()
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the system's packages, by distribution name."""
+        return {name: importlib.metadata.version(name) for name in self.distributions}
+
+    def unavailable(self, device: str) -> str | None:
+        """Why this system cannot run on `device` ("cpu" or "cuda") here, or None. Never falls back."""
+        return None if device in self.devices else f"{self.label} runs on {' and '.join(self.devices)} only"
+
+    @abstractmethod
+    def start(self, device: str, dtype: str) -> None:
+        """Selects the device and the default float type; called once, before any model is loaded.
+
+        Args:
+            device: "cpu" or "cuda".
+            dtype: "float32" or "float64".
+        """
+
+    def device_name(self) -> str:
+        """The device's own name for provenance, such as "NVIDIA H200"; empty when there is nothing to add."""
+        return ""
+
+    def build(self, program: Program, inputs: Any) -> Built:
+        """Makes `program.run` ready for `inputs`; by default there is nothing to trace or compile."""
+        del inputs
+        return Built(run=program.run)
+
+    @abstractmethod
+    def synchronize(self, values: Any) -> None:
+        """Waits until every array in `values` (outputs, or prepared inputs) is computed and on its device."""
+
+    @abstractmethod
+    def to_numpy(self, outputs: Any) -> dict[str, np.ndarray]:
+        """The outputs as NumPy arrays, same names, dtypes as computed."""
+
+    def device_memory_bytes(self) -> int | None:
+        """Peak bytes in use on the device, or None where the system does not say."""
+        return None
+
+
+@contextmanager
+def phase(phases: dict[str, float], name: str) -> Iterator[None]:
+    """Adds the seconds spent inside the block to `phases[name]`."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        phases[name] = phases.get(name, 0.0) + time.perf_counter() - start

@@ -1,0 +1,80 @@
+"""What every system on JAX shares: device selection, ahead-of-time compilation, XLA's own cost count, synchronisation.
+
+The worker sets `JAX_PLATFORMS` before this file is imported; it imports no probabilistic system.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from frameworks.base import Built, Framework, Program, phase
+
+
+class JaxFramework(Framework):
+    """Base of the systems that compile through XLA. A subclass adds its name, colour, packages and inference."""
+
+    sources = ("frameworks/jax_base.py",)
+
+    def unavailable(self, device: str) -> str | None:
+        """Why JAX cannot run on `device`, or None."""
+        reason = super().unavailable(device)
+        if reason is not None:
+            return reason
+        backend = {"cpu": "cpu", "cuda": "gpu"}[device]
+        try:
+            devices = jax.devices(backend)
+        except RuntimeError as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            return f"no {device} device: JAX {jax.__version__} says: {lines[0]}"
+        return None if devices else f"no {device} device: JAX {jax.__version__} lists none"
+
+    def start(self, device: str, dtype: str) -> None:
+        """Sets the default float type and the default device. See `Framework.start`."""
+        jax.config.update("jax_enable_x64", dtype == "float64")
+        self._device = jax.devices({"cpu": "cpu", "cuda": "gpu"}[device])[0]
+        jax.config.update("jax_default_device", self._device)
+
+    def device_name(self) -> str:
+        """The device kind that XLA reports."""
+        return str(self._device.device_kind)
+
+    def build(self, program: Program, inputs: Any) -> Built:
+        """Traces, lowers and compiles `program.run` for the shapes of `inputs`, each phase on its own clock."""
+        phases: dict[str, float] = {}
+        with phase(phases, "trace"):
+            lowered = jax.jit(program.run).trace(inputs).lower()
+        with phase(phases, "compile"):
+            compiled = lowered.compile()
+        return Built(run=compiled, phases=phases, cost=compiled_cost(compiled))
+
+    def synchronize(self, values: Any) -> None:
+        """Blocks on every array in the tree."""
+        jax.block_until_ready(values)
+
+    def to_numpy(self, outputs: Any) -> dict[str, np.ndarray]:
+        """Copies every output to the host."""
+        return {name: np.asarray(value) for name, value in outputs.items()}
+
+    def device_memory_bytes(self) -> int | None:
+        """Peak bytes that the allocator of a GPU has had in use; None on CPU, which does not count them."""
+        statistics = self._device.memory_stats()
+        return int(statistics["peak_bytes_in_use"]) if statistics and "peak_bytes_in_use" in statistics else None
+
+
+def compiled_cost(compiled: Any) -> dict[str, float]:
+    """XLA's count of one call of a compiled program.
+
+    Returns:
+        `flops` and `bytes_accessed` from the cost analysis and `temporary_bytes` (the scratch space that the program
+        needs beside its arguments and results) from the memory analysis; a count that the back end lacks is left out.
+    """
+    cost: dict[str, float] = {}
+    analysis = compiled.cost_analysis() or {}
+    for name, key in (("flops", "flops"), ("bytes_accessed", "bytes accessed")):
+        if key in analysis:
+            cost[name] = float(analysis[key])
+    memory = compiled.memory_analysis()
+    if memory is not None:
+        cost["temporary_bytes"] = float(memory.temp_size_in_bytes)
+    return cost

@@ -1,0 +1,188 @@
+"""The contract between the pipeline and one study. Standard library and NumPy only.
+
+A study is a folder `studies/<study>/` with
+
+- `problem.py` (NumPy and SciPy): `make_problem(parameters) -> Problem` and
+  `check(task, problem, parameters, outputs) -> Verdict`, the gate;
+- `models/<framework>.py`: one function per task, `def <task>(framework, data, parameters) -> Program`;
+- `figures.py`: functions marked with `@figure`, which get stored rows and return a matplotlib figure;
+- `configs/study/<study>.yaml`: parameters, tasks, sizes and figures.
+
+Every other `*.py` of the folder counts as part of the problem (an edit re-measures), except those whose name begins
+with `figures`, which never do.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Data and exact truth of one set of parameters.
+
+    Args:
+        data: arrays sent to every worker, by name. They are hashed into the cell's key, so equal parameters must give
+            equal arrays.
+        truth: float64 facts for the gate and the figures (exact moments, log evidence, ...); never sent to a worker.
+    """
+
+    data: dict[str, np.ndarray]
+    truth: dict[str, Any] = field(default_factory=dict)
+
+
+class Verdict(NamedTuple):
+    """What the gate says of one cell's outputs.
+
+    Args:
+        reason: None if the outputs are right, else why not, with the number found and its limit.
+        diagnostics: what was measured on the way (log Z, effective sample size, acceptance rate, ...), stored on the
+            row whatever the verdict. A value that does not exist is NaN.
+    """
+
+    reason: str | None
+    diagnostics: dict[str, float] = {}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stored cell as a figure sees it. Times are seconds of one call; everything is computed when read.
+
+    Args:
+        status: "ok", "invalid", "skipped", "failed", "timeout" or "oom"; `reason` says why when it is not "ok".
+        median_s: median over rounds of the time of one call; `interval_s` is its bootstrap 95% interval.
+        ratio: median over rounds of (own time / baseline's time in the same round); `ratio_interval` is its bootstrap
+            95% interval. None without a baseline in the race, and (1, (1, 1)) for the baseline itself.
+        samples_s: (n_rounds,) float64, time of one call in each round; empty if the cell is not timed.
+        flags: why the numbers may not be trusted, one short sentence each.
+        diagnostics: the gate's numbers.
+        arrays: the gated outputs that the task keeps, by name.
+        record: the whole stored record (phases, cost, provenance, ...).
+    """
+
+    study: str
+    task: str
+    framework: str
+    label: str
+    color: str
+    parameters: dict[str, Any]
+    seed: int
+    device: str
+    status: str
+    reason: str | None = None
+    median_s: float | None = None
+    interval_s: tuple[float, float] | None = None
+    ratio: float | None = None
+    ratio_interval: tuple[float, float] | None = None
+    samples_s: np.ndarray = field(default_factory=lambda: np.empty(0))
+    is_baseline: bool = False
+    flags: tuple[str, ...] = ()
+    diagnostics: dict[str, float] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+class Rows(Sequence[Row]):
+    """The rows of a figure, in the order of the plan."""
+
+    def __init__(self, rows: Sequence[Row]):
+        self._rows = tuple(rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return Rows(self._rows[index]) if isinstance(index, slice) else self._rows[index]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows)
+
+    def where(self, **wanted: Any) -> "Rows":
+        """Rows whose fields or parameters equal the given values: `rows.where(framework="genjax", n_particles=10)`."""
+        return Rows([row for row in self if all(_value(row, name) == value for name, value in wanted.items())])
+
+    def only(self, **wanted: Any) -> Row:
+        """The single row that matches.
+
+        Raises:
+            LookupError: if no row or more than one row matches.
+        """
+        found = self.where(**wanted)
+        if len(found) != 1:
+            raise LookupError(f"Rows.only({wanted}) matched {len(found)} of {len(self)} rows; it needs exactly one.")
+        return found[0]
+
+    def values(self, name: str) -> list[Any]:
+        """The distinct values of a field or parameter, in order of first appearance."""
+        seen: list[Any] = []
+        for row in self:
+            if _value(row, name) not in seen:
+                seen.append(_value(row, name))
+        return seen
+
+
+def _value(row: Row, name: str) -> Any:
+    return row.parameters[name] if name in row.parameters else getattr(row, name, None)
+
+
+@dataclass(frozen=True)
+class FigureContext:
+    """What a figure gets.
+
+    Args:
+        rows: every planned cell of the figure's tasks on the run's device, failed and skipped ones too: a figure says
+            "invalid" in their place. A setting of the figure named like a parameter restricts the rows to that value.
+        problem: `problem(row.parameters)` gives the row's Problem (data and truth).
+        parameters: the study's resolved parameters.
+        settings: the figure's entry in the study's configuration.
+        device: "cpu" or "cuda"; `device_name` is the CPU's or GPU's own name.
+        other_device_rows: stored ok rows of the same cells on the other device, if there are any.
+    """
+
+    rows: Rows
+    problem: Callable[[dict[str, Any]], Problem]
+    parameters: dict[str, Any]
+    settings: dict[str, Any]
+    device: str
+    device_name: str
+    other_device_rows: Rows
+
+
+@dataclass(frozen=True)
+class FigureSpecification:
+    """The declaration of one figure; see `figure`."""
+
+    name: str
+    file: str
+    tasks: tuple[str, ...]
+    timing: bool
+    draw: Callable[[FigureContext], Any]
+
+
+def figure(*, file: str, tasks: Sequence[str], timing: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Declares `draw(context: FigureContext) -> matplotlib.figure.Figure` as a figure named like the function.
+
+    The function is pure: it reads the context and opens no file. It builds its figure with
+    `matplotlib.figure.Figure(...)`, never with pyplot, which keeps global state.
+
+    Args:
+        file: file name without suffix; fields in braces are filled from the study's parameters and the figure's
+            settings, as in `"faircoin_..._obs{n_obs}_samples{n_particles}"`.
+        tasks: the tasks whose cells it needs.
+        timing: whether it shows times; such figures also get a copy with the device's name (`..._cpu.pdf`).
+    """
+
+    def mark(draw: Callable[[FigureContext], Any]) -> Callable[[FigureContext], Any]:
+        specification = FigureSpecification(draw.__name__, file, tuple(tasks), timing, draw)
+        draw.figure_specification = specification  # type: ignore[attr-defined]
+        return draw
+
+    return mark
+
+
+def figures_of(module: Any) -> dict[str, FigureSpecification]:
+    """The figures declared in a study's `figures.py`, by name, in the order of the file."""
+    found = (getattr(value, "figure_specification", None) for value in vars(module).values())
+    return {specification.name: specification for specification in found if specification is not None}
