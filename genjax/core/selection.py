@@ -1,0 +1,193 @@
+"""Selections: which addresses of a choice map an operation is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from genjax.core.const import Const
+from genjax.core.pytree import Pytree
+
+Match = tuple[bool, "Selection"]
+
+
+class SelectionBase(Pytree):
+    """What every selection offers.
+
+    `match(address)` returns `(selected, rest)`: whether the address is selected at this level (a Python bool), and
+    the selection that applies beneath it.
+    """
+
+    def match(self, addr: Any) -> Match:
+        raise TypeError(f"{type(self).__name__} does not define `match(address) -> (bool, Selection)`.")
+
+    def __call__(self, addr: Any) -> Match:
+        return self.match(addr)
+
+    def __contains__(self, addr: Any) -> bool:
+        return self.match(addr)[0]
+
+    def __or__(self, other: Any) -> Selection:
+        return Selection(OrSel(_wrapped(self), sel(other)))
+
+    def __and__(self, other: Any) -> Selection:
+        return Selection(InSel(_wrapped(self), sel(other)))
+
+    __xor__ = __and__  # the published spelling of intersection
+
+    def __invert__(self) -> Selection:
+        return Selection(ComplSel(_wrapped(self)))
+
+
+@Pytree.dataclass
+class AllSel(SelectionBase):
+    """Everything."""
+
+    def match(self, addr: Any) -> Match:
+        return True, Selection(AllSel())
+
+
+@Pytree.dataclass
+class NoneSel(SelectionBase):
+    """Nothing."""
+
+    def match(self, addr: Any) -> Match:
+        return False, Selection(NoneSel())
+
+
+@Pytree.dataclass
+class StrSel(SelectionBase):
+    """One address and all beneath it."""
+
+    s: Const[str]
+
+    def match(self, addr: Any) -> Match:
+        matched = _same(addr, self.s.value)
+        return matched, Selection(AllSel() if matched else NoneSel())
+
+
+@Pytree.dataclass
+class TupleSel(SelectionBase):
+    """A path of addresses and all beneath its end. The empty path matches nothing."""
+
+    t: Const[tuple[Any, ...]]
+
+    def match(self, addr: Any) -> Match:
+        path = self.t.value
+        if not path or not _same(addr, path[0]):
+            return False, Selection(NoneSel())
+        return True, Selection(TupleSel(Const(path[1:])) if len(path) > 1 else AllSel())
+
+
+@Pytree.dataclass
+class DictSel(SelectionBase):
+    """A selection for each of some addresses."""
+
+    d: dict[str, Any]
+
+    def match(self, addr: Any) -> Match:
+        try:
+            matched = addr in self.d
+        except TypeError:  # an address without a hash is in no dict
+            matched = False
+        return matched, _wrapped(self.d[addr]) if matched else Selection(NoneSel())
+
+
+@Pytree.dataclass
+class ComplSel(SelectionBase):
+    """Everything but another selection."""
+
+    s: Any
+
+    def match(self, addr: Any) -> Match:
+        matched, rest = self.s.match(addr)
+        return not matched, Selection(ComplSel(rest))
+
+
+@Pytree.dataclass
+class InSel(SelectionBase):
+    """Intersection."""
+
+    s1: Any
+    s2: Any
+
+    def match(self, addr: Any) -> Match:
+        (m1, r1), (m2, r2) = self.s1.match(addr), self.s2.match(addr)
+        return m1 and m2, Selection(InSel(r1, r2))
+
+
+@Pytree.dataclass
+class OrSel(SelectionBase):
+    """Union."""
+
+    s1: Any
+    s2: Any
+
+    def match(self, addr: Any) -> Match:
+        (m1, r1), (m2, r2) = self.s1.match(addr), self.s2.match(addr)
+        return m1 or m2, Selection(OrSel(r1, r2))
+
+
+@Pytree.dataclass
+class Selection(SelectionBase):
+    """The wrapper that `sel` returns, around one of the concrete selections."""
+
+    s: Any
+
+    def match(self, addr: Any) -> Match:
+        return self.s.match(addr)
+
+    def __repr__(self) -> str:
+        return f"Selection({self.s!r})"
+
+
+def _wrapped(selection: Any) -> Selection:
+    return selection if isinstance(selection, Selection) else Selection(selection)
+
+
+def _same(addr: Any, own: Any) -> bool:
+    return type(addr) is type(own) and bool(addr == own)
+
+
+def sel(*addresses: Any) -> Selection:
+    """A selection from its written form.
+
+    Args:
+        addresses: none or `None` for nothing; `()` for everything; `"a"` for an address and all beneath; `("a", "b")`
+            for a path; `{"a": ...}` for a selection per address, whose values may be written forms themselves. Several
+            forms mean their union.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    if not addresses:
+        return Selection(NoneSel())
+    if len(addresses) > 1:
+        union = sel(addresses[0])
+        for address in addresses[1:]:
+            union = union | sel(address)
+        return union
+    (address,) = addresses
+    if isinstance(address, SelectionBase):
+        return _wrapped(address)
+    if address is None:
+        return Selection(NoneSel())
+    if isinstance(address, str):
+        return Selection(StrSel(Const(address)))
+    if isinstance(address, tuple):
+        return Selection(TupleSel(Const(address)) if address else AllSel())
+    if isinstance(address, dict):
+        return Selection(DictSel({key: sel(value) for key, value in address.items()}))
+    raise TypeError(
+        f"sel() got {type(address).__name__} {address!r}. Write sel() or sel(None) for nothing, sel(()) for "
+        'everything, sel("a"), sel(("a", "b")) for a path, or sel({"a": sel("b")}).'
+    )
+
+
+def match(addr: Any, selection: SelectionBase) -> Match:
+    """`selection.match(addr)`."""
+    return selection.match(addr)
+
+
+def is_selected(selection: SelectionBase) -> bool:
+    """Whether a leaf that this selection has come down to is selected."""
+    return selection.match(())[0]

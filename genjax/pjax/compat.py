@@ -1,0 +1,211 @@
+"""Every use of a JAX internal, in one place; tested on the oldest and the newest supported JAX.
+
+What is public in JAX is imported where it is used. What is not (batching rules that see the axis size, scan's
+parameters, the custom-derivative thunks, source locations) is wrapped here, so that a JAX release that moves one of
+them breaks this file and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.extend.core  # noqa: F401  `import jax` does not pull it in
+from jax._src import source_info_util
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Primitive
+from jax.interpreters import ad, batching, mlir
+
+__all__ = [
+    "ClosedJaxpr",
+    "Frame",
+    "Jaxpr",
+    "Literal",
+    "Primitive",
+    "Tracer",
+    "bind_equation",
+    "custom_jvp_rule",
+    "custom_vjp_rules",
+    "equation_context",
+    "hide_frames_of",
+    "lower_function",
+    "register_batching",
+    "register_jvp",
+    "register_lowering",
+    "scan_counts",
+    "sub_jaxprs",
+    "symbolic_zero_tangent",
+    "trace_state",
+    "user_frames",
+]
+
+Tracer = jax.core.Tracer
+
+
+# Registration of rules
+
+
+def register_batching(primitive: Primitive, rule: Callable[..., tuple[Any, int]]) -> None:
+    """Register `rule(axis_data, args, dims, **params)`, which JAX calls for every `vmap` over the primitive.
+
+    Unlike a rule in `primitive_batchers`, it is called also when no operand is batched, and is told the axis size.
+    """
+    batching.fancy_primitive_batchers[primitive] = rule
+
+
+def register_jvp(primitive: Primitive, rule: Callable[..., tuple[Any, Any]]) -> None:
+    """Register the forward-mode derivative `rule(primals, tangents, **params)`; zero tangents arrive instantiated."""
+
+    def with_instantiated_tangents(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
+        return rule(tuple(primals), tuple(ad.instantiate_zeros(t) for t in tangents), **params)
+
+    ad.primitive_jvps[primitive] = with_instantiated_tangents
+
+
+def symbolic_zero_tangent(primal: Any) -> Any:
+    """The tangent of a value that does not depend on anything differentiated."""
+    return ad.Zero(jax.typeof(primal).to_tangent_aval())
+
+
+def register_lowering(primitive: Primitive, rule: Callable[..., Any]) -> None:
+    """Register `rule(context, *operands, **params)`; never cached, because two equal sites are two draws."""
+    mlir.register_lowering(primitive, rule, cacheable=False)
+
+
+def lower_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn a JAX function of one output into a lowering rule."""
+    return mlir.lower_fun(function, multiple_results=False)
+
+
+# Equations
+
+
+def equation_context(eqn: Any) -> Any:
+    """Context manager under which operations keep the equation's source line and name scope."""
+    name_stack = source_info_util.current_name_stack() + eqn.source_info.name_stack
+    return source_info_util.user_context(eqn.source_info.traceback, name_stack=name_stack)
+
+
+def bind_equation(eqn: Any, values: Sequence[Any]) -> list[Any]:
+    """Apply the equation's primitive to `values`; always returns a list."""
+    bind_params = eqn.primitive.get_bind_params(eqn.params)
+    subfuns, params = bind_params if isinstance(bind_params, tuple) else ((), bind_params)
+    with equation_context(eqn), eqn.ctx.manager:
+        outputs = eqn.primitive.bind(*subfuns, *values, **params)
+    return list(outputs) if eqn.primitive.multiple_results else [outputs]
+
+
+def sub_jaxprs(eqn: Any) -> Iterator[Jaxpr]:
+    """The jaxprs inside an equation's parameters (bodies of scan, cond, jit, custom derivatives, ...)."""
+    for value in eqn.params.values():
+        for item in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(item, ClosedJaxpr):
+                yield item.jaxpr
+            elif isinstance(item, Jaxpr):
+                yield item
+
+
+def scan_counts(params: dict[str, Any]) -> tuple[int, int]:
+    """`(number of constants, number of carry leaves)` of a scan equation. JAX 0.11 changed how they are stored."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    constants, carry, _ = params["ft_in"].unpack()
+    return len(list(constants.vals)), len(list(carry.vals))
+
+
+def _subfunctions(eqn: Any) -> tuple[Any, ...]:
+    bind_params = eqn.primitive.get_bind_params(eqn.params)
+    if isinstance(bind_params, tuple):
+        return tuple(bind_params[0])
+    return tuple(bind_params["subfuns"])
+
+
+def custom_jvp_rule(eqn: Any) -> Callable[..., list[Any]]:
+    """The user's rule of a `custom_jvp_call`: `rule(*primals, *tangents) -> [*outputs, *output_tangents]`."""
+    _, jvp = _subfunctions(eqn)
+
+    def rule(*primals_and_tangents: Any) -> list[Any]:
+        outputs = jvp.call_wrapped(*primals_and_tangents)
+        primals = outputs[: len(outputs) // 2]
+        tangents = outputs[len(outputs) // 2 :]
+        return [*primals, *(instantiate(t) for t in tangents)]
+
+    return rule
+
+
+def instantiate(tangent: Any) -> Any:
+    """Replace a symbolic zero by zeros of its shape."""
+    if isinstance(tangent, jax.custom_derivatives.SymbolicZero):
+        return jax.numpy.zeros(tangent.aval.shape, tangent.aval.dtype)
+    return ad.instantiate_zeros(tangent)
+
+
+class CustomVjpRules(NamedTuple):
+    """`forward(*primals) -> (residuals, outputs)` and `backward(residuals, cotangents) -> input cotangents`."""
+
+    forward: Callable[..., tuple[list[Any], list[Any]]]
+    backward: Callable[[Sequence[Any], Sequence[Any]], list[Any]]
+
+
+def custom_vjp_rules(eqn: Any) -> CustomVjpRules:
+    """The user's rules of a `custom_vjp_call`."""
+    _, fwd, bwd = _subfunctions(eqn)
+    out_trees = eqn.params["out_trees"]
+
+    def forward(*primals: Any) -> tuple[list[Any], list[Any]]:
+        n_constants = eqn.params["num_consts"]
+        # JAX passes each primal followed by whether it is differentiated; constants are not.
+        marked = [item for i, primal in enumerate(primals) for item in (primal, i >= n_constants)]
+        flat = list(fwd.call_wrapped(*marked))
+        _, residual_tree, forwarded = out_trees()
+        n_returned = residual_tree.num_leaves - sum(position is not None for position in forwarded)
+        returned, outputs = iter(flat[:n_returned]), flat[n_returned:]
+        # A residual that is just an input comes back as that input's position.
+        residuals = [next(returned) if position is None else primals[position] for position in forwarded]
+        return residuals, outputs
+
+    def backward(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        result = bwd.call_wrapped(*residuals, *cotangents)
+        if isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], list):
+            result = result[0]  # JAX 0.11 returns (cotangents, logs)
+        return [ad.instantiate_zeros(cotangent) for cotangent in result]
+
+    return CustomVjpRules(forward, backward)
+
+
+# Where the user's code is
+
+
+class Frame(NamedTuple):
+    """A line of the user's program."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} (in {self.function})"
+
+
+def hide_frames_of(directory: str) -> None:
+    """Leave the files under `directory` out of the frames that JAX and we show to users."""
+    source_info_util.register_exclusion(directory)
+
+
+def user_frames(traceback: Any) -> list[Frame]:
+    """The user's frames of a JAX traceback, innermost first."""
+    return [Frame(f.file_name, f.start_line, f.function_name) for f in source_info_util.user_frames(traceback)]
+
+
+def is_library_file(path: str) -> bool:
+    """Whether `path` belongs to JAX or to a directory passed to `hide_frames_of`."""
+    return not source_info_util.is_user_filename(path)
+
+
+def trace_state() -> Any:
+    """An opaque value, equal for two calls made under the same JAX transforms."""
+    return jax.extend.core.get_opaque_trace_state(convention="flax")
+
+
+hide_frames_of(os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep)

@@ -1,0 +1,146 @@
+"""Evaluating a jaxpr with some equations handled differently: what `seed`, `state` and `adev` share.
+
+An interpreter is a set of primitives it looks for and a table of rules, keyed by primitive name. Equations that
+contain none of the primitives, at any depth, are bound as they are; so control flow that does not concern an
+interpreter is left exactly as JAX staged it. The `*_parts` functions read the parameters of JAX's higher-order
+primitives once, for every interpreter.
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from genjax.pjax import compat
+
+Rule = Callable[..., Sequence[Any]]
+
+
+def stage_flat(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, list[Any], Any]:
+    """Stage `function` at these arguments: `(closed jaxpr, flat arguments, output tree)`."""
+    flat, in_tree = jax.tree.flatten((args, kwargs))
+    out_tree = None
+
+    def flat_function(*leaves: Any) -> list[Any]:
+        nonlocal out_tree
+        call_args, call_kwargs = jax.tree.unflatten(in_tree, leaves)
+        outputs, out_tree = jax.tree.flatten(function(*call_args, **call_kwargs))
+        return outputs
+
+    closed = jax.make_jaxpr(flat_function)(*flat)
+    return closed, flat, out_tree
+
+
+# Which equations concern an interpreter
+
+
+class Finder:
+    """Tells whether an equation or a jaxpr contains one of `primitives`, at any depth. Remembers jaxprs."""
+
+    def __init__(self, primitives: Sequence[Any]):
+        self.primitives = frozenset(primitives)
+        self._known: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
+
+    def in_equation(self, eqn: Any) -> bool:
+        return eqn.primitive in self.primitives or any(self.in_jaxpr(body) for body in compat.sub_jaxprs(eqn))
+
+    def in_jaxpr(self, jaxpr: Any) -> bool:
+        known = self._known.get(jaxpr)
+        if known is None:
+            known = self._known[jaxpr] = any(self.in_equation(eqn) for eqn in jaxpr.eqns)
+        return known
+
+
+def evaluate(
+    closed: Any, args: Sequence[Any], finder: Finder, handle: Callable[[Any, list[Any]], Sequence[Any]]
+) -> list[Any]:
+    """Evaluate a closed jaxpr; `handle(eqn, values) -> outputs` takes the equations that `finder` finds."""
+    jaxpr, environment = closed.jaxpr, {}
+
+    def read(atom: Any) -> Any:
+        return atom.val if isinstance(atom, compat.Literal) else environment[atom]
+
+    environment.update(zip(jaxpr.constvars, closed.consts, strict=True))
+    environment.update(zip(jaxpr.invars, args, strict=True))
+    for eqn in jaxpr.eqns:
+        values = [read(atom) for atom in eqn.invars]
+        if finder.in_equation(eqn):
+            with compat.equation_context(eqn):
+                outputs = handle(eqn, values)
+        else:
+            outputs = compat.bind_equation(eqn, values)
+        environment.update(zip(eqn.outvars, outputs, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+# What JAX's higher-order primitives are made of
+
+
+class ScanParts(NamedTuple):
+    """`body(*constants, *carry, *x) -> (*carry, *y)`, and the operands split accordingly."""
+
+    body: Any
+    constants: list[Any]
+    carry: list[Any]
+    xs: list[Any]
+    length: int
+    reverse: bool
+    unroll: Any
+
+
+def scan_parts(eqn: Any, values: Sequence[Any]) -> ScanParts:
+    n_constants, n_carry = compat.scan_counts(eqn.params)
+    return ScanParts(
+        body=eqn.params["jaxpr"],
+        constants=list(values[:n_constants]),
+        carry=list(values[n_constants : n_constants + n_carry]),
+        xs=list(values[n_constants + n_carry :]),
+        length=eqn.params["length"],
+        reverse=eqn.params["reverse"],
+        unroll=eqn.params["unroll"],
+    )
+
+
+class WhileParts(NamedTuple):
+    """`condition(*condition_constants, *carry) -> [bool]` and `body(*body_constants, *carry) -> carry`."""
+
+    condition: Any
+    body: Any
+    condition_constants: list[Any]
+    body_constants: list[Any]
+    carry: list[Any]
+
+
+def while_parts(eqn: Any, values: Sequence[Any]) -> WhileParts:
+    n_condition, n_body = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
+    return WhileParts(
+        condition=eqn.params["cond_jaxpr"],
+        body=eqn.params["body_jaxpr"],
+        condition_constants=list(values[:n_condition]),
+        body_constants=list(values[n_condition : n_condition + n_body]),
+        carry=list(values[n_condition + n_body :]),
+    )
+
+
+def close(jaxpr: Any) -> Any:
+    """A closed jaxpr from the body of an equation, open (remat) or closed (the others)."""
+    if isinstance(jaxpr, compat.ClosedJaxpr):
+        return jaxpr
+    return compat.ClosedJaxpr(jaxpr, ())
+
+
+def remat(eqn: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`jax.checkpoint` of `function` with the settings of a remat equation."""
+    return jax.checkpoint(function, prevent_cse=eqn.params["prevent_cse"], policy=eqn.params["policy"])
+
+
+@functools.cache
+def unsupported_message(what: str, primitive: str) -> str:
+    return (
+        f"{what} stands inside `{primitive}`, which is not supported. Supported around it: jit, vmap, cond, switch, "
+        f"scan, while_loop, fori_loop, map, checkpoint, custom_jvp and custom_vjp. Move it outside `{primitive}`."
+    )

@@ -1,0 +1,260 @@
+"""`seed`: give a function with random choices a key.
+
+The function is staged once per argument shapes, its sites are given keys, and the result is compiled and cached; a
+second call with the same shapes neither traces nor compiles, jitted by the user or not. Keys are threaded in program
+order: a site takes `key, sub = split(key)` and draws with `sub`; a loop or branch that contains sites takes one such
+`sub` and iteration i of a scan uses `fold_in(sub, i)`. Equations without sites consume no randomness.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from genjax.pjax import compat
+from genjax.pjax.evaluate import (
+    Finder,
+    close,
+    evaluate,
+    remat,
+    scan_parts,
+    stage_flat,
+    unsupported_message,
+    while_parts,
+)
+from genjax.pjax.sites import SITE_PRIMITIVES
+
+_finder = Finder(SITE_PRIMITIVES)
+
+
+def seed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`seed(f)(key, *args, **kwargs)`: run `f` with every random choice drawn from `key`.
+
+    Args:
+        function: any function of JAX types. Its arguments are staged: Python numbers become traced scalars; wrap what
+            must stay static in `Const`.
+
+    Returns:
+        A function of `(key, *args, **kwargs)`, deterministic given the key (typed or legacy uint32), that composes
+        with `jit`, `vmap`, `grad`, `scan` and itself. It compiles on first use, per argument shapes.
+
+    Raises:
+        TypeError: an argument leaf is no JAX type, or the first argument is no key.
+        NotImplementedError: a random choice stands inside a transform that has no rule (named in the message).
+    """
+    compiled = _compiled(function)
+    static_names = getattr(function, "__static_parameters__", ())
+
+    @functools.wraps(function)
+    def seeded(key: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if static_names:
+            args, kwargs = _keep_integers_static(function, static_names, args, kwargs)
+        return compiled(_as_typed_key(key), *args, **kwargs)
+
+    return seeded
+
+
+_cache: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+_cache_of_methods: dict[Any, Any] = {}
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One compiled wrapper per function, so that `seed(f)` written twice compiles once."""
+    if inspect.ismethod(function):
+        # A bound method is a new object at each access: remember it by (method, value of the object).
+        try:
+            owner = (function.__func__, function.__self__)
+            if owner not in _cache_of_methods:
+                if len(_cache_of_methods) >= 1024:
+                    _cache_of_methods.pop(next(iter(_cache_of_methods)))
+                _cache_of_methods[owner] = jax.jit(_interpreted(function))
+            return _cache_of_methods[owner]
+        except TypeError:  # the object has no hash
+            return jax.jit(_interpreted(function))
+    try:
+        if function not in _cache:
+            # The wrapper must not keep `function` alive from the cache's value: it looks it up weakly.
+            _cache[function] = jax.jit(_interpreted(_weakly(function)))
+        compiled = _cache[function]
+    except TypeError:  # not hashable, or not weakly referable
+        return jax.jit(_interpreted(function))
+    return _holding(compiled, function)
+
+
+def _weakly(function: Callable[..., Any]) -> Callable[..., Any]:
+    reference = weakref.ref(function)
+
+    @functools.wraps(function, updated=())
+    def call(*args: Any, **kwargs: Any) -> Any:
+        target = reference()
+        assert target is not None  # `_holding` keeps it alive while the compiled wrapper is callable
+        return target(*args, **kwargs)
+
+    del call.__wrapped__
+    return call
+
+
+def _holding(compiled: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return compiled(*args, **kwargs)
+
+    call.function = function  # type: ignore[attr-defined]
+    return call
+
+
+def _interpreted(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(key: Any, /, *args: Any, **kwargs: Any) -> Any:
+        closed, flat, out_tree = stage_flat(function, *args, **kwargs)
+        return jax.tree.unflatten(out_tree, _run_keyed(closed, key, flat))
+
+    run.__name__ = f"seed({getattr(function, '__name__', 'function')})"
+    return run
+
+
+def _as_typed_key(key: Any) -> Any:
+    if hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return key
+    if getattr(key, "dtype", None) == jnp.uint32 and getattr(key, "ndim", 0) >= 1:
+        return jax.random.wrap_key_data(key)
+    raise TypeError(
+        f"seed(f) takes a key as first argument, got {type(key).__name__}. Pass `jax.random.key(0)` "
+        "(or a legacy `jax.random.PRNGKey(0)`), then the arguments of f."
+    )
+
+
+def _keep_integers_static(
+    function: Callable[..., Any], names: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Wrap plain integers given for static parameters in `Const`, before staging would make them tracers."""
+    from genjax.core.const import Const
+
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    for name in names:
+        if isinstance(bound.arguments.get(name), int):
+            bound.arguments[name] = Const(bound.arguments[name])
+    return bound.args, bound.kwargs
+
+
+# The interpreter
+
+
+def _run_keyed(closed: Any, key: Any, args: Sequence[Any]) -> list[Any]:
+    """Evaluate with every site keyed."""
+
+    def handle(eqn: Any, values: list[Any]) -> Sequence[Any]:
+        nonlocal key
+        key, sub = jax.random.split(key)
+        rule = _RULES.get(eqn.primitive.name)
+        if rule is None:
+            raise NotImplementedError(unsupported_message("A random choice under `seed`", eqn.primitive.name))
+        return rule(eqn, sub, values)
+
+    return evaluate(closed, args, _finder, handle)
+
+
+def _site(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+    return [eqn.params["sampler"].draw(key, *values, shape=eqn.params["shape"])]
+
+
+def _cond(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+    index, *operands = values
+    branches = [lambda key, *ops, b=branch: _run_keyed(b, key, ops) for branch in eqn.params["branches"]]
+    return jax.lax.switch(index, branches, key, *operands)
+
+
+def _scan(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+    parts = scan_parts(eqn, values)
+    n_carry = len(parts.carry)
+
+    def body(carry: Any, step: Any) -> tuple[Any, Any]:
+        index, xs = step
+        outputs = _run_keyed(parts.body, jax.random.fold_in(key, index), [*parts.constants, *carry, *xs])
+        return outputs[:n_carry], outputs[n_carry:]
+
+    steps = (jnp.arange(parts.length), parts.xs)
+    carry, ys = jax.lax.scan(
+        body, parts.carry, steps, length=parts.length, reverse=parts.reverse, unroll=parts.unroll
+    )
+    return [*carry, *ys]
+
+
+def _while(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+    parts = while_parts(eqn, values)
+
+    def condition(state: Any) -> Any:
+        (key, carry) = state
+        # The body splits this key; fold_in gives the condition's sites a stream apart.
+        return _run_keyed(parts.condition, jax.random.fold_in(key, 0), [*parts.condition_constants, *carry])[0]
+
+    def body(state: Any) -> Any:
+        key, carry = state
+        key, sub = jax.random.split(key)
+        return key, _run_keyed(parts.body, sub, [*parts.body_constants, *carry])
+
+    return jax.lax.while_loop(condition, body, (key, parts.carry))[1]
+
+
+def _jit(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+    return _run_keyed(eqn.params["jaxpr"], key, values)
+
+
+def _remat(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+    closed = close(eqn.params["jaxpr"])
+    return remat(eqn, lambda key, *args: _run_keyed(closed, key, args))(key, *values)
+
+
+def _custom_jvp(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+    rule = compat.custom_jvp_rule(eqn)
+
+    @jax.custom_jvp
+    def call(key: Any, *args: Any) -> list[Any]:
+        return _run_keyed(eqn.params["call_jaxpr"], key, args)
+
+    @call.defjvp
+    def call_jvp(primals: Any, tangents: Any) -> tuple[list[Any], list[Any]]:
+        closed, flat, _ = stage_flat(rule, *primals[1:], *tangents[1:])
+        outputs = _run_keyed(closed, primals[0], flat)
+        half = len(outputs) // 2
+        return outputs[:half], outputs[half:]
+
+    return call(key, *values)
+
+
+def _custom_vjp(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+    rules = compat.custom_vjp_rules(eqn)
+
+    @jax.custom_vjp
+    def call(key: Any, *args: Any) -> list[Any]:
+        return _run_keyed(eqn.params["call_jaxpr"], key, args)
+
+    def forward(key: Any, *args: Any) -> tuple[list[Any], Any]:
+        closed, flat, out_tree = stage_flat(rules.forward, *args)
+        residuals, outputs = jax.tree.unflatten(out_tree, _run_keyed(closed, key, flat))
+        return outputs, residuals
+
+    def backward(residuals: Any, cotangents: Any) -> tuple[Any, ...]:
+        return (None, *rules.backward(residuals, cotangents))
+
+    call.defvjp(forward, backward)
+    return call(key, *values)
+
+
+_RULES: dict[str, Callable[..., Sequence[Any]]] = {
+    **{primitive.name: _site for primitive in SITE_PRIMITIVES},
+    "cond": _cond,
+    "scan": _scan,
+    "while": _while,
+    "jit": _jit,
+    "pjit": _jit,
+    "closed_call": lambda eqn, key, values: _run_keyed(close(eqn.params["call_jaxpr"]), key, values),
+    "remat2": _remat,
+    "checkpoint": _remat,
+    "custom_jvp_call": _custom_jvp,
+    "custom_vjp_call": _custom_vjp,
+}

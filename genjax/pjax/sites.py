@@ -1,0 +1,306 @@
+"""Random choices as JAX primitives.
+
+A *site* is one equation `sample_p.bind(*parameters, sampler=..., shape=...)`. It draws without a key: `seed` gives it
+one, eager execution takes one from a process-wide counter, and compilation without a key is an error. Because the
+batching rule knows the axis size and is always called, plain `jax.vmap` draws one independent value per lane, also
+where no parameter is batched, and inside scan, cond, while, jit, remat and custom derivatives.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.pjax import compat
+from genjax.pjax.errors import unseeded_site_error
+
+sample_p = compat.Primitive("pjax.sample")
+adev_sample_p = compat.Primitive("pjax.adev_sample")
+SITE_PRIMITIVES = (sample_p, adev_sample_p)
+
+
+# Samplers: the static part of a site
+
+
+def _no_event(*_parameter_shapes: tuple[int, ...]) -> tuple[int, ...]:
+    return ()
+
+
+def _default_float(*_parameter_dtypes: Any) -> Any:
+    return jnp.result_type(float)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A sampler that broadcasts: one batched draw serves every lane.
+
+    Attributes:
+        name: shown in jaxprs and errors.
+        draw: `draw(key, *parameters, shape) -> (*shape, *event)`. `shape` is the whole batch shape; the parameters
+            are rank-aligned so that their batch axes broadcast against it.
+        event_ranks: number of trailing event axes of each parameter, e.g. `(1, 2)` for a mean and a covariance.
+        event_shape: from the parameters' shapes to the shape of one draw.
+        dtype: from the parameters' dtypes to the dtype of a draw.
+    """
+
+    name: str
+    draw: Callable[..., Any]
+    event_ranks: tuple[int, ...] = ()
+    event_shape: Callable[..., tuple[int, ...]] = _no_event
+    dtype: Callable[..., Any] = _default_float
+
+    def batch_shape(self, parameters: Sequence[Any]) -> tuple[int, ...]:
+        """The common batch shape of the parameters."""
+        shapes = [np.shape(p)[: np.ndim(p) - rank] for p, rank in zip(parameters, self.event_ranks, strict=True)]
+        return np.broadcast_shapes(*shapes)
+
+    def abstract(self, parameters: Sequence[Any], shape: tuple[int, ...]) -> Any:
+        """Shape and dtype of a draw, without tracing the sampler."""
+        event = self.event_shape(*(p.shape for p in parameters))
+        return jax.core.ShapedArray((*shape, *event), jnp.dtype(self.dtype(*(p.dtype for p in parameters))))
+
+    def batched(
+        self, size: int, arguments: Sequence[Any], dims: Sequence[int | None], shape: tuple[int, ...]
+    ) -> tuple[Any, list[Any], tuple[int, ...]]:
+        """The same draw with one more leading lane axis: `(sampler, arguments, shape)`."""
+        aligned = []
+        for argument, dim, event_rank in zip(arguments, dims, self.event_ranks, strict=True):
+            if dim is not None:
+                argument = jnp.moveaxis(argument, dim, 0)
+                missing = 1 + len(shape) + event_rank - argument.ndim
+                argument = argument.reshape(argument.shape[:1] + (1,) * missing + argument.shape[1:])
+            aligned.append(argument)
+        return self, aligned, (size, *shape)
+
+
+@dataclass(frozen=True)
+class KeyfulSampler:
+    """A user's sampler `sample(key, *args, sample_shape=(), **kwargs)`, about which nothing else is known.
+
+    Lanes of a `vmap` get keys of their own (`key` is split), whatever noise the sampler draws.
+    """
+
+    name: str
+    sample: Callable[..., Any]
+    in_tree: Any
+    static_leaves: tuple[Any, ...]
+
+    def draw(self, key: Any, *arrays: Any, shape: tuple[int, ...]) -> Any:
+        del shape
+        dynamic = iter(arrays)
+        leaves = [next(dynamic) if leaf is _DYNAMIC else leaf for leaf in self.static_leaves]
+        args, kwargs = jax.tree.unflatten(self.in_tree, leaves)
+        return jnp.asarray(self.sample(key, *args, **kwargs))
+
+    def abstract(self, parameters: Sequence[Any], shape: tuple[int, ...]) -> Any:
+        return _abstract_by_tracing(self, parameters, shape)
+
+    def batched(
+        self, size: int, arguments: Sequence[Any], dims: Sequence[int | None], shape: tuple[int, ...]
+    ) -> tuple[Any, list[Any], tuple[int, ...]]:
+        return LaneSampler(self, size, tuple(dims)), list(arguments), shape
+
+
+@dataclass(frozen=True)
+class LaneSampler:
+    """`size` independent draws of another sampler along a new leading axis, by splitting the key."""
+
+    inner: Any
+    size: int
+    dims: tuple[int | None, ...]
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    def draw(self, key: Any, *arrays: Any, shape: tuple[int, ...]) -> Any:
+        keys = jax.random.split(key, self.size)
+        return jax.vmap(functools.partial(self.inner.draw, shape=shape), in_axes=(0, *self.dims))(keys, *arrays)
+
+    abstract = KeyfulSampler.abstract
+    batched = KeyfulSampler.batched
+
+
+def _return_key(key: Any, *, sample_shape: tuple[int, ...] = ()) -> Any:
+    del sample_shape
+    return key
+
+
+_DYNAMIC = type("_Dynamic", (), {"__repr__": lambda self: "<array>"})()
+_KEY_SITE = KeyfulSampler("key", _return_key, jax.tree.structure(((), {})), ())
+
+
+def _abstract_by_tracing(sampler: Any, parameters: Sequence[Any], shape: tuple[int, ...]) -> Any:
+    out = _traced_shape(sampler, tuple((p.shape, p.dtype) for p in parameters), shape)
+    return jax.core.ShapedArray(out.shape, out.dtype)
+
+
+@functools.lru_cache(maxsize=1024)
+def _traced_shape(sampler: Any, shapes: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    structs = [jax.ShapeDtypeStruct(*s) for s in shapes]
+    return jax.eval_shape(lambda *p: sampler.draw(jax.random.key(0), *p, shape=shape), *structs)
+
+
+# The primitive's rules
+
+
+_counter = itertools.count()
+_counter_lock = threading.Lock()
+
+
+def _next_count() -> np.uint32:
+    with _counter_lock:
+        return np.uint32(next(_counter) & 0xFFFFFFFF)
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled_draw(sampler: Any, shape: tuple[int, ...]) -> Callable[..., Any]:
+    # The count is an operand: a new key is not a new program.
+    return jax.jit(lambda count, *parameters: sampler.draw(jax.random.key(count), *parameters, shape=shape))
+
+
+def _draw_eagerly(*parameters: Any, sampler: Any, shape: tuple[int, ...]) -> Any:
+    return _compiled_draw(sampler, shape)(_next_count(), *parameters)
+
+
+def _abstract(*parameters: Any, sampler: Any, shape: tuple[int, ...]) -> Any:
+    return sampler.abstract(parameters, shape)
+
+
+def _lower(context: Any, *operands: Any, sampler: Any, shape: tuple[int, ...]) -> Any:
+    settings = sys.modules["genjax.pjax"]
+    error = unseeded_site_error(sampler.name, str(context.name_stack), compat.user_frames(context.traceback))
+    if settings.enforce_lowering_exception:
+        raise error
+    if settings.lowering_warning:
+        warnings.warn(str(error), stacklevel=2)
+    baked = jax.random.key_data(jax.random.key(_next_count()))
+
+    def draw(*parameters: Any) -> Any:
+        return sampler.draw(jax.random.wrap_key_data(baked), *parameters, shape=shape)
+
+    return compat.lower_function(draw)(context, *operands)
+
+
+def _install_rules(primitive: Any) -> None:
+    def batch(axis_data: Any, arguments: Any, dims: Any, *, sampler: Any, shape: tuple[int, ...]) -> tuple[Any, int]:
+        sampler, arguments, shape = sampler.batched(axis_data.size, arguments, dims, shape)
+        return primitive.bind(*arguments, sampler=sampler, shape=shape), 0
+
+    def differentiate(primals: Any, tangents: Any, *, sampler: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
+        # Draw the key as a site of its own; what remains is an ordinary differentiable function of the parameters.
+        # Under `seed` that key is the one the undifferentiated site would have used, so the value does not change.
+        key = sample_p.bind(sampler=_KEY_SITE, shape=())
+        value, tangent = jax.jvp(lambda *p: sampler.draw(key, *p, shape=shape), primals, tangents)
+        if tangent.dtype == jax.dtypes.float0:
+            tangent = compat.symbolic_zero_tangent(value)
+        return value, tangent
+
+    primitive.def_impl(_draw_eagerly)
+    primitive.def_abstract_eval(_abstract)
+    compat.register_lowering(primitive, _lower)
+    compat.register_batching(primitive, batch)
+    compat.register_jvp(primitive, differentiate)
+
+
+for _primitive in SITE_PRIMITIVES:
+    _install_rules(_primitive)
+
+
+# Binding sites
+
+
+def sample_site(
+    sampler: Sampler,
+    parameters: Sequence[Any],
+    sample_shape: tuple[int, ...] = (),
+    primitive: Any = sample_p,
+) -> Any:
+    """Bind one site of a broadcasting sampler.
+
+    Args:
+        sampler: the sampler.
+        parameters: its array parameters, in order.
+        sample_shape: leading shape of independent draws.
+        primitive: `sample_p`, or `adev_sample_p` for a site with an estimator.
+
+    Returns:
+        A draw of shape `(*sample_shape, *batch, *event)`.
+    """
+    arrays = [jnp.asarray(p) for p in parameters]
+    batch = sampler.batch_shape(arrays)
+    if sample_shape:  # parameters broadcast from the right, so that sample axes stay in front of batch axes
+        batch = (*_as_shape(sample_shape), *batch)
+    return primitive.bind(*arrays, sampler=sampler, shape=batch)
+
+
+def _as_shape(shape: Any) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, (jax.Array, np.ndarray, np.generic, bool, int, float, complex))
+
+
+def sample_binder(
+    keyful_sampler: Callable[..., Any],
+    name: str | None = None,
+    sample_shape: tuple[int, ...] = (),
+    primitive: Any = sample_p,
+) -> Callable[..., Any]:
+    """A keyless sampler from `keyful_sampler(key, *args, sample_shape=(), **kwargs)`, with a fixed sample shape."""
+    label = name or getattr(keyful_sampler, "__name__", "sampler")
+    if sample_shape:
+        keyful_sampler = _with_sample_shape(keyful_sampler, _as_shape(sample_shape))
+
+    def bind(*args: Any, **kwargs: Any) -> Any:
+        leaves, in_tree = jax.tree.flatten((args, kwargs))
+        arrays = [jnp.asarray(leaf) for leaf in leaves if _is_array(leaf)]
+        static = tuple(_DYNAMIC if _is_array(leaf) else leaf for leaf in leaves)
+        sampler = KeyfulSampler(label, keyful_sampler, in_tree, static)
+        return primitive.bind(*arrays, sampler=sampler, shape=())
+
+    return bind
+
+
+@functools.lru_cache(maxsize=1024)
+def _with_sample_shape(keyful_sampler: Callable[..., Any], sample_shape: tuple[int, ...]) -> Callable[..., Any]:
+    return functools.partial(keyful_sampler, sample_shape=sample_shape)
+
+
+def wrap_sampler(keyful_sampler: Callable[..., Any], name: str | None = None, support: Any = None) -> Callable[..., Any]:
+    """A keyless sampler, which also accepts `sample_shape=`, from a keyful one.
+
+    Args:
+        keyful_sampler: `(key, *args, sample_shape=(), **kwargs) -> array (*sample_shape, *batch, *event)`.
+        name: shown in jaxprs and errors; the function's name by default.
+        support: accepted for compatibility; not used.
+
+    Returns:
+        `sampler(*args, sample_shape=(), **kwargs)`. Each lane of a `vmap` draws with a key of its own.
+    """
+    del support
+
+    def sampler(*args: Any, sample_shape: tuple[int, ...] = (), **kwargs: Any) -> Any:
+        return sample_binder(keyful_sampler, name, _as_shape(sample_shape))(*args, **kwargs)
+
+    return sampler
+
+
+def wrap_logpdf(logpdf: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
+    """A log density as the rest of the library expects it. Densities are ordinary JAX functions: it is returned as is."""
+    del name
+    return logpdf
+
+
+log_density_binder = wrap_logpdf
