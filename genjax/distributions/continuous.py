@@ -1,0 +1,325 @@
+"""Continuous distributions on the real line, a half-line or an interval.
+
+Draws are differentiable functions of the parameters (location-scale transforms, or `jax.random`'s implicit
+derivatives). Densities are written out rather than taken from `jax.scipy.stats`: the terms that depend only on
+parameters stay at the parameters' shape, so that one normaliser serves a whole batch of values.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.scipy.special import betaln, gammaln
+
+from genjax.distributions import special
+from genjax.distributions.family import REQUIRED, Family, Form, define
+
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+
+Shape = tuple[int, ...]
+
+
+# Normal
+
+
+def _draw_normal(key: Array, loc: Array, scale: Array, *, shape: Shape) -> Array:
+    return loc + scale * jax.random.normal(key, shape, loc.dtype)
+
+
+def _log_normal_density(value: Array, loc: Array, scale: Array) -> Array:
+    standard = (value - loc) / scale
+    return -0.5 * jnp.square(standard) - (jnp.log(scale) + _HALF_LOG_TWO_PI)
+
+
+normal = define(
+    Family(
+        "Normal",
+        {"loc": REQUIRED, "scale": REQUIRED},
+        [Form(("loc", "scale"), _draw_normal, _log_normal_density)],
+    )
+)
+"""`normal(loc, scale)`: log p(x) = -((x - loc) / scale)^2 / 2 - log scale - log(2 pi) / 2."""
+
+
+# Log-normal
+
+
+def _draw_log_normal(key: Array, loc: Array, scale: Array, *, shape: Shape) -> Array:
+    return jnp.exp(_draw_normal(key, loc, scale, shape=shape))
+
+
+def _log_log_normal_density(value: Array, loc: Array, scale: Array) -> Array:
+    is_inside = value > 0
+    log_value = jnp.log(jnp.where(is_inside, value, 1))
+    return jnp.where(is_inside, _log_normal_density(log_value, loc, scale) - log_value, -jnp.inf)
+
+
+log_normal = define(
+    Family(
+        "LogNormal",
+        {"loc": REQUIRED, "scale": REQUIRED},
+        [Form(("loc", "scale"), _draw_log_normal, _log_log_normal_density)],
+    )
+)
+"""`log_normal(loc, scale)`: exp of a normal with that loc and scale; x > 0."""
+
+
+# Half-normal
+
+
+def _draw_half_normal(key: Array, scale: Array, *, shape: Shape) -> Array:
+    return scale * jnp.abs(jax.random.normal(key, shape, scale.dtype))
+
+
+def _log_half_normal_density(value: Array, scale: Array) -> Array:
+    log_density = -0.5 * jnp.square(value / scale) - (jnp.log(scale) + 0.5 * math.log(math.pi / 2))
+    return jnp.where(value >= 0, log_density, -jnp.inf)
+
+
+half_normal = define(
+    Family("HalfNormal", {"scale": REQUIRED}, [Form(("scale",), _draw_half_normal, _log_half_normal_density)])
+)
+"""`half_normal(scale)`: the absolute value of a normal around 0; x >= 0."""
+
+
+# Uniform
+
+
+def _draw_uniform(key: Array, low: Array, high: Array, *, shape: Shape) -> Array:
+    return low + (high - low) * jax.random.uniform(key, shape, low.dtype)
+
+
+def _log_uniform_density(value: Array, low: Array, high: Array) -> Array:
+    # Both bounds belong to the support: low + (high - low) u can round to `high`.
+    is_inside = (value >= low) & (value <= high)
+    return jnp.where(is_inside, -jnp.log(high - low), -jnp.inf)
+
+
+uniform = define(
+    Family("Uniform", {"low": 0.0, "high": 1.0}, [Form(("low", "high"), _draw_uniform, _log_uniform_density)])
+)
+"""`uniform(low=0, high=1)`: log p(x) = -log(high - low) for low <= x <= high."""
+
+
+# Exponential and Weibull
+
+
+def _standard_exponential(key: Array, shape: Shape, dtype: jnp.dtype) -> Array:
+    # From the smallest normal number on: log 0 would be an infinite draw.
+    return -jnp.log(jax.random.uniform(key, shape, dtype, minval=jnp.finfo(dtype).tiny))
+
+
+def _draw_exponential(key: Array, rate: Array, *, shape: Shape) -> Array:
+    return _standard_exponential(key, shape, rate.dtype) / rate
+
+
+def _log_exponential_density(value: Array, rate: Array) -> Array:
+    return jnp.where(value >= 0, jnp.log(rate) - rate * value, -jnp.inf)
+
+
+exponential = define(
+    Family("Exponential", {"rate": REQUIRED}, [Form(("rate",), _draw_exponential, _log_exponential_density)])
+)
+"""`exponential(rate)`: log p(x) = log rate - rate x for x >= 0; the mean is 1 / rate."""
+
+
+def _draw_weibull(key: Array, concentration: Array, scale: Array, *, shape: Shape) -> Array:
+    return scale * _standard_exponential(key, shape, scale.dtype) ** (1 / concentration)
+
+
+def _log_weibull_density(value: Array, concentration: Array, scale: Array) -> Array:
+    is_inside = (value >= 0) & (value < jnp.inf)
+    log_ratio = special.log(jnp.where(is_inside, value / scale, 1))
+    log_density = (
+        special.times(concentration - 1, log_ratio)
+        - jnp.exp(concentration * log_ratio)
+        + (jnp.log(concentration) - jnp.log(scale))
+    )
+    return jnp.where(is_inside, log_density, -jnp.inf)
+
+
+weibull = define(
+    Family(
+        "Weibull",
+        {"concentration": REQUIRED, "scale": REQUIRED},
+        [Form(("concentration", "scale"), _draw_weibull, _log_weibull_density)],
+    )
+)
+"""`weibull(concentration, scale)`: log p(x) = log(k / s) + (k - 1) log(x / s) - (x / s)^k for x >= 0."""
+
+
+# Beta
+
+
+def _draw_beta(key: Array, concentration1: Array, concentration0: Array, *, shape: Shape) -> Array:
+    # With small concentrations the nearest float is often exactly 0 or 1, where the density of the draw is infinite.
+    draw = jax.random.beta(key, concentration1, concentration0, shape, concentration1.dtype)
+    limits = jnp.finfo(draw.dtype)
+    return jnp.minimum(jnp.maximum(draw, limits.tiny), 1 - limits.epsneg)
+
+
+def _log_beta_density(value: Array, concentration1: Array, concentration0: Array) -> Array:
+    is_inside = (value >= 0) & (value <= 1)
+    value = jnp.where(is_inside, value, 0.5)
+    log_density = (
+        special.times(concentration1 - 1, special.log(value))
+        + special.times(concentration0 - 1, special.log_complement(value))
+        - betaln(concentration1, concentration0)
+    )
+    return jnp.where(is_inside, log_density, -jnp.inf)
+
+
+beta = define(
+    Family(
+        "Beta",
+        {"concentration1": REQUIRED, "concentration0": REQUIRED},
+        [Form(("concentration1", "concentration0"), _draw_beta, _log_beta_density)],
+    )
+)
+"""`beta(concentration1, concentration0)`: log p(x) = (a - 1) log x + (b - 1) log(1 - x) - log B(a, b), 0 < x < 1.
+
+At 0 and at 1 the density is its limit (0, finite or infinite); draws lie strictly inside.
+"""
+
+
+# Gamma and its relatives
+
+
+def _standard_gamma(key: Array, concentration: Array, shape: Shape) -> Array:
+    # With small concentrations draws underflow to 0, where the density of the draw is infinite.
+    draw = jax.random.gamma(key, concentration, shape, concentration.dtype)
+    return jnp.maximum(draw, jnp.finfo(draw.dtype).tiny)
+
+
+def _log_gamma_kernel(value: Array, concentration: Array, rate: Array, log_rate: Array) -> Array:
+    is_inside = (value >= 0) & (value < jnp.inf)
+    value = jnp.where(is_inside, value, 1)
+    log_normaliser = concentration * log_rate - gammaln(concentration)
+    log_density = special.times(concentration - 1, special.log(value)) - rate * value + log_normaliser
+    return jnp.where(is_inside, log_density, -jnp.inf)
+
+
+def _draw_gamma(key: Array, concentration: Array, rate: Array, *, shape: Shape) -> Array:
+    return _standard_gamma(key, concentration, shape) / rate
+
+
+def _log_gamma_density(value: Array, concentration: Array, rate: Array) -> Array:
+    return _log_gamma_kernel(value, concentration, rate, jnp.log(rate))
+
+
+def _draw_gamma_log_rate(key: Array, concentration: Array, log_rate: Array, *, shape: Shape) -> Array:
+    return _standard_gamma(key, concentration, shape) * jnp.exp(-log_rate)
+
+
+def _log_gamma_density_log_rate(value: Array, concentration: Array, log_rate: Array) -> Array:
+    return _log_gamma_kernel(value, concentration, jnp.exp(log_rate), log_rate)
+
+
+gamma = define(
+    Family(
+        "Gamma",
+        {"concentration": REQUIRED, "rate": None, "log_rate": None},
+        [
+            Form(("concentration", "rate"), _draw_gamma, _log_gamma_density),
+            Form(("concentration", "log_rate"), _draw_gamma_log_rate, _log_gamma_density_log_rate),
+        ],
+    )
+)
+"""`gamma(concentration, rate=None, log_rate=None)`: log p(x) = a log r + (a - 1) log x - r x - log Gamma(a), x > 0."""
+
+
+def _draw_chi2(key: Array, df: Array, *, shape: Shape) -> Array:
+    return 2 * _standard_gamma(key, df / 2, shape)
+
+
+def _log_chi2_density(value: Array, df: Array) -> Array:
+    half = jnp.asarray(0.5, value.dtype)
+    return _log_gamma_kernel(value, df / 2, half, jnp.log(half))
+
+
+chi2 = define(Family("Chi2", {"df": REQUIRED}, [Form(("df",), _draw_chi2, _log_chi2_density)]))
+"""`chi2(df)`: gamma with concentration df / 2 and rate 1 / 2; x > 0."""
+
+
+def _draw_inverse_gamma(key: Array, concentration: Array, scale: Array, *, shape: Shape) -> Array:
+    return scale / _standard_gamma(key, concentration, shape)
+
+
+def _log_inverse_gamma_density(value: Array, concentration: Array, scale: Array) -> Array:
+    is_inside = value > 0
+    value = jnp.where(is_inside, value, 1)
+    log_normaliser = concentration * jnp.log(scale) - gammaln(concentration)
+    return jnp.where(is_inside, log_normaliser - (concentration + 1) * jnp.log(value) - scale / value, -jnp.inf)
+
+
+inverse_gamma = define(
+    Family(
+        "InverseGamma",
+        {"concentration": REQUIRED, "scale": REQUIRED},
+        [Form(("concentration", "scale"), _draw_inverse_gamma, _log_inverse_gamma_density)],
+    )
+)
+"""`inverse_gamma(concentration, scale)`: log p(x) = a log s - log Gamma(a) - (a + 1) log x - s / x for x > 0."""
+
+
+# Heavy tails
+
+
+def _draw_student_t(key: Array, df: Array, loc: Array, scale: Array, *, shape: Shape) -> Array:
+    return loc + scale * jax.random.t(key, df, shape, df.dtype)
+
+
+def _log_student_t_density(value: Array, df: Array, loc: Array, scale: Array) -> Array:
+    # Gamma((df + 1) / 2) / (Gamma(df / 2) sqrt(pi)) = 1 / B(1 / 2, df / 2), which does not cancel for large df.
+    root_df = jnp.sqrt(df)
+    log_normaliser = jnp.log(root_df) + jnp.log(scale) + betaln(jnp.asarray(0.5, df.dtype), df / 2)
+    return -0.5 * (df + 1) * special.log1p_square((value - loc) / (root_df * scale)) - log_normaliser
+
+
+student_t = define(
+    Family(
+        "StudentT",
+        {"df": REQUIRED, "loc": 0.0, "scale": 1.0},
+        [Form(("df", "loc", "scale"), _draw_student_t, _log_student_t_density)],
+    )
+)
+"""`student_t(df, loc=0, scale=1)`: with z = (x - loc) / scale,
+log p(x) = -(df + 1) / 2 log(1 + z^2 / df) - log(sqrt(df) scale B(1 / 2, df / 2)).
+"""
+
+
+def _draw_cauchy(key: Array, loc: Array, scale: Array, *, shape: Shape) -> Array:
+    return loc + scale * jax.random.cauchy(key, shape, loc.dtype)
+
+
+def _log_cauchy_density(value: Array, loc: Array, scale: Array) -> Array:
+    return -special.log1p_square((value - loc) / scale) - (jnp.log(scale) + math.log(math.pi))
+
+
+cauchy = define(
+    Family(
+        "Cauchy",
+        {"loc": REQUIRED, "scale": REQUIRED},
+        [Form(("loc", "scale"), _draw_cauchy, _log_cauchy_density)],
+    )
+)
+"""`cauchy(loc, scale)`: log p(x) = -log(1 + ((x - loc) / scale)^2) - log(pi scale)."""
+
+
+def _draw_laplace(key: Array, loc: Array, scale: Array, *, shape: Shape) -> Array:
+    return loc - scale * jax.random.laplace(key, shape, loc.dtype)
+
+
+def _log_laplace_density(value: Array, loc: Array, scale: Array) -> Array:
+    return -jnp.abs((value - loc) / scale) - (jnp.log(scale) + math.log(2))
+
+
+laplace = define(
+    Family(
+        "Laplace",
+        {"loc": REQUIRED, "scale": REQUIRED},
+        [Form(("loc", "scale"), _draw_laplace, _log_laplace_density)],
+    )
+)
+"""`laplace(loc, scale)`: log p(x) = -|x - loc| / scale - log(2 scale)."""

@@ -1,0 +1,160 @@
+"""Discrete distributions on {0, 1} and on K categories.
+
+Where a family takes `logits` or `probs`, each has its own arithmetic: log-probabilities from logits stay accurate near
+0 and 1, and probabilities of exactly 0 or 1 keep exact densities and finite derivatives. Note that the first
+positional parameter is `logits` everywhere but in `flip`, whose only parameter is a probability.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from genjax.distributions import special
+from genjax.distributions.family import REQUIRED, Family, Form, define
+
+Shape = tuple[int, ...]
+
+
+def _int32(*_dtypes: Any) -> Any:
+    return jnp.int32
+
+
+def _bool(*_dtypes: Any) -> Any:
+    return jnp.bool_
+
+
+# Bernoulli and flip
+
+
+def _draw_bernoulli(key: Array, probs: Array, *, shape: Shape) -> Array:
+    return jax.random.bernoulli(key, probs, shape).astype(jnp.int32)
+
+
+def _draw_bernoulli_logits(key: Array, logits: Array, *, shape: Shape) -> Array:
+    return _draw_bernoulli(key, jax.nn.sigmoid(logits), shape=shape)
+
+
+def _select_bernoulli(value: Array, log_probs: Array, log_complements: Array) -> Array:
+    # The logarithms keep the parameter's shape: a select per value, not a logarithm per value.
+    if value.dtype == jnp.bool_:
+        return jnp.where(value, log_probs, log_complements)
+    return jnp.where(value == 1, log_probs, jnp.where(value == 0, log_complements, -jnp.inf))
+
+
+def _log_bernoulli_density(value: Array, probs: Array) -> Array:
+    return _select_bernoulli(value, special.log(probs), special.log_complement(probs))
+
+
+def _log_bernoulli_density_logits(value: Array, logits: Array) -> Array:
+    return _select_bernoulli(value, *special.log_sigmoids(logits))
+
+
+bernoulli = define(
+    Family(
+        "Bernoulli",
+        {"logits": None, "probs": None},
+        [
+            Form(
+                ("logits",),
+                _draw_bernoulli_logits,
+                _log_bernoulli_density_logits,
+                dtype=_int32,
+                is_continuous=False,
+                is_value_converted=False,
+            ),
+            Form(
+                ("probs",),
+                _draw_bernoulli,
+                _log_bernoulli_density,
+                dtype=_int32,
+                is_continuous=False,
+                is_value_converted=False,
+            ),
+        ],
+    )
+)
+"""`bernoulli(logits=None, probs=None)`: 1 with probability probs, else 0; int32. The first parameter is the logits."""
+
+
+def _draw_flip(key: Array, p: Array, *, shape: Shape) -> Array:
+    return jax.random.bernoulli(key, p, shape)
+
+
+def _log_flip_density(value: Array, p: Array) -> Array:
+    # A value is a truth value, also when it comes as a number: one select, with nothing to check.
+    return _log_bernoulli_density(value.astype(jnp.bool_), p)
+
+
+flip = define(
+    Family(
+        "Flip",
+        {"p": REQUIRED},
+        [Form(("p",), _draw_flip, _log_flip_density, dtype=_bool, is_continuous=False, is_value_converted=False)],
+    )
+)
+"""`flip(p)`: True with probability p; bool. A number given as value is read as a truth value: 0 is False."""
+
+
+# Categorical
+
+# Noise elements above which draws from one shared set of logits go through the cumulative distribution instead.
+_LARGEST_GUMBEL_DRAW = 2**22
+
+
+def _draw_categorical(key: Array, logits: Array, *, shape: Shape) -> Array:
+    n_categories = logits.shape[-1]
+    if logits.size != n_categories:
+        noise = jax.random.gumbel(key, (*shape, n_categories), logits.dtype)
+        return jnp.argmax(logits + noise, axis=-1).astype(jnp.int32)
+    logits = logits.reshape(n_categories)
+    n_draws = math.prod(shape)
+    if n_draws * n_categories <= _LARGEST_GUMBEL_DRAW or n_draws <= 1:
+        noise = jax.random.gumbel(key, (n_categories, *shape), logits.dtype)
+        return jnp.argmax(logits.reshape(n_categories, *(1,) * len(shape)) + noise, axis=0).astype(jnp.int32)
+    # Many draws from many categories (resampling): Gumbel noise would take n_draws * n_categories memory. The last
+    # step of the cumulative distribution can fall short of a draw by rounding, hence the scaling by its last entry.
+    cumulative = jnp.cumsum(jax.nn.softmax(logits))
+    points = cumulative[-1] * (1 - jax.random.uniform(key, shape, logits.dtype))
+    return jnp.searchsorted(cumulative, points).astype(jnp.int32)
+
+
+def _log_categorical_density(value: Array, logits: Array) -> Array:
+    n_categories = logits.shape[-1]
+    if value.dtype == jnp.bool_:
+        value = value.astype(jnp.int32)
+    index = jnp.clip(value.astype(jnp.int32), 0, n_categories - 1)
+    is_inside = index.astype(value.dtype) == value
+    log_probs = jax.nn.log_softmax(logits)
+    if logits.size == n_categories:  # one set of logits for all values: no copy of it per value
+        chosen = log_probs.reshape(n_categories)[index]
+    else:
+        chosen = jnp.take_along_axis(log_probs, index.reshape((*_pad(index.shape, logits.ndim - 1), 1)), axis=-1)
+        chosen = chosen[..., 0]
+    return jnp.where(is_inside, chosen, -jnp.inf)
+
+
+def _pad(shape: Shape, rank: int) -> Shape:
+    return (1,) * (rank - len(shape)) + shape
+
+
+categorical = define(
+    Family(
+        "Categorical",
+        {"logits": REQUIRED},
+        [
+            Form(
+                ("logits",),
+                _draw_categorical,
+                _log_categorical_density,
+                event_ranks=(1,),
+                dtype=_int32,
+                is_continuous=False,
+                is_value_converted=False,
+            )
+        ],
+    )
+)
+"""`categorical(logits)`: k in 0..K-1 with probability softmax(logits)[k]; int32. The last axis holds the categories."""

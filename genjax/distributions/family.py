@@ -1,0 +1,207 @@
+"""A family of distributions: its parameters by name, its sampler and its log density.
+
+A family has one *form* per set of parameters that determines it: Bernoulli has a form in logits and one in probs, each
+with the arithmetic that is accurate for it. `Family.sample` and `Family.logpdf` bind the caller's arguments to
+parameter names, pick the form, and bring the parameters to arrays of one floating dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from genjax.core.distribution import Distribution, distribution
+from genjax.pjax import Sampler, sample_site
+
+#: Default of a parameter that has none.
+REQUIRED = object()
+
+#: The built-in families by name, filled when their modules are imported.
+FAMILIES: dict[str, Family] = {}
+
+
+def _no_event(*_shapes: tuple[int, ...]) -> tuple[int, ...]:
+    return ()
+
+
+def _dtype_of_parameters(*dtypes: Any) -> Any:
+    return jnp.result_type(*dtypes)
+
+
+@dataclass(frozen=True)
+class Form:
+    """One parametrisation of a family.
+
+    Attributes:
+        parameters: names, in the order in which `draw` and `log_density` take them.
+        draw: `draw(key, *parameters, shape=batch_shape) -> (*batch_shape, *event)`; parameters broadcast.
+        log_density: `log_density(value, *parameters) -> (*batch,)`, elementwise over batch axes.
+        event_ranks: number of trailing event axes of each parameter; none by default.
+        event_shape: from the parameters' shapes to the shape of one draw.
+        dtype: from the parameters' dtypes to the dtype of a draw.
+        value_rank: number of trailing event axes of a value.
+        is_continuous: whether draws are differentiable functions of the parameters.
+        is_value_converted: whether `log_density` gets the value in the parameters' dtype, or as it was given.
+    """
+
+    parameters: tuple[str, ...]
+    draw: Callable[..., Array]
+    log_density: Callable[..., Array]
+    event_ranks: tuple[int, ...] = ()
+    event_shape: Callable[..., tuple[int, ...]] = _no_event
+    dtype: Callable[..., Any] = _dtype_of_parameters
+    value_rank: int = 0
+    is_continuous: bool = True
+    is_value_converted: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.event_ranks:
+            object.__setattr__(self, "event_ranks", (0,) * len(self.parameters))
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """A named family of distributions; see the module's docstring.
+
+    Attributes:
+        name: TFP's class name, shown in jaxprs and errors.
+        parameters: parameter names in positional order with their defaults; `REQUIRED` for none.
+        forms: the parametrisations, each a set of the parameters.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    forms: Sequence[Form]
+    samplers: dict[frozenset[str], tuple[Form, Sampler]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        table = {
+            frozenset(form.parameters): (
+                form,
+                Sampler(self.name, _aligned_draw(form), form.event_ranks, form.event_shape, form.dtype),
+            )
+            for form in self.forms
+        }
+        object.__setattr__(self, "samplers", table)
+
+    def sample(self, *args: Any, sample_shape: Any = (), **kwargs: Any) -> Array:
+        """Draw at a site: `(*sample_shape, *batch, *event)`, where batch is the parameters' broadcast batch shape.
+
+        Raises:
+            TypeError: an unknown, repeated or missing parameter.
+            ValueError: alternative parameters, such as logits and probs, given together or not at all.
+        """
+        form, sampler, parameters = self._bind(args, kwargs)
+        arrays = _to_arrays(self.name, form, parameters)
+        dtype = _floating_dtype(arrays)
+        return sample_site(sampler, [a.astype(dtype) for a in arrays], sample_shape)
+
+    def logpdf(self, value: Any, *args: Any, **kwargs: Any) -> Array:
+        """Log density (log probability where the family is discrete) of `value`, elementwise: `(*batch,)`.
+
+        -inf outside the support, possibly NaN where a parameter is invalid; never an exception for a value.
+
+        Raises:
+            TypeError, ValueError: as `sample`.
+        """
+        form, _, parameters = self._bind(args, kwargs)
+        arrays = _to_arrays(self.name, form, parameters)
+        value = jnp.asarray(_float_of_int(value))
+        dtype = _floating_dtype([value, *arrays] if form.is_value_converted else arrays)
+        arrays = [a.astype(dtype) for a in arrays]
+        if form.is_value_converted:
+            value = value.astype(dtype)
+        if value.ndim < form.value_rank:
+            value = value.reshape((1,) * (form.value_rank - value.ndim) + value.shape)
+        value, *arrays = _align_ranks([value, *arrays], (form.value_rank, *form.event_ranks))
+        return form.log_density(value, *arrays)
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Form, Sampler, list[Any]]:
+        if len(args) > len(self.parameters):
+            raise TypeError(f"{self._signature()} got {len(args)} positional arguments.")
+        given = dict(zip(self.parameters, args, strict=False))
+        for name, argument in kwargs.items():
+            if name not in self.parameters:
+                raise TypeError(f"{self._signature()} got an unknown keyword argument {name!r}.")
+            if name in given:
+                raise TypeError(f"{self._signature()} got {name!r} both by position and by keyword.")
+            given[name] = argument
+        for name, default in self.parameters.items():
+            if name not in given:
+                if default is REQUIRED:
+                    raise TypeError(f"{self._signature()} is missing {name!r}.")
+                given[name] = default
+        # None stands for "not given" where there are alternatives; anywhere else it is a mistake.
+        given = {name: argument for name, argument in given.items() if argument is not None}
+        entry = self.samplers.get(frozenset(given))
+        if entry is None:
+            forms = " or ".join(f"({', '.join(form.parameters)})" for form in self.forms)
+            raise ValueError(f"{self._signature()} got ({', '.join(given)}). Give exactly one of {forms}; not None.")
+        form, sampler = entry
+        return form, sampler, [given[name] for name in form.parameters]
+
+    def _signature(self) -> str:
+        shown = [n if d is REQUIRED else f"{n}={d}" for n, d in self.parameters.items()]
+        return f"{self.name}({', '.join(shown)})"
+
+
+def define(family: Family) -> Distribution:
+    """Register a family and make it a distribution."""
+    FAMILIES[family.name] = family
+    return distribution(family.sample, family.logpdf, name=family.name)
+
+
+# From arguments to arrays
+
+
+def _float_of_int(argument: Any) -> Any:
+    # A Python int beyond int32 would overflow in asarray; every int parameter becomes floating anyway.
+    return float(argument) if type(argument) is int else argument
+
+
+def _to_arrays(name: str, form: Form, parameters: Sequence[Any]) -> list[Array]:
+    arrays = []
+    for label, argument, event_rank in zip(form.parameters, parameters, form.event_ranks, strict=True):
+        if isinstance(argument, (tuple, list)):
+            # Vectorising over a tuple of parameters leaves 1-tuples: the one leaf is the parameter.
+            leaves = jax.tree.leaves(argument)
+            if len(leaves) == 1 and jnp.ndim(leaves[0]) >= event_rank:
+                argument = leaves[0]
+        array = jnp.asarray(_float_of_int(argument))
+        if array.ndim < event_rank:
+            if array.ndim > 0:
+                raise ValueError(f"{name} got {label} of shape {array.shape}. It needs at least {event_rank} axes.")
+            array = array.reshape((1,) * event_rank)
+        arrays.append(array)
+    return arrays
+
+
+def _floating_dtype(arrays: Sequence[Array]) -> Any:
+    """The common dtype of the floating arrays (Python scalars are weak), or JAX's default float."""
+    floating = [a for a in arrays if jnp.issubdtype(a.dtype, jnp.inexact)]
+    return jnp.result_type(*floating) if floating else jnp.result_type(float)
+
+
+def _align_ranks(arrays: Sequence[Array], event_ranks: Sequence[int]) -> list[Array]:
+    """Pad batch axes in front, so that event axes meet event axes, also where implicit rank promotion is forbidden."""
+    batch_rank = max(a.ndim - rank for a, rank in zip(arrays, event_ranks, strict=True))
+    missing = [batch_rank - (a.ndim - rank) for a, rank in zip(arrays, event_ranks, strict=True)]
+    return [a.reshape((1,) * n + a.shape) if n and a.ndim else a for a, n in zip(arrays, missing, strict=True)]
+
+
+def _aligned_draw(form: Form) -> Callable[..., Array]:
+    def draw(key: Array, *parameters: Array, shape: tuple[int, ...]) -> Array:
+        if not form.is_continuous:  # some discrete samplers loop, which has no derivative; the true one is zero
+            parameters = tuple(jax.lax.stop_gradient(p) for p in parameters)
+        missing = [len(shape) + rank - p.ndim for p, rank in zip(parameters, form.event_ranks, strict=True)]
+        aligned = [
+            p.reshape((1,) * n + p.shape) if n and p.ndim else p for p, n in zip(parameters, missing, strict=True)
+        ]
+        return form.draw(key, *aligned, shape=shape)
+
+    return draw

@@ -1,0 +1,197 @@
+"""Distributions over vectors: the last axis of a value is the vector."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.scipy.special import gammaln
+
+from genjax.distributions import special
+from genjax.distributions.family import REQUIRED, Family, Form, define
+
+Shape = tuple[int, ...]
+
+
+# Multivariate normal
+
+
+def _multivariate_normal_event(loc_shape: Shape, covariance_shape: Shape) -> Shape:
+    n, m = covariance_shape[-2:]
+    if n != m or loc_shape[-1] not in (1, n):
+        raise ValueError(
+            f"MultivariateNormal got loc of shape {loc_shape} and covariance_matrix of shape {covariance_shape}. "
+            "The covariance must be square, and loc as long as its side."
+        )
+    return (n,)
+
+
+def _draw_multivariate_normal(key: Array, loc: Array, covariance_matrix: Array, *, shape: Shape) -> Array:
+    factor = jnp.linalg.cholesky(covariance_matrix)
+    noise = jax.random.normal(key, (*shape, factor.shape[-1]), loc.dtype)
+    # Full precision: accelerators would otherwise multiply with ten-bit mantissas.
+    return loc + jnp.matmul(factor, noise[..., None], precision=jax.lax.Precision.HIGHEST)[..., 0]
+
+
+def _log_multivariate_normal_density(value: Array, loc: Array, covariance_matrix: Array) -> Array:
+    size = covariance_matrix.shape[-1]
+    difference = value - loc
+    difference = jnp.broadcast_to(difference, (*difference.shape[:-1], size))
+    if covariance_matrix.size == size * size:
+        # One covariance for all: factor it once, and solve for all differences as columns of one matrix.
+        factor = jnp.linalg.cholesky(covariance_matrix.reshape(size, size))
+        columns = difference.reshape(-1, size).T
+        standard = jax.lax.linalg.triangular_solve(factor, columns, left_side=True, lower=True)
+        squares = jnp.square(standard).sum(0).reshape(difference.shape[:-1])
+    else:
+        factor = jnp.linalg.cholesky(covariance_matrix)
+        batch = jnp.broadcast_shapes(difference.shape[:-1], factor.shape[:-2])
+        standard = jax.lax.linalg.triangular_solve(
+            jnp.broadcast_to(factor, (*batch, size, size)),
+            jnp.broadcast_to(difference, (*batch, size))[..., None],
+            left_side=True,
+            lower=True,
+        )
+        squares = jnp.square(standard).sum((-2, -1))
+    log_root_determinant = jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum(-1)
+    return -0.5 * squares - (log_root_determinant + 0.5 * size * math.log(2 * math.pi))
+
+
+multivariate_normal = define(
+    Family(
+        "MultivariateNormal",
+        {"loc": REQUIRED, "covariance_matrix": REQUIRED},
+        [
+            Form(
+                ("loc", "covariance_matrix"),
+                _draw_multivariate_normal,
+                _log_multivariate_normal_density,
+                event_ranks=(1, 2),
+                event_shape=_multivariate_normal_event,
+                value_rank=1,
+            )
+        ],
+    )
+)
+"""`multivariate_normal(loc, covariance_matrix)`: with the full covariance C = L L^T,
+log p(x) = -|L^-1 (x - loc)|^2 / 2 - sum log diag L - k log(2 pi) / 2.
+
+A scalar value, or a scalar loc, stands for the vector of its repetitions; so does one of length 1.
+"""
+
+
+# Dirichlet
+
+
+def _last_axis(*shapes: Shape) -> Shape:
+    return shapes[-1][-1:]
+
+
+def _draw_dirichlet(key: Array, concentration: Array, *, shape: Shape) -> Array:
+    # Underflow to 0 would give the draw an infinite density where a concentration is small.
+    draw = jax.random.dirichlet(key, concentration, shape, concentration.dtype)
+    return jnp.maximum(draw, jnp.finfo(draw.dtype).tiny)
+
+
+def _log_dirichlet_density(value: Array, concentration: Array) -> Array:
+    # The sum of a vector on the simplex is 1 up to rounding: allow half of the dtype's digits.
+    tolerance = math.sqrt(jnp.finfo(value.dtype).eps)
+    is_inside = jnp.all(value >= 0, axis=-1) & (jnp.abs(value.sum(-1) - 1) <= tolerance)
+    value = jnp.where(is_inside[..., None], value, 1)
+    log_normaliser = gammaln(concentration.sum(-1)) - gammaln(concentration).sum(-1)
+    log_density = special.times(concentration - 1, special.log(value)).sum(-1) + log_normaliser
+    return jnp.where(is_inside, log_density, -jnp.inf)
+
+
+dirichlet = define(
+    Family(
+        "Dirichlet",
+        {"concentration": REQUIRED},
+        [
+            Form(
+                ("concentration",),
+                _draw_dirichlet,
+                _log_dirichlet_density,
+                event_ranks=(1,),
+                event_shape=_last_axis,
+                value_rank=1,
+            )
+        ],
+    )
+)
+"""`dirichlet(concentration)`: on the simplex,
+log p(x) = sum_i (a_i - 1) log x_i + log Gamma(sum_i a_i) - sum_i log Gamma(a_i).
+"""
+
+
+# Multinomial
+
+
+def _draw_multinomial(key: Array, total_count: Array, probs: Array, *, shape: Shape) -> Array:
+    """Draw one category's count after the other: binomial in what is left, with its share of the remaining probability.
+
+    Written out, because the meaning of `shape` in `jax.random.multinomial` differs between the supported JAX versions.
+    """
+    n_categories = probs.shape[-1]
+    remaining_probs = jnp.cumsum(probs[..., ::-1], axis=-1)[..., ::-1]
+    # The last share is exactly 1, so that the counts always sum to the total.
+    shares = jnp.clip(probs / jnp.where(remaining_probs == 0, 1, remaining_probs), 0, 1)
+    shares = jnp.broadcast_to(shares, (*shape, n_categories))
+    remaining = jnp.broadcast_to(total_count, shape)
+
+    def draw_count(remaining: Array, share_and_key: tuple[Array, Array]) -> tuple[Array, Array]:
+        share, key = share_and_key
+        count = jax.random.binomial(key, remaining, share, shape, probs.dtype)
+        return remaining - count, count
+
+    keys = jax.random.split(key, n_categories - 1)
+    last, counts = jax.lax.scan(draw_count, remaining, (jnp.moveaxis(shares[..., :-1], -1, 0), keys))
+    return jnp.concatenate([jnp.moveaxis(counts, 0, -1), last[..., None]], axis=-1)
+
+
+def _draw_multinomial_logits(key: Array, total_count: Array, logits: Array, *, shape: Shape) -> Array:
+    return _draw_multinomial(key, total_count, jax.nn.softmax(logits), shape=shape)
+
+
+def _log_multinomial_kernel(value: Array, total_count: Array, log_probs: Array) -> Array:
+    is_inside = jnp.all(special.is_count(value), axis=-1) & (value.sum(-1) == total_count)
+    value = jnp.where(is_inside[..., None], value, 0)
+    log_choose = gammaln(total_count + 1) - gammaln(value + 1).sum(-1)
+    return jnp.where(is_inside, log_choose + special.times(value, log_probs).sum(-1), -jnp.inf)
+
+
+def _log_multinomial_density(value: Array, total_count: Array, probs: Array) -> Array:
+    return _log_multinomial_kernel(value, total_count, special.log(probs))
+
+
+def _log_multinomial_density_logits(value: Array, total_count: Array, logits: Array) -> Array:
+    return _log_multinomial_kernel(value, total_count, jax.nn.log_softmax(logits))
+
+
+multinomial = define(
+    Family(
+        "Multinomial",
+        {"total_count": REQUIRED, "logits": None, "probs": None},
+        [
+            Form(
+                ("total_count", "logits"),
+                _draw_multinomial_logits,
+                _log_multinomial_density_logits,
+                event_ranks=(0, 1),
+                event_shape=_last_axis,
+                value_rank=1,
+                is_continuous=False,
+            ),
+            Form(
+                ("total_count", "probs"),
+                _draw_multinomial,
+                _log_multinomial_density,
+                event_ranks=(0, 1),
+                event_shape=_last_axis,
+                value_rank=1,
+                is_continuous=False,
+            ),
+        ],
+    )
+)
+"""`multinomial(total_count, logits=None, probs=None)`: counts per category among total_count draws."""
