@@ -1,0 +1,165 @@
+"""The one home of how figures look: palette, fonts, named sizes, and the marks for results that are missing.
+
+Figures are built on `matplotlib.figure.Figure`, never through pyplot, so drawing one leaves no global state behind.
+Source: the style of the published figures (base font 18, bold axis labels, 1.5 pt axes, at most three ticks).
+"""
+
+import functools
+import textwrap
+from collections.abc import Callable, Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+BLUE = "#0173B2"
+ORANGE = "#DE8F05"
+GREEN = "#029E73"
+RED = "#CC3311"
+LIGHT_PURPLE = "#B19CD9"
+DARK_GREY = "#333333"
+MUTED_GREY = "#767676"
+
+FONT_SIZES = {"base": 18, "label": 18, "tick": 16, "legend": 16, "title": 20, "caption": 14, "note": 11}
+
+FIGURE_SIZES = {
+    "single_medium": (6.5, 4.875),
+    "three_panel": (18.0, 5.0),
+    "inference_scaling": (18.0, 3.5),
+    "faircoin_combined": (18.0, 8.0),
+    "faircoin_timing": (10.0, 3.0),
+    "faircoin_posterior": (10.0, 6.0),
+}
+"""Width and height in inches."""
+
+STATUS_WORDS = {
+    "invalid": "invalid",
+    "skipped": "skipped",
+    "failed": "failed",
+    "timeout": "timed out",
+    "oom": "out of memory",
+    "missing": "not measured",
+}
+
+STATUS_SENTENCES = {
+    "ok": "was not timed",
+    "invalid": "is invalid",
+    "skipped": "was skipped",
+    "failed": "failed",
+    "timeout": "timed out",
+    "oom": "ran out of memory",
+}
+
+MARK_BACKGROUND = {"boxstyle": "round", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+
+RC_PARAMETERS = {
+    "font.size": FONT_SIZES["base"],
+    "font.family": "DejaVu Sans",
+    "axes.labelsize": FONT_SIZES["label"],
+    "axes.labelweight": "bold",
+    "axes.titlesize": FONT_SIZES["title"],
+    "axes.linewidth": 1.5,
+    "xtick.labelsize": FONT_SIZES["tick"],
+    "ytick.labelsize": FONT_SIZES["tick"],
+    "xtick.major.width": 1.5,
+    "ytick.major.width": 1.5,
+    "xtick.major.size": 6,
+    "ytick.major.size": 6,
+    "legend.fontsize": FONT_SIZES["legend"],
+    "grid.alpha": 0.3,
+    "figure.dpi": 100,
+    "savefig.dpi": 300,
+    "savefig.bbox": "tight",
+    "savefig.pad_inches": 0.05,
+    "pdf.fonttype": 42,
+}
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Run a figure function under the house style, leaving matplotlib's own settings as they were."""
+
+    @functools.wraps(draw)
+    def wrapper(*args, **kwargs) -> Figure:
+        with matplotlib.rc_context(RC_PARAMETERS):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def new_figure(size: str) -> Figure:
+    """An empty figure of a size named in `FIGURE_SIZES`."""
+    if size not in FIGURE_SIZES:
+        raise ValueError(f"new_figure got size {size!r}. Named sizes: {', '.join(FIGURE_SIZES)}.")
+    return Figure(figsize=FIGURE_SIZES[size])
+
+
+def three_ticks(axis) -> None:
+    """At most three major ticks on an x or y axis, none at its ends."""
+    axis.set_major_locator(MaxNLocator(nbins=3, prune="both"))
+
+
+def keep_spines(axes: Axes, *kept: str) -> None:
+    """Hide every spine but those named (`"left"`, `"bottom"`, ...)."""
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in kept)
+
+
+def status_text(status: str, reason: str | None, width: int = 100) -> str:
+    """What a figure says in the place of a result that is not there, e.g. `skipped: torch is not installed`.
+
+    Args:
+        status: A row's status; any but `"ok"`.
+        reason: Why, as stored; only its first line is shown, cut to `width` characters.
+        width: Largest number of characters.
+    """
+    words = STATUS_WORDS.get(status, status)
+    lines = (reason or "").strip().splitlines()
+    # "skipped: skipped: ..." would come of reasons that already begin with the status.
+    detail = lines[0].removeprefix(f"{status}: ") if lines else ""
+    return textwrap.shorten(f"{words}: {detail}" if detail else words, width, placeholder=" …")
+
+
+def mark_panel(axes: Axes, text: str) -> None:
+    """Write a status on the left of an otherwise empty panel, wrapped."""
+    axes.text(
+        0.04, 0.42, textwrap.fill(text, 22, max_lines=4, placeholder=" …"), transform=axes.transAxes, ha="left",
+        va="center", fontsize=FONT_SIZES["caption"], style="italic", color=RED, bbox=MARK_BACKGROUND, zorder=6,
+    )  # fmt: skip
+
+
+def mark_bar(axes: Axes, position: float, label: str, reason: str, x: float = 0.012) -> None:
+    """Write `label  (reason)` in the place of a horizontal bar, the reason cut where the panel ends.
+
+    Args:
+        axes: the panel of bars.
+        position: height of the bar, in data coordinates.
+        label: name of what is missing.
+        reason: why, as `status_text` says it.
+        x: left end of the text, as a fraction of the panel's width.
+    """
+    mark = axes.text(
+        x, position, f"{label}  ({reason})", transform=axes.get_yaxis_transform(), ha="left", va="center",
+        fontsize=FONT_SIZES["legend"], style="italic", color=RED, bbox=MARK_BACKGROUND, zorder=6,
+    )  # fmt: skip
+    renderer = FigureCanvasAgg(axes.figure).get_renderer()
+    words = reason.split()
+    while len(words) > 1 and mark.get_window_extent(renderer).width > (1 - 2 * x) * axes.get_window_extent().width:
+        words.pop()
+        mark.set_text(f"{label}  ({' '.join(words)} …)")
+
+
+def footnote(figure: Figure, facts: Sequence[str], y: float = 0.01) -> None:
+    """Small grey text along the bottom edge (device, machine, ...), broken between facts where it would be cut."""
+    separator = "  ·  "
+    text = figure.text(0.5, y, "", ha="center", va="bottom", fontsize=FONT_SIZES["note"], color=MUTED_GREY)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    lines: list[str] = []
+    for fact in facts:
+        text.set_text(separator.join([*lines[-1:], fact]))
+        if lines and text.get_window_extent(renderer).width < 0.98 * figure.bbox.width:
+            lines[-1] = text.get_text()
+        else:
+            lines.append(fact)
+    text.set_text("\n".join(lines))
