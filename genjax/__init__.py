@@ -1,0 +1,54 @@
+"""GenJAX: probabilistic programming with vectorised, programmable inference, in plain JAX."""
+
+from typing import Any
+
+from genjax.core import GFI as GFI
+from genjax.core import Cond as Cond
+from genjax.core import Const as Const
+from genjax.core import Distribution as Distribution
+from genjax.core import Fixed as Fixed
+from genjax.core import Fn as Fn
+from genjax.core import NotFixedException as NotFixedException
+from genjax.core import Pytree as Pytree
+from genjax.core import Scan as Scan
+from genjax.core import Selection as Selection
+from genjax.core import Tr as Tr
+from genjax.core import Trace as Trace
+from genjax.core import Vmap as Vmap
+from genjax.core import const as const
+from genjax.core import distribution as distribution
+from genjax.core import fixed as fixed
+from genjax.core import gen as gen
+from genjax.core import get_choices as get_choices
+from genjax.core import indexed as indexed
+from genjax.core import masked as masked
+from genjax.core import sel as sel
+from genjax.core import strict as strict
+from genjax.core import tfp_distribution as tfp_distribution
+from genjax.core import trace as trace
+from genjax.distributions import bernoulli as bernoulli
+from genjax.distributions import beta as beta
+from genjax.distributions import binomial as binomial
+from genjax.distributions import categorical as categorical
+from genjax.distributions import cauchy as cauchy
+from genjax.distributions import chi2 as chi2
+from genjax.distributions import dirichlet as dirichlet
+from genjax.distributions import exponential as exponential
+from genjax.distributions import flip as flip
+from genjax.distributions import gamma as gamma
+from genjax.distributions import geometric as geometric
+from genjax.distributions import half_normal as half_normal
+from genjax.distributions import inverse_gamma as inverse_gamma
+from genjax.distributions import laplace as laplace
+from genjax.distributions import log_normal as log_normal
+from genjax.distributions import multinomial as multinomial
+from genjax.distributions import multivariate_normal as multivariate_normal
+from genjax.distributions import negative_binomial as negative_binomial
+from genjax.distributions import normal as normal
+from genjax.distributions import poisson as poisson
+from genjax.distributions import student_t as student_t
+from genjax.distributions import uniform as uniform
+from genjax.distributions import weibull as weibull
+from genjax.distributions import zipf as zipf
+from genjax.pjax import modular_vmap as modular_vmap
+from genjax.pjax import seed as seed

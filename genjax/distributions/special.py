@@ -80,8 +80,10 @@ def log_zeta(power: Array) -> Array:
     tail = sum(jnp.exp(-power * math.log(k)) for k in range(2, n))
     last = jnp.exp(-power * math.log(n))
     tail += last * (n / (power - 1) + 0.5)
-    factor = power / n
+    # Beyond 100 the corrections vanish next to 2^-power, but their factors would overflow.
+    bounded = jnp.minimum(power, 100.0)
+    factor = bounded / n
     for k, ratio in enumerate(_BERNOULLI_RATIOS):
         tail += last * ratio * factor
-        factor = factor * (power + 2 * k + 1) * (power + 2 * k + 2) / n**2
+        factor = factor * (bounded + 2 * k + 1) * (bounded + 2 * k + 2) / n**2
     return jnp.log1p(tail)

@@ -178,9 +178,7 @@ def _scan(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
         return outputs[:n_carry], outputs[n_carry:]
 
     steps = (jnp.arange(parts.length), parts.xs)
-    carry, ys = jax.lax.scan(
-        body, parts.carry, steps, length=parts.length, reverse=parts.reverse, unroll=parts.unroll
-    )
+    carry, ys = jax.lax.scan(body, parts.carry, steps, length=parts.length, reverse=parts.reverse, unroll=parts.unroll)
     return [*carry, *ys]
 
 

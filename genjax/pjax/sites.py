@@ -278,7 +278,9 @@ def _with_sample_shape(keyful_sampler: Callable[..., Any], sample_shape: tuple[i
     return functools.partial(keyful_sampler, sample_shape=sample_shape)
 
 
-def wrap_sampler(keyful_sampler: Callable[..., Any], name: str | None = None, support: Any = None) -> Callable[..., Any]:
+def wrap_sampler(
+    keyful_sampler: Callable[..., Any], name: str | None = None, support: Any = None
+) -> Callable[..., Any]:
     """A keyless sampler, which also accepts `sample_shape=`, from a keyful one.
 
     Args:

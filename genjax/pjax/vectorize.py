@@ -41,5 +41,10 @@ def modular_vmap(
         return function(*args, **kwargs)
 
     return jax.vmap(
-        call, in_axes=in_axes, out_axes=out_axes, axis_size=axis_size, axis_name=axis_name, spmd_axis_name=spmd_axis_name
+        call,
+        in_axes=in_axes,
+        out_axes=out_axes,
+        axis_size=axis_size,
+        axis_name=axis_name,
+        spmd_axis_name=spmd_axis_name,
     )

@@ -1,0 +1,236 @@
+"""Choice maps: plain nested dicts of values, and the wrappers that say more about a constraint."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.core.pytree import Pytree
+from genjax.core.selection import SelectionBase, is_selected
+
+# Wrappers
+
+
+@Pytree.dataclass
+class Fixed(Pytree):
+    """A choice that was supplied from outside. A trace keeps the mark; `get_choices` takes it off."""
+
+    value: Any
+
+    def __repr__(self) -> str:
+        return f"Fixed({self.value!r})"
+
+
+def fixed(value: Any) -> Fixed:
+    """`Fixed(value)`."""
+    return Fixed(value)
+
+
+class NotFixedException(Exception):
+    """Some choices of a trace are not marked `Fixed`.
+
+    Attributes:
+        choice_map_status: the tree of the choices, with True where a choice is `Fixed`.
+    """
+
+    def __init__(self, choice_map_status: Any):
+        self.choice_map_status = choice_map_status
+        listing = "\n".join(_status_lines(choice_map_status, 1))
+        super().__init__(
+            "verify() found choices that were not supplied from outside:\n"
+            f"{listing}\n"
+            "Pass each as `fixed(value)` in the constraints of generate() if it should be."
+        )
+
+
+def _status_lines(status: Any, depth: int) -> list[str]:
+    indent = "  " * depth
+    if not isinstance(status, dict):
+        return [f"{indent}{'Fixed' if status else 'NOT_FIXED'}"]
+    lines = []
+    for address, beneath in status.items():
+        if isinstance(beneath, dict):
+            lines += [f"{indent}{address!r}:", *_status_lines(beneath, depth + 1)]
+        else:
+            lines.append(f"{indent}{address!r}: {'Fixed' if beneath else 'NOT_FIXED'}")
+    return lines
+
+
+@Pytree.dataclass
+class Strict(Pytree):
+    """Constraints every address of which must be used; see `strict`."""
+
+    choices: Any
+
+
+def strict(choices: Any) -> Strict:
+    """Constraints that must all be used: a misspelled or unused address is an error instead of being ignored.
+
+    Accepted wherever constraints are: `model.generate(strict({"y": 1.0}), x)`.
+
+    Raises:
+        ValueError: by the method that takes the constraints, listing the unused addresses and the nearest known ones.
+    """
+    return Strict(choices)
+
+
+@Pytree.dataclass
+class Masked(Pytree):
+    """A constraint that holds where `mask` is true; elsewhere the choice is left to the model."""
+
+    mask: Any
+    value: Any
+
+
+def masked(mask: Any, choices: Any) -> Any:
+    """Constrain some lanes of a vmapped, or some steps of a scanned, address.
+
+    Args:
+        mask: bool, with the leading axes of every leaf of `choices`: `(n,)` for one `Vmap` or `Scan`.
+        choices: values for all lanes; those where `mask` is false are not looked at.
+    """
+    mask = jnp.asarray(mask, bool)
+    return jax.tree.map(lambda value: Masked(mask, value), choices)
+
+
+@Pytree.dataclass
+class Indexed(Pytree):
+    """Constraints of some lanes of a vmapped address; see `indexed`."""
+
+    indices: Any
+    choices: Any
+
+    def expand(self, n: int) -> Any:
+        """The same constraint over all `n` lanes, as `Masked` leaves."""
+        indices = jnp.atleast_1d(jnp.asarray(self.indices))
+        if not isinstance(indices, jax.core.Tracer) and indices.size and not (-n <= indices.min() <= indices.max() < n):
+            raise ValueError(f"indexed() got indices {np.asarray(indices).tolist()} for an address with {n} lanes.")
+        mask = jnp.zeros(n, bool).at[indices].set(True)
+
+        def scatter(value: Any) -> Masked:
+            value = jnp.asarray(value)
+            if value.ndim == 0 or value.shape[0] != indices.size:
+                value = jnp.broadcast_to(value, (indices.size, *value.shape))
+            return Masked(mask, jnp.zeros((n, *value.shape[1:]), value.dtype).at[indices].set(value))
+
+        return jax.tree.map(scatter, self.choices)
+
+
+def indexed(indices: Any, choices: Any) -> Indexed:
+    """Constrain the lanes `indices` of a vmapped address, or those steps of a scanned one.
+
+    Args:
+        indices: an int or an int array `(k,)`.
+        choices: values for those lanes, with leading axis k (or without it, to give every one the same value).
+    """
+    return Indexed(indices, choices)
+
+
+# Reading constraints
+
+
+def is_empty(constraints: Any) -> bool:
+    """Whether constraints constrain nothing: `None`, `{}`, or a wrapper of these."""
+    if isinstance(constraints, (Strict, Indexed)):
+        return is_empty(constraints.choices)
+    return constraints is None or (isinstance(constraints, dict) and not constraints)
+
+
+def lookup(constraints: Any, addr: str) -> Any:
+    """The constraints beneath an address, or None."""
+    if isinstance(constraints, Strict):
+        beneath = lookup(constraints.choices, addr)
+        return Strict(beneath) if isinstance(beneath, dict) else beneath
+    if constraints is None:
+        return None
+    if not isinstance(constraints, dict):
+        raise TypeError(
+            f"Constraints for a generative function with addresses must be a dict from address to value, got "
+            f"{type(constraints).__name__} where address {addr!r} was looked up."
+        )
+    return constraints.get(addr)
+
+
+def plain(constraints: Any) -> Any:
+    """Constraints without the `Strict` wrapper."""
+    return constraints.choices if isinstance(constraints, Strict) else constraints
+
+
+def nearest(addr: str, known: Iterable[str]) -> str:
+    """`; nearest: 'a', 'b'` for a message, or nothing when no known address resembles `addr`."""
+    close = difflib.get_close_matches(str(addr), [str(k) for k in known], n=3, cutoff=0.5)
+    return f"; nearest: {', '.join(map(repr, close))}" if close else ""
+
+
+def check_used(constraints: Any, visited: Iterable[str], what: str) -> None:
+    """For `Strict` constraints: raise ValueError if an address of theirs was not visited."""
+    if not isinstance(constraints, Strict) or not isinstance(constraints.choices, dict):
+        return
+    known = list(visited)
+    unused = [addr for addr in constraints.choices if addr not in known]
+    if unused:
+        listing = "\n".join(f"  {addr!r}{nearest(addr, known)}" for addr in unused)
+        raise ValueError(
+            f"{what} got constraints at addresses that it does not use:\n{listing}\nAddresses used: "
+            f"{', '.join(map(repr, known)) or 'none'}. Correct them, or pass the constraints without strict()."
+        )
+
+
+def select_where(mask: Any, new: Any, old: Any) -> Any:
+    """`where(mask, new, old)`, with the mask's axes aligned to the leading axes of the values."""
+    rank = max(jnp.ndim(new), jnp.ndim(old))
+    mask = jnp.asarray(mask)
+    return jnp.where(mask.reshape(mask.shape + (1,) * max(0, rank - mask.ndim)), new, old)
+
+
+# Merging and filtering
+
+
+def merge_choices(x: Any, other: Any, check: Any = None) -> tuple[Any, Any]:
+    """Merge two choice maps.
+
+    Args:
+        x: nested dict of choices.
+        other: nested dict of choices; wins where both have an address.
+        check: if given, an address in both takes `where(check, x, other)`, and nothing is discarded.
+
+    Returns:
+        `(merged, discarded)`; `discarded` holds the losing values of `x`, or is None.
+    """
+    if is_empty(x) or is_empty(other):
+        return (other if is_empty(x) else x) or {}, None
+    if not (isinstance(x, dict) and isinstance(other, dict)):
+        if check is not None:
+            return jax.tree.map(lambda a, b: select_where(check, a, b), x, other), None
+        return other, x
+    merged, discarded = dict(x), {}
+    for addr, value in other.items():
+        if addr not in x:
+            merged[addr] = value
+            continue
+        merged[addr], lost = merge_choices(x[addr], value, check)
+        if lost is not None:
+            discarded[addr] = lost
+    return merged, discarded or None
+
+
+def filter_choices(x: Any, selection: SelectionBase) -> tuple[Any, Any]:
+    """Split a choice map: `(selected, unselected)`, each None if empty. Agrees with what `regenerate` redraws."""
+    if is_empty(x):
+        return None, None
+    if not isinstance(x, dict):
+        return (x, None) if is_selected(selection) else (None, x)
+    selected, unselected = {}, {}
+    for addr, value in x.items():
+        _, rest = selection.match(addr)
+        inside, outside = filter_choices(value, rest)
+        if inside is not None:
+            selected[addr] = inside
+        if outside is not None:
+            unselected[addr] = outside
+    return selected or None, unselected or None

@@ -1,0 +1,177 @@
+"""`Cond`: one of two generative functions, chosen by a random or computed check."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.core.choices import Masked, Strict, filter_choices, is_empty, merge_choices, plain, select_where
+from genjax.core.gfi import GFI, scalar
+from genjax.core.pytree import Pytree
+from genjax.core.selection import SelectionBase
+from genjax.core.trace import Trace, get_choices
+from genjax.core.vmap import without_args
+
+X = TypeVar("X")
+R = TypeVar("R")
+
+
+@Pytree.dataclass
+class CondTr(Trace[X, R]):
+    """The trace of a `Cond`: the traces of both branches, and which one counts."""
+
+    gen_fn: Any
+    args: Any
+    check: Any
+    trs: Any
+    retval: Any
+    score: Any
+
+    def get_gen_fn(self) -> Any:
+        return self.gen_fn
+
+    def get_args(self) -> Any:
+        return self.args
+
+    def get_retval(self) -> R:
+        return self.retval
+
+    def raw_choices(self) -> Any:
+        true, false = (tr.get_choices() for tr in self.trs)
+        return merge_choices(true, false, self.check)[0]
+
+    def raw_score(self) -> jax.Array:
+        return self.score
+
+    __repr__ = Trace.__repr__
+
+
+@Pytree.dataclass
+class Cond(GFI[X, R], Generic[X, R]):
+    """`callee_true(*args)` where the check is true, `callee_false(*args)` elsewhere; called as `(check, *args)`.
+
+    Both branches run, and the taken one counts: its score, weight and return value. Choices are the union of both
+    branches' addresses; one that both have takes the value of the taken branch. Choices of the branch that is not
+    taken have no density: a kernel that flips the check should redraw them in the same move.
+    """
+
+    callee_true: GFI[Any, Any]
+    callee_false: GFI[Any, Any]
+
+    def _trace(self, check: Any, args: Any, kwargs: Any, true: Any, false: Any) -> CondTr[X, R]:
+        score = jnp.where(check, true.get_score(), false.get_score())
+        retval = self._where(check, true.get_retval(), false.get_retval())
+        trs = (without_args(true), without_args(false))
+        return CondTr(self, ((check, *args), kwargs), check, trs, retval, score)
+
+    def _where(self, check: Any, true: Any, false: Any) -> Any:
+        try:
+            return jax.tree.map(lambda a, b: select_where(check, a, b), true, false)
+        except ValueError as error:
+            raise ValueError(
+                f"The branches of {self!r} return values that cannot stand for each other: "
+                f"{jax.tree.structure(true)} and {jax.tree.structure(false)}. Both must return the same structure."
+            ) from error
+
+    def simulate(self, check: Any, *args: Any, **kwargs: Any) -> CondTr[X, R]:
+        check = as_check(check)
+        true, false = (callee.simulate(*args, **kwargs) for callee in (self.callee_true, self.callee_false))
+        return self._trace(check, args, kwargs, true, false)
+
+    def assess(self, x: X, check: Any, *args: Any, **kwargs: Any) -> tuple[jax.Array, R]:
+        check, x = as_check(check), plain(x)
+        density_true, retval_true = self.callee_true.assess(x, *args, **kwargs)
+        density_false, retval_false = self.callee_false.assess(x, *args, **kwargs)
+        log_density = jnp.where(check, scalar(density_true), scalar(density_false))
+        return log_density, self._where(check, retval_true, retval_false)
+
+    def generate(self, x: X | None, check: Any, *args: Any, **kwargs: Any) -> tuple[CondTr[X, R], jax.Array]:
+        check = as_check(check)
+        self._check_used(x, args, kwargs)
+        true, weight_true = self.callee_true.generate(plain(x), *args, **kwargs)
+        false, weight_false = self.callee_false.generate(plain(x), *args, **kwargs)
+        return self._trace(check, args, kwargs, true, false), jnp.where(check, weight_true, weight_false)
+
+    def update(
+        self, tr: Trace[X, R], x: X | None, check: Any, *args: Any, **kwargs: Any
+    ) -> tuple[CondTr[X, R], jax.Array, X]:
+        check, old = as_check(check), tr.get_choices()
+        # What is kept is the value that the old trace shows, whichever branch counts now.
+        true, false = self._with_choices(tr, overlay(old, plain(x)), args, kwargs)
+        new = self._trace(check, args, kwargs, true, false)
+        return new, tr.raw_score() - new.score, old
+
+    def regenerate(
+        self, tr: Trace[X, R], selection: SelectionBase, check: Any, *args: Any, **kwargs: Any
+    ) -> tuple[CondTr[X, R], jax.Array, X | None]:
+        check, old = as_check(check), tr.get_choices()
+        synchronised = self._with_choices(tr, old, args, kwargs)
+        callees = (self.callee_true, self.callee_false)
+        true, false = (
+            callee.regenerate(inner, selection, *args, **kwargs)[0]
+            for callee, inner in zip(callees, synchronised, strict=True)
+        )
+        new = self._trace(check, args, kwargs, true, false)
+        # Unselected sites of the branch taken now against those of the branch taken then.
+        weight = self.project(new, ~selection) - self.project(tr, ~selection)
+        return new, weight, filter_choices(old, selection)[0]
+
+    def project(self, tr: Trace[X, R], selection: SelectionBase) -> jax.Array:
+        true, false = tr.trs  # type: ignore[attr-defined]
+        return jnp.where(
+            tr.check,  # type: ignore[attr-defined]
+            self.callee_true.project(true, selection),
+            self.callee_false.project(false, selection),
+        )
+
+    def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
+        return self.callee_true.merge(x, x_, check)
+
+    def _with_choices(self, tr: Any, choices: Any, args: Any, kwargs: Any) -> list[Any]:
+        callees = (self.callee_true, self.callee_false)
+        return [
+            callee.update(inner, choices, *args, **kwargs)[0] for callee, inner in zip(callees, tr.trs, strict=True)
+        ]
+
+    def _check_used(self, x: Any, args: Any, kwargs: Any) -> None:
+        """Strict constraints may name addresses of either branch."""
+        if not isinstance(x, Strict) or is_empty(x):
+            return
+        from genjax.core.choices import check_used
+
+        known: dict[str, None] = {}
+        for callee in (self.callee_true, self.callee_false):
+            shape = jax.eval_shape(lambda c=callee: c.simulate(*args, **kwargs).get_choices())
+            known.update(dict.fromkeys(shape) if isinstance(shape, dict) else {})
+        check_used(x, known, f"generate() of {self!r}")
+
+    def __repr__(self) -> str:
+        return f"Cond({self.callee_true!r}, {self.callee_false!r})"
+
+
+def as_check(check: Any) -> jax.Array:
+    """A check as a JAX boolean.
+
+    Raises:
+        TypeError: it is neither a bool nor an array of booleans.
+    """
+    if isinstance(check, (bool, np.bool_)) or getattr(check, "dtype", None) == jnp.bool_:
+        return jnp.asarray(check)
+    raise TypeError(
+        f"The check of a Cond must be a bool or a boolean array, got {getattr(check, 'dtype', type(check).__name__)}. "
+        "Write a comparison, e.g. `x > 0`, or `x.astype(bool)`."
+    )
+
+
+def overlay(choices: Any, x: Any) -> Any:
+    """`choices` with those of `x` in their place; masked constraints apply where their mask is true."""
+    if is_empty(x):
+        return choices
+    if isinstance(x, Masked):
+        return select_where(x.mask, x.value, choices)
+    if isinstance(x, dict) and isinstance(choices, dict):
+        return {**choices, **{addr: overlay(choices.get(addr), value) for addr, value in x.items()}}
+    return get_choices(x)

@@ -1,0 +1,145 @@
+"""Distributions: generative functions of one choice."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from genjax.core.choices import Fixed, Masked, is_empty, plain, select_where
+from genjax.core.const import Const
+from genjax.core.gfi import GFI, scalar
+from genjax.core.handlers import handling
+from genjax.core.pytree import Pytree
+from genjax.core.selection import SelectionBase, is_selected
+from genjax.core.trace import Tr, Trace, get_choices
+from genjax.pjax.sites import wrap_sampler
+
+X = TypeVar("X")
+
+
+@Pytree.dataclass
+class Distribution(GFI[X, X], Generic[X]):
+    """A sampler and its log density. The choice is the sampled value, and so is the return value.
+
+    `assess` and `logpdf` are elementwise over a batch of values; scores and weights are sums.
+    """
+
+    _sample: Const[Callable[..., X]]
+    _logpdf: Const[Callable[..., Any]]
+    name: Const[str | None] = Pytree.field(default=Const(None))
+
+    @property
+    def __name__(self) -> str:
+        return self.name.value or "distribution"
+
+    def sample(self, *args: Any, **kwargs: Any) -> X:
+        """Draw a value; built-in distributions also take `sample_shape=(...)`, a leading shape of independent draws."""
+        with handling(None):  # a sampler that calls other generative functions runs them, and is no part of a model
+            return self._sample.value(*args, **kwargs)
+
+    def logpdf(self, v: X, *args: Any, **kwargs: Any) -> jax.Array:
+        """`log p(v; args)`, elementwise over the batch shape."""
+        with handling(None):
+            return self._logpdf.value(v, *args, **kwargs)
+
+    def simulate(self, *args: Any, **kwargs: Any) -> Tr[X, X]:
+        value = self.sample(*args, **kwargs)
+        return self._trace(value, args, kwargs)
+
+    def assess(self, x: X, *args: Any, **kwargs: Any) -> tuple[jax.Array, X]:
+        x = get_choices(plain(x))
+        if is_empty(x):
+            raise KeyError(f"{self.__name__}.assess needs a value, got {x!r}.")
+        return self.logpdf(x, *args, **kwargs), x
+
+    def generate(self, x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, X], jax.Array]:
+        x = plain(x)
+        if is_empty(x):
+            return self.simulate(*args, **kwargs), jnp.array(0.0)
+        if isinstance(x, Masked):
+            value = select_where(x.mask, x.value, self.sample(*args, **kwargs))
+            log_density = self.logpdf(value, *args, **kwargs)
+            weight = scalar(select_where(x.mask, log_density, jnp.zeros_like(log_density)))
+            return Tr(self, (args, kwargs), value, value, -scalar(log_density)), weight
+        trace = self._trace(x, args, kwargs)
+        return trace, -trace.raw_score()
+
+    def update(self, tr: Trace[X, X], x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, X], jax.Array, X]:
+        x, old = plain(x), tr.raw_choices()
+        if is_empty(x):
+            x = old
+        elif isinstance(x, Masked):
+            x = select_where(x.mask, x.value, get_choices(old))
+        new = self._trace(x, args, kwargs)
+        return new, tr.raw_score() - new.raw_score(), get_choices(old)
+
+    def regenerate(
+        self, tr: Trace[X, X], selection: SelectionBase, *args: Any, **kwargs: Any
+    ) -> tuple[Tr[X, X], jax.Array, X | None]:
+        old = tr.raw_choices()
+        if is_selected(selection):
+            return self.simulate(*args, **kwargs), jnp.array(0.0), get_choices(old)
+        new = self._trace(old, args, kwargs)
+        return new, tr.raw_score() - new.raw_score(), None
+
+    def project(self, tr: Trace[X, X], selection: SelectionBase) -> jax.Array:
+        score = tr.get_score()
+        return -score if is_selected(selection) else jnp.zeros_like(score)
+
+    def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
+        if check is None:
+            raise ValueError(
+                f"Can't merge two values of the distribution {self.__name__}: one choice has one value. "
+                "Pass `check` to take where(check, x, x_)."
+            )
+        return jax.tree.map(functools.partial(select_where, check), x, x_), None
+
+    def filter(self, x: X, selection: SelectionBase) -> tuple[X | None, X | None]:
+        return (x, None) if is_selected(selection) else (None, x)
+
+    def _trace(self, choice: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tr[X, X]:
+        value = choice.value if isinstance(choice, Fixed) else choice
+        # A user's density may return a Python float.
+        score = -jnp.asarray(scalar(self.logpdf(value, *args, **kwargs)))
+        return Tr(self, (args, kwargs), choice, value, score)
+
+    def __repr__(self) -> str:
+        return self.__name__
+
+
+def distribution(sampler: Callable[..., X], logpdf: Callable[..., Any], /, name: str | None = None) -> Distribution[X]:
+    """A distribution from a keyless sampler and a log density.
+
+    Args:
+        sampler: `sampler(*args, **kwargs) -> value`. Anything callable: another distribution's `sample`, a
+            `wrap_sampler`-ed keyful sampler, an ADEV primitive. It is called with the caller's own values, unstaged.
+        logpdf: `logpdf(value, *args, **kwargs) -> log density`, elementwise over a batch of values.
+        name: shown in messages.
+    """
+    return Distribution(Const(sampler), Const(logpdf), Const(name))
+
+
+def tfp_distribution(constructor: Callable[..., Any], /, name: str | None = None) -> Distribution[Any]:
+    """A distribution from a TensorFlow Probability constructor (JAX substrate), for users who have TFP.
+
+    Args:
+        constructor: a class or function; `constructor(*args, **kwargs)` has `.sample(seed=, sample_shape=)` and
+            `.log_prob(value)`.
+        name: shown in messages; the constructor's name by default.
+    """
+    from genjax.compat import enable_tfp
+
+    enable_tfp()
+    label = name or getattr(constructor, "__name__", "tfp")
+
+    def keyful_sampler(key: Any, *args: Any, sample_shape: tuple[int, ...] = (), **kwargs: Any) -> Any:
+        return constructor(*args, **kwargs).sample(seed=key, sample_shape=sample_shape)
+
+    def log_density(value: Any, *args: Any, **kwargs: Any) -> Any:
+        return constructor(*args, **kwargs).log_prob(value)
+
+    return distribution(wrap_sampler(keyful_sampler, label), log_density, label)

@@ -1,0 +1,264 @@
+"""`@gen`: generative functions written as Python functions with addressed calls."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import jax
+
+from genjax.core.choices import check_used, is_empty, lookup, nearest, plain
+from genjax.core.const import Const
+from genjax.core.gfi import GFI, scalar, total
+from genjax.core.handlers import Thunk, at_user_location, caller_location, handling
+from genjax.core.pytree import Pytree
+from genjax.core.selection import SelectionBase
+from genjax.core.trace import Tr, Trace
+from genjax.pjax.compat import trace_state
+
+R = TypeVar("R")
+
+
+class _Handler:
+    """Visits the addressed calls of one run of a model body, in program order."""
+
+    method = ""
+
+    def __init__(self, function: Fn[Any]):
+        self.function = function
+        self.visited: dict[str, Any] = {}
+        self._locations: dict[str, Any] = {}
+        self._pending: dict[int, tuple[Thunk, Any]] = {}
+        self._jax_state = trace_state()
+
+    def call(self, addr: str, gen_fn: GFI[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Do what the method does with one callee; returns the callee's return value."""
+        raise NotImplementedError
+
+    def handle(self, addr: str, gen_fn: GFI[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if addr in self._locations:
+            raise ValueError(
+                f"Address collision detected: {addr!r} is used multiple times.\n"
+                "Each address in a generative function must be unique.\n"
+                f"Function: {self.function.describe()}\n"
+                f"First use: {self._locations[addr]}\n"
+                f"Location: {caller_location()}"
+            )
+        if trace_state() != self._jax_state:
+            raise ValueError(
+                f"Address {addr!r} is used inside a JAX transform in the body of {self.function.describe()}"
+                f"{at_user_location()}. Its value would leak out of the transform. Instead of jax.vmap write "
+                "`gen_fn.vmap(...)`, instead of jax.lax.scan `Scan(gen_fn, length)`, instead of jax.lax.cond "
+                "`Cond(gen_fn, gen_fn)`, and leave out jax.jit."
+            )
+        self._locations[addr] = caller_location()
+        with jax.named_scope(addr):  # shows the address path in errors and profiles
+            return self.call(addr, gen_fn, args, kwargs)
+
+    def made(self, thunk: Thunk) -> None:
+        self._pending[id(thunk)] = (thunk, caller_location())
+
+    def addressed(self, thunk: Thunk) -> None:
+        self._pending.pop(id(thunk), None)
+
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the body under this handler; returns its return value."""
+        with handling(self):
+            retval = self.function.source.value(*args, **kwargs)
+        if self._pending:
+            thunk, location = next(iter(self._pending.values()))
+            raise ValueError(
+                f"A call of {thunk.gen_fn!r} in {self.function.describe()} was never given an address (written at "
+                f'{location}), so nothing was sampled. Write `... @ "name"` behind it.'
+            )
+        return retval
+
+
+class _Simulate(_Handler):
+    def __init__(self, function: Fn[Any]):
+        super().__init__(function)
+        self.scores: list[Any] = []
+
+    def record(self, addr: str, trace: Trace[Any, Any]) -> Any:
+        self.visited[addr] = trace
+        self.scores.append(trace.get_score())
+        return trace.get_retval()
+
+    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+        return self.record(addr, gen_fn.simulate(*args, **kwargs))
+
+
+class _Assess(_Handler):
+    def __init__(self, function: Fn[Any], x: Any):
+        super().__init__(function)
+        self.x, self.densities = x, []
+
+    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+        beneath = lookup(self.x, addr)
+        if beneath is None:
+            if not _may_be_absent(gen_fn):
+                given = plain(self.x) or {}
+                raise KeyError(
+                    f"{addr!r} is missing from the choices given to assess() of {self.function.describe()}"
+                    f"{at_user_location()}. Given: {', '.join(map(repr, given)) or 'none'}{nearest(addr, given)}"
+                )
+            beneath = {}
+        log_density, retval = gen_fn.assess(beneath, *args, **kwargs)
+        self.visited[addr] = None
+        self.densities.append(scalar(log_density))
+        return retval
+
+
+class _Generate(_Simulate):
+    def __init__(self, function: Fn[Any], x: Any):
+        super().__init__(function)
+        self.x, self.weights = x, []
+
+    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+        beneath = lookup(self.x, addr)
+        if is_empty(beneath):
+            return self.record(addr, gen_fn.simulate(*args, **kwargs))
+        trace, weight = gen_fn.generate(beneath, *args, **kwargs)
+        self.weights.append(scalar(weight))
+        return self.record(addr, trace)
+
+
+class _Update(_Simulate):
+    def __init__(self, function: Fn[Any], old: Any, x: Any):
+        super().__init__(function)
+        self.old, self.x, self.weights, self.discard = old, x, [], {}
+
+    def old_subtrace(self, addr: str) -> Trace[Any, Any]:
+        if addr not in self.old:
+            raise KeyError(
+                f"{addr!r} is not in the trace given to {self.method}() of {self.function.describe()}"
+                f"{at_user_location()}, whose addresses are {', '.join(map(repr, self.old)) or 'none'}. "
+                "The set of addresses may not change between runs; use generate() for a new structure."
+            )
+        return self.old[addr]
+
+    method = "update"
+
+    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+        trace, weight, self.discard[addr] = gen_fn.update(
+            self.old_subtrace(addr), lookup(self.x, addr), *args, **kwargs
+        )
+        self.weights.append(scalar(weight))
+        return self.record(addr, trace)
+
+    def check_same_addresses(self) -> None:
+        gone = [addr for addr in self.old if addr not in self.visited]
+        if gone:
+            raise KeyError(
+                f"{self.method}() of {self.function.describe()} did not visit {', '.join(map(repr, gone))}, which the "
+                "old trace has. The set of addresses may not change between runs; use generate() for a new structure."
+            )
+
+
+class _Regenerate(_Update):
+    method = "regenerate"
+
+    def __init__(self, function: Fn[Any], old: Any, selection: SelectionBase):
+        super().__init__(function, old, None)
+        self.selection = selection
+
+    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+        _, beneath = self.selection.match(addr)
+        trace, weight, self.discard[addr] = gen_fn.regenerate(self.old_subtrace(addr), beneath, *args, **kwargs)
+        self.weights.append(scalar(weight))
+        return self.record(addr, trace)
+
+
+def _may_be_absent(gen_fn: Any) -> bool:
+    """Whether a callee may have no choices at all, so that a choice map need not mention it."""
+    from genjax.core.distribution import Distribution
+
+    return not isinstance(gen_fn, Distribution)
+
+
+@Pytree.dataclass
+class Fn(GFI[dict[str, Any], R], Generic[R]):
+    """A generative function from a Python function; its choices are a dict from address to the callee's choices."""
+
+    source: Const[Callable[..., R]]
+
+    @property
+    def __name__(self) -> str:
+        return getattr(self.source.value, "__name__", "model")
+
+    @property
+    def __wrapped__(self) -> Callable[..., R]:
+        return self.source.value
+
+    def describe(self) -> str:
+        """`function 'name' at file:line`, for messages."""
+        code = getattr(inspect.unwrap(self.source.value), "__code__", None)
+        place = f" at {code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+        return f"function {self.__name__!r}{place}"
+
+    def simulate(self, *args: Any, **kwargs: Any) -> Tr[dict[str, Any], R]:
+        handler = _Simulate(self)
+        retval = handler.run(args, kwargs)
+        return Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
+
+    def assess(self, x: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[jax.Array, R]:
+        handler = _Assess(self, _as_dict(x))
+        retval = handler.run(args, kwargs)
+        check_used(x, handler.visited, f"assess() of {self.describe()}")
+        return total(handler.densities), retval
+
+    def generate(self, x: dict[str, Any] | None, *args: Any, **kwargs: Any) -> tuple[Tr[dict[str, Any], R], jax.Array]:
+        handler = _Generate(self, _as_dict(x))
+        retval = handler.run(args, kwargs)
+        check_used(x, handler.visited, f"generate() of {self.describe()}")
+        return Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores)), total(handler.weights)
+
+    def update(
+        self, tr: Trace[dict[str, Any], R], x: dict[str, Any] | None, *args: Any, **kwargs: Any
+    ) -> tuple[Tr[dict[str, Any], R], jax.Array, dict[str, Any]]:
+        handler = _Update(self, tr.raw_choices(), _as_dict(x))
+        retval = handler.run(args, kwargs)
+        handler.check_same_addresses()
+        check_used(x, handler.visited, f"update() of {self.describe()}")
+        new = Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
+        return new, total(handler.weights), handler.discard
+
+    def regenerate(
+        self, tr: Trace[dict[str, Any], R], selection: SelectionBase, *args: Any, **kwargs: Any
+    ) -> tuple[Tr[dict[str, Any], R], jax.Array, dict[str, Any]]:
+        handler = _Regenerate(self, tr.raw_choices(), selection)
+        retval = handler.run(args, kwargs)
+        handler.check_same_addresses()
+        new = Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
+        return new, total(handler.weights), handler.discard
+
+    def project(self, tr: Trace[dict[str, Any], R], selection: SelectionBase) -> jax.Array:
+        subtraces = tr.raw_choices().items()
+        return total([sub.get_gen_fn().project(sub, selection.match(addr)[1]) for addr, sub in subtraces])
+
+    def __repr__(self) -> str:
+        return f"gen({self.__name__})"
+
+
+def _as_dict(x: Any) -> Any:
+    """Constraints with traces in them replaced by their choices."""
+    return x.get_choices() if isinstance(x, Trace) else x
+
+
+def gen(function: Callable[..., R]) -> Fn[R]:
+    """Make a generative function of a Python function.
+
+    In the body, `callee(*args) @ "address"` makes a random choice (or runs another generative function) and gives its
+    value. Each address is used once. Control flow on static values is free; for control flow on random values use
+    `Cond`, `Scan` and `.vmap`.
+
+    Args:
+        function: any Python function; its arguments become the model's, its return value the model's.
+
+    Returns:
+        A generative function whose choices are a dict from address to choice.
+    """
+    made = Fn(Const(function))
+    object.__setattr__(made, "__doc__", function.__doc__)  # for help(); statics, not this, decide equality
+    return made

@@ -1,0 +1,150 @@
+"""The generative function interface."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from genjax.core.choices import filter_choices, merge_choices
+from genjax.core.handlers import Thunk, current_handler
+from genjax.core.pytree import Pytree
+from genjax.core.selection import SelectionBase
+from genjax.core.trace import Trace
+
+if TYPE_CHECKING:
+    from genjax.core.cond import Cond
+    from genjax.core.vmap import Vmap
+
+X = TypeVar("X")
+R = TypeVar("R")
+
+Weight = jax.Array
+Density = jax.Array
+
+
+class GFI(Pytree, Generic[X, R]):
+    """A probabilistic program as an object with a density and ways to sample from, condition and change it.
+
+    Write `P(x; args)` for the density of choices x, and `Q` for sampling whatever is unconstrained from the model
+    itself, ancestors first. All weights and densities are logarithms. Model arguments come last, positionally or by
+    keyword. A trace's score is `-log P`.
+
+    Subclasses define the five methods below, and `merge` and `filter` when their choices are no nested dicts.
+    Source: the interface of Cusumano-Towner et al., *Gen* (PLDI 2019), section 3, with `regenerate` as its MH ratio.
+    """
+
+    def simulate(self, *args: Any, **kwargs: Any) -> Trace[X, R]:
+        """`trace = simulate(*args)`: draw x ~ P(.; args). `trace.get_score() = -log P(x; args)`."""
+        raise TypeError(_undefined(self, "simulate"))
+
+    def assess(self, x: X, *args: Any, **kwargs: Any) -> tuple[Density, R]:
+        """`(log_density, retval) = assess(x, *args)`: `log P(x; args)` and the return value at x.
+
+        Raises:
+            KeyError: an address of the model is missing from x.
+        """
+        raise TypeError(_undefined(self, "assess"))
+
+    def generate(self, x: X | None, *args: Any, **kwargs: Any) -> tuple[Trace[X, R], Weight]:
+        """`(trace, log_weight) = generate(x, *args)`: constrain some choices, draw the others from the model.
+
+        `log_weight = sum over constrained sites of log p(site | parents)`: 0 for no constraints, `log P(x; args)` when
+        all are constrained. `E[exp(log_weight)]` is the marginal density of the constraints.
+        """
+        raise TypeError(_undefined(self, "generate"))
+
+    def update(self, tr: Trace[X, R], x: X | None, *args: Any, **kwargs: Any) -> tuple[Trace[X, R], Weight, X]:
+        """`(trace, log_weight, discard) = update(tr, x, *args)`: replace choices, keep the others, new arguments.
+
+        `log_weight = log P(new; args) - log P(old; old args)`. `discard` holds the old values.
+        """
+        raise TypeError(_undefined(self, "update"))
+
+    def regenerate(
+        self, tr: Trace[X, R], selection: SelectionBase, *args: Any, **kwargs: Any
+    ) -> tuple[Trace[X, R], Weight, X | None]:
+        """`(trace, log_weight, discard) = regenerate(tr, selection, *args)`: redraw the selected choices.
+
+        Selected sites are drawn from the model given their (possibly new) parents.
+        `log_weight = sum over unselected sites of log p_new(site) - log p_old(site)`, which is the log acceptance
+        ratio of Metropolis-Hastings with that proposal. `discard` holds old values of selected sites.
+        """
+        raise TypeError(_undefined(self, "regenerate"))
+
+    def project(self, tr: Trace[X, R], selection: SelectionBase) -> Density:
+        """`log_density = project(tr, selection)`: sum over the selected sites of `log p(site | parents)`, from the trace."""
+        raise TypeError(_undefined(self, "project"))
+
+    def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
+        """`(merged, discarded) = merge(x, x_)`: union of two choice maps; x_ wins, or `where(check, x, x_)`."""
+        return merge_choices(x, x_, check)
+
+    def filter(self, x: X, selection: SelectionBase) -> tuple[X | None, X | None]:
+        """`(selected, unselected) = filter(x, selection)`: split a choice map; None for an empty side."""
+        return filter_choices(x, selection)
+
+    def log_density(self, x: X, *args: Any, **kwargs: Any) -> Density:
+        """`log P(x; args)`, summed to a scalar."""
+        return scalar(self.assess(x, *args, **kwargs)[0])
+
+    # Combinators as methods
+
+    def vmap(
+        self,
+        in_axes: Any = 0,
+        axis_size: int | None = None,
+        axis_name: str | None = None,
+        spmd_axis_name: str | None = None,
+    ) -> Vmap[Any, Any]:
+        """Independent copies along a new leading axis; arguments are mapped as in `jax.vmap`."""
+        from genjax.core.vmap import Vmap
+
+        return Vmap(self, in_axes, axis_size, axis_name, spmd_axis_name)
+
+    def repeat(self, n: int) -> Vmap[Any, Any]:
+        """n independent copies that share their arguments."""
+        from genjax.core.vmap import Vmap
+
+        return Vmap(self, None, n)
+
+    def cond(self, other: GFI[Any, Any]) -> Cond[Any, Any]:
+        """`Cond(self, other)`: self where the check is true."""
+        from genjax.core.cond import Cond
+
+        return Cond(self, other)
+
+    # Calls
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Inside a model: a call that waits for `@ "address"`. Outside: simulate and return the return value."""
+        handler = current_handler()
+        if handler is None:
+            return self.simulate(*args, **kwargs).get_retval()
+        thunk = Thunk(self, args, kwargs)
+        handler.made(thunk)
+        return thunk
+
+    def T(self, *args: Any, **kwargs: Any) -> Thunk:
+        """A call that waits for its address, wherever it is written."""
+        return Thunk(self, args, kwargs)
+
+
+def _undefined(gen_fn: Any, method: str) -> str:
+    return f"{type(gen_fn).__name__} does not define `{method}`, which every generative function must."
+
+
+def scalar(value: Any) -> Any:
+    """The sum of an array; a scalar as it is."""
+    return jnp.sum(value) if jnp.ndim(value) else value
+
+
+def total(values: list[Any]) -> Any:
+    """The sum of a list of scalars, as an array; 0.0 for none."""
+    if not values:
+        return jnp.array(0.0)
+    result = jnp.asarray(values[0])
+    for value in values[1:]:
+        result = result + value
+    return result

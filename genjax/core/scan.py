@@ -1,0 +1,201 @@
+"""`Scan`: a generative function repeated in time, each step feeding the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from genjax.core.choices import Indexed, Strict, is_empty
+from genjax.core.const import Const, unwrap
+from genjax.core.gfi import GFI, scalar
+from genjax.core.handlers import at_user_location
+from genjax.core.pytree import Pytree
+from genjax.core.selection import SelectionBase
+from genjax.core.trace import Trace
+from genjax.core.vmap import without_args
+
+X = TypeVar("X")
+
+
+@Pytree.dataclass
+class ScanTr(Trace[X, Any]):
+    """The trace of a `Scan`: its steps' traces stacked along the leading axis."""
+
+    gen_fn: Any
+    args: Any
+    traces: Any
+    final_carry: Any
+    outs: Any
+    score: Any
+
+    def get_gen_fn(self) -> Any:
+        return self.gen_fn
+
+    def get_args(self) -> Any:
+        return self.args
+
+    def get_retval(self) -> Any:
+        return self.final_carry, self.outs
+
+    def raw_choices(self) -> Any:
+        return self.traces
+
+    def raw_score(self) -> jax.Array:
+        return self.score
+
+    __repr__ = Trace.__repr__
+
+
+@Pytree.dataclass
+class Scan(GFI[X, Any], Generic[X]):
+    """`callee(carry, x, **kwargs) -> (carry, out)`, run `length` times by `jax.lax.scan`.
+
+    Called as `(init_carry, xs, **kwargs)`; returns `(final_carry, outs)`. Choices have the callee's structure with a
+    leading time axis. Scores, densities and weights are summed over time.
+
+    Attributes:
+        callee: the generative function of one step.
+        length: number of steps, an int or `Const`; None takes it from `xs`.
+    """
+
+    callee: GFI[Any, Any]
+    length: Any = Pytree.field(default=Const(None))
+
+    def __post_init__(self) -> None:
+        length = unwrap(self.length)
+        object.__setattr__(self, "length", Const(length))
+        if isinstance(length, jax.core.Tracer):
+            raise TypeError(
+                "The length of a Scan must be a Python int, got a traced value. Under `seed` or `jit` integers become "
+                "traced; pass it as `const(n)`, or close over it."
+            )
+        if length is not None and length < 0:
+            raise ValueError(f"The length of a Scan must not be negative, got {length}.")
+
+    # The loop
+
+    def _n_steps(self, xs: Any) -> int:
+        sizes = {leaf.shape[0] for leaf in map(jnp.asarray, jax.tree.leaves(xs)) if leaf.ndim}
+        if self.length.value is not None:
+            sizes.add(self.length.value)
+        if not sizes:
+            raise ValueError(f"{self!r} was called without xs, so its length must be given: Scan(callee, length).")
+        if len(sizes) > 1:
+            raise ValueError(
+                f"{self!r} got sequences and a length that do not agree: {sorted(sizes)}. Every leaf of xs has the "
+                "time axis first, and `length`, if given, is its size."
+            )
+        return sizes.pop()
+
+    def _loop(self, step: Callable[[Any, Any], Any], init: Any, sequences: Any, n_steps: int) -> Any:
+        init = jax.tree.map(jnp.asarray, init)
+        if n_steps == 0:  # nothing runs, so nothing needs a key: only shapes are asked for
+            first = jax.tree.map(lambda s: jax.ShapeDtypeStruct(jnp.shape(s)[1:], jnp.asarray(s).dtype), sequences)
+            _, outs = jax.eval_shape(step, init, first)
+            return init, jax.tree.map(lambda out: jnp.zeros((0, *out.shape), out.dtype), outs)
+        try:
+            return jax.lax.scan(step, init, sequences, length=n_steps)
+        except TypeError as error:
+            if "carry" not in str(error):
+                raise
+            raise TypeError(
+                f"The carry of {self!r} changes its structure, shape or dtype between steps{at_user_location()}. "
+                f"The callee must return (carry, out) with a carry like the one it was given.\n{error}"
+            ) from error
+
+    def _constraints(self, x: Any, n_steps: int) -> Any:
+        if isinstance(x, Strict):
+            return Strict(self._constraints(x.choices, n_steps))
+        if isinstance(x, Indexed):
+            return x.expand(n_steps)
+        return x.get_choices() if isinstance(x, Trace) else x
+
+    def _record(self, traces: Any, init: Any, xs: Any, kwargs: Any, carry: Any, outs: Any) -> ScanTr[X]:
+        score = jnp.sum(traces.raw_score(), axis=0)
+        return ScanTr(self, ((init, xs), kwargs), traces, carry, outs, score)
+
+    # The interface
+
+    def simulate(self, init: Any, xs: Any = None, **kwargs: Any) -> ScanTr[X]:
+        def step(carry: Any, x: Any) -> Any:
+            trace = self.callee.simulate(carry, x, **kwargs)
+            carry, out = self._split(trace.get_retval())
+            return carry, (without_args(trace), out)
+
+        carry, (traces, outs) = self._loop(step, init, xs, self._n_steps(xs))
+        return self._record(traces, init, xs, kwargs, carry, outs)
+
+    def assess(self, x: X, init: Any, xs: Any = None, **kwargs: Any) -> tuple[jax.Array, Any]:
+        n_steps = self._n_steps(xs)
+
+        def step(carry: Any, inputs: Any) -> Any:
+            x, choices = inputs
+            log_density, retval = self.callee.assess(choices, carry, x, **kwargs)
+            carry, out = self._split(retval)
+            return carry, (scalar(log_density), out)
+
+        carry, (densities, outs) = self._loop(step, init, (xs, self._constraints(x, n_steps)), n_steps)
+        return jnp.sum(densities), (carry, outs)
+
+    def generate(self, x: X | None, init: Any, xs: Any = None, **kwargs: Any) -> tuple[ScanTr[X], jax.Array]:
+        if is_empty(x):
+            return self.simulate(init, xs, **kwargs), jnp.array(0.0)
+        n_steps = self._n_steps(xs)
+
+        def step(carry: Any, inputs: Any) -> Any:
+            x, choices = inputs
+            trace, weight = self.callee.generate(choices, carry, x, **kwargs)
+            carry, out = self._split(trace.get_retval())
+            return carry, (without_args(trace), weight, out)
+
+        carry, (traces, weights, outs) = self._loop(step, init, (xs, self._constraints(x, n_steps)), n_steps)
+        return self._record(traces, init, xs, kwargs, carry, outs), jnp.sum(weights)
+
+    def update(
+        self, tr: Trace[X, Any], x: X | None, init: Any, xs: Any = None, **kwargs: Any
+    ) -> tuple[ScanTr[X], jax.Array, X]:
+        n_steps = self._n_steps(xs)
+        constraints = None if is_empty(x) else self._constraints(x, n_steps)
+
+        def step(carry: Any, inputs: Any) -> Any:
+            x, old, choices = inputs
+            trace, weight, discard = self.callee.update(old, choices, carry, x, **kwargs)
+            carry, out = self._split(trace.get_retval())
+            return carry, (without_args(trace), weight, discard, out)
+
+        sequences = (xs, tr.raw_choices(), constraints)
+        carry, (traces, weights, discard, outs) = self._loop(step, init, sequences, n_steps)
+        return self._record(traces, init, xs, kwargs, carry, outs), jnp.sum(weights), discard
+
+    def regenerate(
+        self, tr: Trace[X, Any], selection: SelectionBase, init: Any, xs: Any = None, **kwargs: Any
+    ) -> tuple[ScanTr[X], jax.Array, X | None]:
+        def step(carry: Any, inputs: Any) -> Any:
+            x, old = inputs
+            trace, weight, discard = self.callee.regenerate(old, selection, carry, x, **kwargs)
+            carry, out = self._split(trace.get_retval())
+            return carry, (without_args(trace), weight, discard, out)
+
+        sequences = (xs, tr.raw_choices())
+        carry, (traces, weights, discard, outs) = self._loop(step, init, sequences, self._n_steps(xs))
+        return self._record(traces, init, xs, kwargs, carry, outs), jnp.sum(weights), discard
+
+    def project(self, tr: Trace[X, Any], selection: SelectionBase) -> jax.Array:
+        return jnp.sum(jax.vmap(lambda inner: self.callee.project(inner, selection))(tr.raw_choices()))
+
+    def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
+        return self.callee.merge(x, x_, check)
+
+    def filter(self, x: X, selection: SelectionBase) -> tuple[X | None, X | None]:
+        return self.callee.filter(x, selection)
+
+    def _split(self, retval: Any) -> tuple[Any, Any]:
+        if not (isinstance(retval, tuple) and len(retval) == 2):
+            raise TypeError(f"The callee of {self!r} must return (carry, out), got {type(retval).__name__}.")
+        return retval
+
+    def __repr__(self) -> str:
+        return f"Scan({self.callee!r}, {self.length.value})"

@@ -1,0 +1,180 @@
+"""Traces: what a generative function did, as a pytree."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from genjax.core import display
+from genjax.core.choices import Fixed, NotFixedException
+from genjax.core.pytree import Pytree
+
+X = TypeVar("X")
+R = TypeVar("R")
+
+
+class Trace(Pytree, Generic[X, R]):
+    """The record of one run, or of a batch of runs when it was made under `vmap`.
+
+    Subclasses give `get_gen_fn`, `get_args`, `get_retval`, `raw_choices` and `raw_score`.
+    """
+
+    def get_gen_fn(self) -> Any:
+        """The generative function that made the trace."""
+        raise TypeError(f"{type(self).__name__} does not define get_gen_fn().")
+
+    def get_args(self) -> Any:
+        """`(positional arguments, keyword arguments)` of the run."""
+        raise TypeError(f"{type(self).__name__} does not define get_args().")
+
+    def get_retval(self) -> R:
+        """The return value."""
+        raise TypeError(f"{type(self).__name__} does not define get_retval().")
+
+    def raw_choices(self) -> Any:
+        """The choices as stored: subtraces and `Fixed` marks not taken off."""
+        raise TypeError(f"{type(self).__name__} does not define raw_choices().")
+
+    def raw_score(self) -> jax.Array:
+        """The stored score: () for one run, the batch shape for a batch of runs."""
+        raise TypeError(f"{type(self).__name__} does not define raw_score().")
+
+    def get_choices(self) -> X:
+        """The choices as plain nested dicts of values."""
+        return get_choices(self.raw_choices())
+
+    def get_fixed_choices(self) -> Any:
+        """The choices with `Fixed` marks kept."""
+        return get_fixed_choices(self.raw_choices())
+
+    def get_score(self) -> jax.Array:
+        """`-log p(choices; args)`, scalar; for a batch of runs the sum over the batch (see `scores`)."""
+        return _total(self.raw_score())
+
+    def scores(self) -> jax.Array:
+        """`-log p(choices; args)` of each run of a batch: the batch shape, () for a single run."""
+        return self.raw_score()
+
+    def verify(self) -> None:
+        """Check that every choice is marked `Fixed`.
+
+        Raises:
+            NotFixedException: some are not; the message lists them.
+        """
+        status = _fixed_status(self.get_fixed_choices())
+        if not all(jax.tree.leaves(status)):
+            raise NotFixedException(status)
+
+    def update(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """`gen_fn.update(self, x, *args, **kwargs)`; without arguments, with those of the trace."""
+        if not args and not kwargs:
+            args, kwargs = self.get_args()
+        return self.get_gen_fn().update(self, x, *args, **kwargs)
+
+    def __getitem__(self, addr: Any) -> Any:
+        """Choices at an address (str), or one run of a batch (int, slice or index array)."""
+        if isinstance(addr, str):
+            choices = self.raw_choices()
+            if not isinstance(choices, dict):
+                choices = self.get_choices()
+            if not isinstance(choices, dict) or addr not in choices:
+                known = ", ".join(map(repr, choices)) if isinstance(choices, dict) else "none: it is one value"
+                raise KeyError(f"{addr!r} is no address of this trace; it has: {known}")
+            return get_choices(choices[addr])
+        self._require_batch("trace[index]")
+        return jax.tree.map(lambda leaf: leaf[addr], self)
+
+    def __len__(self) -> int:
+        """Number of runs in a batch."""
+        self._require_batch("len(trace)")
+        return int(self.raw_score().shape[0])
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
+
+    def _require_batch(self, what: str) -> None:
+        if jnp.ndim(self.raw_score()) == 0:
+            raise TypeError(f"{what} needs a batch of traces, made under vmap; this is a single one.")
+
+    def __repr__(self) -> str:
+        return display.trace_text(self)
+
+    def _repr_html_(self) -> str:
+        return display.trace_html(self)
+
+
+@Pytree.dataclass
+class Tr(Trace[X, R]):
+    """The standard trace. For a `Fn` the choices are a dict from address to subtrace."""
+
+    _gen_fn: Any
+    _args: Any
+    _choices: Any
+    _retval: Any
+    _score: Any
+
+    def get_gen_fn(self) -> Any:
+        return self._gen_fn
+
+    def get_args(self) -> Any:
+        return self._args
+
+    def get_retval(self) -> R:
+        return self._retval
+
+    def raw_choices(self) -> Any:
+        return self._choices
+
+    def raw_score(self) -> jax.Array:
+        return self._score
+
+    __repr__ = Trace.__repr__
+
+
+def _total(score: Any) -> Any:
+    return jnp.sum(score) if jnp.ndim(score) else score
+
+
+def get_choices(x: Any) -> Any:
+    """Plain choices of a trace, or of any pytree that may contain traces; other values are returned as they are."""
+    return _strip(x, strip_fixed=True)
+
+
+def get_fixed_choices(x: Any) -> Any:
+    """Like `get_choices`, with `Fixed` marks kept."""
+    return _strip(x, strip_fixed=False)
+
+
+def _strip(x: Any, strip_fixed: bool) -> Any:
+    if isinstance(x, Trace):
+        return x.get_choices() if strip_fixed else x.get_fixed_choices()
+    if isinstance(x, Fixed):
+        return _strip(x.value, strip_fixed) if strip_fixed else x
+    if isinstance(x, dict):  # keeps the program's order, which jax.tree.map would sort
+        return {addr: _strip(value, strip_fixed) for addr, value in x.items()}
+    return jax.tree.map(
+        lambda v: _strip(v, strip_fixed) if isinstance(v, (Trace, Fixed)) else v,
+        x,
+        is_leaf=lambda v: v is not x and isinstance(v, (Trace, Fixed)),
+    )
+
+
+def _fixed_status(choices: Any) -> Any:
+    if isinstance(choices, dict):
+        return {addr: _fixed_status(value) for addr, value in choices.items()}
+    return isinstance(choices, Fixed)
+
+
+def get_score(trace: Trace[Any, Any]) -> jax.Array:
+    """`trace.get_score()`."""
+    return trace.get_score()
+
+
+def get_retval(trace: Trace[Any, R]) -> R:
+    """`trace.get_retval()`."""
+    return trace.get_retval()

@@ -1,0 +1,173 @@
+"""`Vmap`: independent copies of a generative function along a new leading axis."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from genjax.core.choices import Indexed, Strict, is_empty
+from genjax.core.const import Const, unwrap
+from genjax.core.gfi import GFI
+from genjax.core.pytree import Pytree
+from genjax.core.selection import SelectionBase
+from genjax.core.trace import Tr, Trace
+
+X = TypeVar("X")
+R = TypeVar("R")
+
+
+@dataclasses.dataclass(frozen=True)
+class _FrozenAxes:
+    """`in_axes` that contain dicts, made hashable."""
+
+    leaves: tuple[Any, ...]
+    structure: Any
+
+    @staticmethod
+    def freeze(axes: Any) -> Any:
+        if isinstance(axes, list):
+            axes = tuple(axes)
+        try:
+            hash(axes)
+        except TypeError:
+            leaves, structure = jax.tree.flatten(axes, is_leaf=lambda leaf: leaf is None)
+            return _FrozenAxes(tuple(leaves), structure)
+        return axes
+
+    @staticmethod
+    def thaw(axes: Any) -> Any:
+        return jax.tree.unflatten(axes.structure, axes.leaves) if isinstance(axes, _FrozenAxes) else axes
+
+
+@Pytree.dataclass
+class Vmap(GFI[X, R], Generic[X, R]):
+    """n independent copies of `gen_fn`. Choices and return value have the callee's structure with a leading axis n.
+
+    Positional arguments are mapped by `in_axes` as in `jax.vmap`. Keyword arguments are mapped over axis 0 unless they
+    are scalars or `in_axes` is None, and shared otherwise. Scores, densities and weights are summed over the copies.
+
+    Attributes:
+        gen_fn: the callee.
+        in_axes: int, None, or one entry per positional argument (pytree prefixes allowed).
+        axis_size: n; needed only when no argument is mapped.
+        axis_name: name for collectives in the callee.
+        spmd_axis_name: forwarded to `jax.vmap`.
+    """
+
+    gen_fn: GFI[Any, Any]
+    in_axes: Any = Pytree.field(default=Const(0))
+    axis_size: Any = Pytree.field(default=Const(None))
+    axis_name: Any = Pytree.field(default=Const(None))
+    spmd_axis_name: Any = Pytree.field(default=Const(None))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "in_axes", Const(_FrozenAxes.freeze(unwrap(self.in_axes))))
+        for name in ("axis_size", "axis_name", "spmd_axis_name"):
+            object.__setattr__(self, name, Const(unwrap(getattr(self, name))))
+        size = self.axis_size.value
+        if isinstance(size, jax.core.Tracer):
+            raise TypeError(
+                "The number of copies of a Vmap must be a Python int, got a traced value. Under `seed` or `jit` "
+                "integers become traced; pass the number as `const(n)`, or close over it."
+            )
+        if size is not None and size < 0:
+            raise ValueError(f"The number of copies of a Vmap must not be negative, got {size}.")
+
+    def _map(self, lane: Callable[..., Any], mapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """vmap `lane(mapped, args, kwargs)` with axis 0 of `mapped` and our axes of the arguments."""
+        return jax.vmap(
+            lane,
+            in_axes=(0, *self._argument_axes(args, kwargs)),
+            axis_size=self.axis_size.value,
+            axis_name=self.axis_name.value,
+            spmd_axis_name=self.spmd_axis_name.value,
+        )(mapped, args, kwargs)
+
+    def _argument_axes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        axes = _FrozenAxes.thaw(self.in_axes.value)
+        if isinstance(axes, tuple) and len(axes) != len(args):
+            raise ValueError(
+                f"vmap in_axes must be an int, None, or a tuple with one entry per positional argument: {self!r} was "
+                f"called with {len(args)} positional arguments, and in_axes is {axes}."
+            )
+        if axes is None:
+            return None, None
+        return axes, jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, kwargs)
+
+    def _size(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        if self.axis_size.value is not None:
+            return self.axis_size.value
+        out = jax.eval_shape(lambda *a: self._map(lambda m, a, k: jnp.zeros(()), None, *a), args, kwargs)
+        return out.shape[0]
+
+    def _constraints(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if isinstance(x, Strict):
+            return Strict(self._constraints(x.choices, args, kwargs))
+        if isinstance(x, Indexed):
+            return x.expand(self._size(args, kwargs))
+        return x.get_choices() if isinstance(x, Trace) else x
+
+    def _trace(self, inner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tr[X, R]:
+        return Tr(self, (args, kwargs), without_args(inner), inner.get_retval(), inner.get_score())
+
+    def simulate(self, *args: Any, **kwargs: Any) -> Tr[X, R]:
+        inner = self._map(lambda _, args, kwargs: self.gen_fn.simulate(*args, **kwargs), None, args, kwargs)
+        return self._trace(inner, args, kwargs)
+
+    def assess(self, x: X, *args: Any, **kwargs: Any) -> tuple[jax.Array, R]:
+        x = self._constraints(x, args, kwargs)
+        densities, retval = self._map(lambda x, a, k: self.gen_fn.assess(x, *a, **k), x, args, kwargs)
+        return jnp.sum(densities), retval
+
+    def generate(self, x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, R], jax.Array]:
+        if is_empty(x):
+            return self.simulate(*args, **kwargs), jnp.array(0.0)
+        x = self._constraints(x, args, kwargs)
+        inner, weights = self._map(lambda x, a, k: self.gen_fn.generate(x, *a, **k), x, args, kwargs)
+        return self._trace(inner, args, kwargs), jnp.sum(weights)
+
+    def update(self, tr: Trace[X, R], x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, R], jax.Array, X]:
+        x = None if is_empty(x) else self._constraints(x, args, kwargs)
+
+        def lane(mapped: Any, args: Any, kwargs: Any) -> Any:
+            old, x = mapped
+            return self.gen_fn.update(old, x, *args, **kwargs)
+
+        inner, weights, discard = self._map(lane, (tr.raw_choices(), x), args, kwargs)
+        return self._trace(inner, args, kwargs), jnp.sum(weights), discard
+
+    def regenerate(
+        self, tr: Trace[X, R], selection: SelectionBase, *args: Any, **kwargs: Any
+    ) -> tuple[Tr[X, R], jax.Array, X | None]:
+        def lane(old: Any, args: Any, kwargs: Any) -> Any:
+            return self.gen_fn.regenerate(old, selection, *args, **kwargs)
+
+        inner, weights, discard = self._map(lane, tr.raw_choices(), args, kwargs)
+        return self._trace(inner, args, kwargs), jnp.sum(weights), discard
+
+    def project(self, tr: Trace[X, R], selection: SelectionBase) -> jax.Array:
+        return jnp.sum(jax.vmap(lambda inner: self.gen_fn.project(inner, selection))(tr.raw_choices()))
+
+    def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
+        return self.gen_fn.merge(x, x_, check)  # the mask's axes align with the leading axes of the choices
+
+    def filter(self, x: X, selection: SelectionBase) -> tuple[X | None, X | None]:
+        return self.gen_fn.filter(x, selection)
+
+    def __repr__(self) -> str:
+        if self.in_axes.value is None:
+            return f"{self.gen_fn!r}.repeat({self.axis_size.value})"
+        return f"{self.gen_fn!r}.vmap(in_axes={_FrozenAxes.thaw(self.in_axes.value)})"
+
+
+def without_args(trace: Any) -> Any:
+    """A trace, and those in it, without their arguments: a batch would hold a copy of them per lane or step."""
+    if isinstance(trace, Tr):
+        return dataclasses.replace(trace, _args=((), {}), _choices=without_args(trace._choices))
+    if isinstance(trace, dict):
+        return {addr: without_args(value) for addr, value in trace.items()}
+    return trace
