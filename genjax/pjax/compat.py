@@ -27,6 +27,7 @@ __all__ = [
     "bind_equation",
     "custom_jvp_rule",
     "custom_vjp_rules",
+    "enable_tfp",
     "equation_context",
     "hide_frames_of",
     "lower_function",
@@ -206,6 +207,22 @@ def is_library_file(path: str) -> bool:
 def trace_state() -> Any:
     """An opaque value, equal for two calls made under the same JAX transforms."""
     return jax.extend.core.get_opaque_trace_state(convention="flax")
+
+
+def enable_tfp() -> None:
+    """Let the released TensorFlow Probability 0.25 import on JAX 0.7 and later; do nothing where it is not needed.
+
+    That release reads a table that JAX moved. Call this before importing TFP; `tfp_distribution` calls it for you.
+    Nightly builds of TFP do not need it.
+    """
+    import warnings
+
+    import jax.interpreters.xla as xla
+
+    if not hasattr(xla, "pytype_aval_mappings"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the table's new home is deprecated as well
+            xla.pytype_aval_mappings = jax.core.pytype_aval_mappings  # type: ignore[attr-defined]
 
 
 hide_frames_of(os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep)
