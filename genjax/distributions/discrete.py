@@ -38,10 +38,20 @@ def _draw_bernoulli_logits(key: Array, logits: Array, *, shape: Shape) -> Array:
 
 
 def _select_bernoulli(value: Array, log_probs: Array, log_complements: Array) -> Array:
-    # The logarithms keep the parameter's shape: a select per value, not a logarithm per value.
+    # Products, not selects: XLA on CPU never fuses a select into the sum over values that follows it, and would write
+    # out a matrix of parameters x values. To keep 0 * inf out, the lowest float stands for half of -inf; halving and
+    # doubling are exact, and doubling the lowest float gives -inf back.
+    dtype = jnp.result_type(log_probs, log_complements)
+    lowest = jnp.finfo(dtype).min
+    half_log_probs = jnp.maximum(0.5 * log_probs, lowest)
+    half_log_complements = jnp.maximum(0.5 * log_complements, lowest)
     if value.dtype == jnp.bool_:
-        return jnp.where(value, log_probs, log_complements)
-    return jnp.where(value == 1, log_probs, jnp.where(value == 0, log_complements, -jnp.inf))
+        doubled = 2 * value.astype(dtype)
+        return doubled * half_log_probs + (2 - doubled) * half_log_complements
+    is_one, is_zero = value == 1, value == 0
+    outside = jnp.where(is_one | is_zero, 0, -jnp.inf).astype(dtype)
+    doubled_one, doubled_zero = 2 * is_one.astype(dtype), 2 * is_zero.astype(dtype)
+    return doubled_one * half_log_probs + doubled_zero * half_log_complements + outside
 
 
 def _log_bernoulli_density(value: Array, probs: Array) -> Array:
