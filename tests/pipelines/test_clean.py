@@ -1,0 +1,62 @@
+"""`clean` removes output and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines import clean
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    for name in (
+        "figs/a.pdf",
+        "figs/sub/b.png",
+        "figs/gallery/kept.png",
+        "results/faircoin/record.json",
+        "genjax/__pycache__/x.pyc",
+        "genjax/core.py",
+        ".venv/lib/__pycache__/kept.pyc",
+        ".ruff_cache/x",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path
+
+
+def files(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "gone"),
+    [
+        ("figs", {"figs/a.pdf", "figs/sub/b.png"}),
+        ("results", {"results/faircoin/record.json"}),
+        ("caches", {"genjax/__pycache__/x.pyc", ".ruff_cache/x"}),
+    ],
+)
+def test_removes_its_kind_only(checkout, kind, gone):
+    before = files(checkout)
+    clean.clean([kind], checkout)
+    assert before - files(checkout) == gone
+
+
+def test_link_goes_but_not_what_it_points_to(checkout, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "record.json").write_text("kept")
+    (checkout / "figs" / "link").symlink_to(elsewhere)
+    clean.clean(["figs"], checkout)
+    assert not (checkout / "figs" / "link").is_symlink()
+    assert (elsewhere / "record.json").read_text() == "kept"
+
+
+def test_nothing_to_remove(tmp_path):
+    assert clean.clean(["figs", "results", "caches"], tmp_path) == []
+
+
+@pytest.mark.parametrize("words", [[], ["everything"]])
+def test_unknown_kind(words, capsys):
+    assert clean.main(words) == 2
+    assert "Name some of: figs, results, caches" in capsys.readouterr().err
