@@ -10,7 +10,7 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.scipy.special import betaln, gammaln
+from jax.scipy.special import gammaln
 
 from genjax.distributions import special
 from genjax.distributions.family import REQUIRED, Family, Form, define
@@ -133,7 +133,7 @@ def _log_weibull_density(value: Array, concentration: Array, scale: Array) -> Ar
     log_ratio = special.log(jnp.where(is_inside, value / scale, 1))
     log_density = (
         special.times(concentration - 1, log_ratio)
-        - jnp.exp(concentration * log_ratio)
+        - jnp.exp(special.times(concentration, log_ratio))
         + (jnp.log(concentration) - jnp.log(scale))
     )
     return jnp.where(is_inside, log_density, -jnp.inf)
@@ -165,7 +165,7 @@ def _log_beta_density(value: Array, concentration1: Array, concentration0: Array
     log_density = (
         special.times(concentration1 - 1, special.log(value))
         + special.times(concentration0 - 1, special.log_complement(value))
-        - betaln(concentration1, concentration0)
+        - special.log_beta(concentration1, concentration0)
     )
     return jnp.where(is_inside, log_density, -jnp.inf)
 
@@ -273,7 +273,7 @@ def _draw_student_t(key: Array, df: Array, loc: Array, scale: Array, *, shape: S
 def _log_student_t_density(value: Array, df: Array, loc: Array, scale: Array) -> Array:
     # Gamma((df + 1) / 2) / (Gamma(df / 2) sqrt(pi)) = 1 / B(1 / 2, df / 2), which does not cancel for large df.
     root_df = jnp.sqrt(df)
-    log_normaliser = jnp.log(root_df) + jnp.log(scale) + betaln(jnp.asarray(0.5, df.dtype), df / 2)
+    log_normaliser = jnp.log(root_df) + jnp.log(scale) + special.log_beta(jnp.asarray(0.5, df.dtype), df / 2)
     return -0.5 * (df + 1) * special.log1p_square((value - loc) / (root_df * scale)) - log_normaliser
 
 

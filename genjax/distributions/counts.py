@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.scipy.special import betaln, gammaln
+from jax.scipy.special import gammaln
 
 from genjax.distributions import special
 from genjax.distributions.family import REQUIRED, Family, Form, define
@@ -75,7 +75,7 @@ def _log_binomial_kernel(value: Array, total_count: Array, log_probs: Array, log
     value = jnp.where(is_inside, value, 0)
     failures = total_count - value
     # n choose k = 1 / ((n + 1) B(n - k + 1, k + 1)), which does not cancel for large counts.
-    log_choose = -jnp.log1p(total_count) - betaln(failures + 1, value + 1)
+    log_choose = -jnp.log1p(total_count) - special.log_beta(failures + 1, value + 1)
     log_density = log_choose + special.times(value, log_probs) + special.times(failures, log_complements)
     return jnp.where(is_inside, log_density, -jnp.inf)
 
@@ -161,7 +161,7 @@ def _log_negative_binomial_kernel(value: Array, total_count: Array, log_probs: A
     is_inside = special.is_count(value)
     value = jnp.where(is_inside, value, 0)
     # Gamma(n + k) / (Gamma(n) k!) = 1 / ((n + k) B(n, k + 1)).
-    log_choose = -jnp.log(total_count + value) - betaln(total_count, value + 1)
+    log_choose = -jnp.log(total_count + value) - special.log_beta(total_count, value + 1)
     log_density = log_choose + special.times(total_count, log_complements) + special.times(value, log_probs)
     return jnp.where(is_inside, log_density, -jnp.inf)
 

@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.scipy.special import gammaln
 
 
 @jax.custom_jvp
@@ -37,10 +38,17 @@ def _log_complement_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[
     return log_complement(x), jnp.where(at_edge, 0, tangent / jnp.where(at_edge, 1, x - 1))
 
 
+@jax.custom_jvp
 def times(count: Array, log_value: Array) -> Array:
-    """count * log_value, with 0 * (-inf) = 0. Elsewhere an ordinary product, so that the derivatives in both hold."""
-    is_empty = (count == 0) & (log_value == -jnp.inf)
-    return count * jnp.where(is_empty, 0, log_value)
+    """count * log_value, with 0 * (-inf) = 0. Where log_value is -inf, the derivative in count is taken as 0."""
+    return jnp.where((count == 0) & (log_value == -jnp.inf), 0, count * log_value)
+
+
+@times.defjvp
+def _times_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (count, log_value), (count_tangent, log_tangent) = primals, tangents
+    slope = jnp.where(log_value == -jnp.inf, 0, log_value)
+    return times(count, log_value), count_tangent * slope + count * log_tangent
 
 
 def log_sigmoids(logits: Array) -> tuple[Array, Array]:
@@ -59,6 +67,42 @@ def log1p_square(x: Array) -> Array:
 def is_count(value: Array) -> Array:
     """Whether the value is one of 0, 1, 2, ..."""
     return (value >= 0) & (value == jnp.floor(value)) & (value < jnp.inf)
+
+
+def _stirling_remainder(x: Array) -> Array:
+    """log Gamma(x) - ((x - 1/2) log x - x + log(2 pi) / 2), to double precision for x >= 10."""
+    inverse = 1 / x
+    square = inverse * inverse
+    total = jnp.zeros_like(x)
+    for coefficient in reversed(_STIRLING_COEFFICIENTS):
+        total = total * square + coefficient
+    return total * inverse
+
+
+_STIRLING_COEFFICIENTS = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+
+
+def log_beta(a: Array, b: Array) -> Array:
+    """log B(a, b) = log Gamma(a) + log Gamma(b) - log Gamma(a + b), without their cancellation for large arguments.
+
+    Written out, because `jax.scipy.special.betaln` has seven digits also in double precision.
+
+    Source: Stirling's series, NIST Digital Library of Mathematical Functions, equation 5.11.1.
+    """
+    low, high = jnp.minimum(a, b), jnp.maximum(a, b)
+    plain = gammaln(low) + gammaln(high) - gammaln(low + high)
+    is_high_large, is_low_large = high >= 10, low >= 10
+    # Each branch gets arguments at which it is finite, so that unselected branches add no NaN to derivatives.
+    high = jnp.where(is_high_large, high, 10)
+    large_low = jnp.where(is_low_large, low, 10)
+    common = (0.5 - high) * jnp.log1p(low / high) + _stirling_remainder(high) - _stirling_remainder(low + high)
+    with_small_low = gammaln(low) + low - low * jnp.log(low + high)
+    with_large_low = (
+        large_low * jnp.log(large_low / (large_low + high))
+        + (0.5 * math.log(2 * math.pi) - 0.5 * jnp.log(large_low))
+        + _stirling_remainder(large_low)
+    )
+    return jnp.where(is_high_large, common + jnp.where(is_low_large, with_large_low, with_small_low), plain)
 
 
 # Direct terms and B_2k / (2k)! of the Euler-Maclaurin sum below: its remainder is under 1e-15 relative for power > 1.
