@@ -69,8 +69,8 @@ class Framework(ABC):
         version_command: a command whose output enters the key, for systems that are not Python packages.
         environment: variables set in the worker before anything is imported.
         model_path: where the model of a study is, relative to the repository root.
-        sources: globs, relative to the root, of further files that decide what is measured (besides this file,
-            `frameworks/base.py` and the model): the GenJAX tree, `frameworks/jax_base.py`, a Julia project.
+        sources: globs, relative to the root, of further files that decide what is measured, such as the GenJAX tree
+            or a Julia project. The model, this file and the `frameworks/` files that it imports always count.
     """
 
     name: ClassVar[str]

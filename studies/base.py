@@ -158,10 +158,13 @@ class FigureSpecification:
     file: str
     tasks: tuple[str, ...]
     timing: bool
+    tight: bool
     draw: Callable[[FigureContext], Any]
 
 
-def figure(*, file: str, tasks: Sequence[str], timing: bool = False) -> Callable[[Callable[..., Any]], Any]:
+def figure(
+    *, file: str, tasks: Sequence[str], timing: bool = False, tight: bool = False
+) -> Callable[[Callable[..., Any]], Any]:
     """Declares `draw(context: FigureContext) -> matplotlib.figure.Figure` as a figure named like the function.
 
     The function is pure: it reads the context and opens no file. It builds its figure with
@@ -172,10 +175,11 @@ def figure(*, file: str, tasks: Sequence[str], timing: bool = False) -> Callable
             settings, as in `"faircoin_..._obs{n_obs}_samples{n_particles}"`.
         tasks: the tasks whose cells it needs.
         timing: whether it shows times; such figures also get a copy with the device's name (`..._cpu.pdf`).
+        tight: whether the saved file is cropped to what is drawn, with a margin of 0.05 in.
     """
 
     def mark(draw: Callable[[FigureContext], Any]) -> Callable[[FigureContext], Any]:
-        specification = FigureSpecification(draw.__name__, file, tuple(tasks), timing, draw)
+        specification = FigureSpecification(draw.__name__, file, tuple(tasks), timing, tight, draw)
         draw.figure_specification = specification  # type: ignore[attr-defined]
         return draw
 

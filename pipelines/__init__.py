@@ -1,0 +1,1 @@
+"""From configuration to figures: plan, workers, gate, interleaved timing, store, render, report."""

@@ -1,0 +1,130 @@
+"""Cells and races: what a study's configuration stands for once its grids are expanded."""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.configuration import Configuration
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement: a framework on one task with one set of parameters, seed and device.
+
+    Args:
+        stages: "gate", or "gate" and "time".
+        keep: names of the outputs to store; None stores all.
+        instance: which of several equal workers runs it; 0 but in an A/A race.
+    """
+
+    study: str
+    task: str
+    framework: str
+    parameters: Mapping[str, Any]
+    seed: int
+    device: str
+    dtype: str
+    stages: tuple[str, ...] = ("gate", "time")
+    keep: tuple[str, ...] | None = None
+    instance: int = 0
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the cell is, without the state of the sources: two records of one identity are old and new."""
+        return {
+            "study": self.study,
+            "task": self.task,
+            "framework": self.framework,
+            "parameters": dict(self.parameters),
+            "seed": self.seed,
+            "device": self.device,
+            "dtype": self.dtype,
+            **({"instance": self.instance} if self.instance else {}),
+        }
+
+    @property
+    def name(self) -> str:
+        """A short name for lists and messages."""
+        return f"{self.study}/{self.task} {self.framework}" + (f"#{self.instance}" if self.instance else "")
+
+
+@dataclass(frozen=True)
+class Race:
+    """Cells that differ only in what the race is over, the framework by default, and are timed side by side.
+
+    Args:
+        baseline: the cell that ratios refer to, if it is among the cells.
+        varying: names of the parameters that the task's grid varies, for titles.
+    """
+
+    cells: tuple[Cell, ...]
+    baseline: Cell | None
+    varying: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Study, task and the parameters that tell this race from its neighbours."""
+        first = self.cells[0]
+        shown = [f"{name}={_short(first.parameters[name])}" for name in self.varying]
+        return " ".join([f"{first.study}/{first.task}", *shown])
+
+
+def races(configuration: Configuration) -> list[Race]:
+    """Every race of a configuration, in the order of the tasks, grids and replicates.
+
+    A task's block may hold `frameworks`, `baseline` (a framework, or a mapping of race parameters to values),
+    `parameters` and `grid` (over the study's parameters), `replicates` (seeds seed, seed + 1, ...), `stages`, `keep`,
+    and `race_over` (what cells of one race may differ in; `[framework]`).
+    """
+    found: list[Race] = []
+    for task, block in configuration.tasks.items():
+        grouped: dict[str, list[Cell]] = {}
+        over = tuple(block.get("race_over") or ("framework",))
+        grid = block.get("grid") or {}
+        for cell in _cells(configuration, task, block, grid):
+            shared = {name: value for name, value in cell.parameters.items() if name not in over}
+            grouped.setdefault(canonical([shared, cell.seed]), []).append(cell)
+        varying = tuple(name for name, values in grid.items() if len(values) > 1 and name not in over)
+        for cells in grouped.values():
+            found.append(Race(tuple(cells), _baseline(cells, block.get("baseline")), varying))
+    return found
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys, equal for equal values whatever the order in which options were given."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _cells(configuration: Configuration, task: str, block: dict[str, Any], grid: dict[str, list]) -> Iterator[Cell]:
+    fixed = {**configuration.parameters, **(block.get("parameters") or {})}
+    keep = block.get("keep")
+    for point in itertools.product(*grid.values()):
+        for replicate in range(block.get("replicates", 1)):
+            for framework in block["frameworks"]:
+                yield Cell(
+                    study=configuration.study,
+                    task=task,
+                    framework=framework,
+                    parameters={**fixed, **dict(zip(grid, point, strict=True))},
+                    seed=configuration.seed + replicate,
+                    device=configuration.device,
+                    dtype=block.get("dtype", configuration.dtype),
+                    stages=tuple(block.get("stages", ("gate", "time"))),
+                    keep=None if keep is None else tuple(keep),
+                )
+
+
+def _baseline(cells: list[Cell], wanted: Any) -> Cell | None:
+    if wanted is None:
+        return None
+    asked = wanted if isinstance(wanted, dict) else {"framework": wanted}
+    for cell in cells:
+        if all(({"framework": cell.framework} | dict(cell.parameters)).get(k) == v for k, v in asked.items()):
+            return cell
+    return None
+
+
+def _short(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else canonical(value)

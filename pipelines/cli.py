@@ -1,0 +1,207 @@
+"""The command line: `python -m pipelines [overrides and flags]`, and the same with a study preset."""
+
+import errno
+import importlib.metadata
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from pipelines import flags, provenance, report
+from pipelines.client import WorkerPool
+from pipelines.configuration import Configuration, configure
+from pipelines.errors import ConfigurationFaults, DeviceError, UserError
+from pipelines.plan import Problems, StudyPlan, make_plan
+from pipelines.progress import Reporter
+from pipelines.rows import read_rows
+from pipelines.runner import Runner
+from pipelines.store import Store
+from pipelines.tree import Tree
+from pipelines.validation import STAGES
+
+HELP = """\
+Proves every answer right, times it fairly, and draws the figures of the paper.
+
+usage: python -m {module} [KEY=VALUE ...] [--flag VALUE ...]
+
+  study=NAME|all               one of: {studies}
+  size=NAME                    one of: {sizes}
+  device=NAME                  one of: {devices}
+  frameworks=[A,B]             among: {frameworks}
+  stages=[A,B]                 among: {stages}; stages=[plan] shows what would run and why
+  tasks=[A]  figures=[A]       parts of a study
+  seed=N                       replicate i uses seed N + i
+  results=FOLDER  figs=FOLDER  where rows are kept and figures are written
+  timing.budget_seconds=S      timed seconds of one race; also timing.interval_width, timing.min_rounds, ...
+  study.parameters.NAME=VALUE  any value of configs/study/NAME.yaml
+
+Flags of the published artifact{preset}: {flags}
+
+Exit status: 0 if every cell is ok or an expected skip, 1 if one is not, 2 if the request cannot be understood.
+A second run measures only what is missing; a killed run goes on where it stopped."""
+
+
+def main(arguments: list[str], study: str | None = None, tree: Tree | None = None) -> int:
+    """Runs the pipeline.
+
+    Args:
+        arguments: command-line words.
+        study: the study of an entry point that presets one.
+        tree: the checkout; this one by default.
+
+    Returns:
+        The exit status.
+    """
+    tree = tree or Tree()
+    if any(word in ("--help", "-h", "help") for word in arguments):
+        print(help_text(tree, study))
+        return 0
+    if "--version" in arguments:
+        print(version())
+        return 0
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return run(configure(arguments, tree, study), Reporter(Console()))
+    except ConfigurationFaults as faults:
+        for fault in faults.faults:
+            print(f"error: {fault}", file=sys.stderr)
+        print("Run with --help for what is possible.", file=sys.stderr)
+        return faults.exit_status
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = error.filename or tempfile.gettempdir()
+        print(
+            f"error: The disk is full ({place}). Free some space and run again: finished cells are kept.",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. Finished cells are kept; the same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+def run(configurations: list[Configuration], reporter: Reporter) -> int:
+    """Plans, measures, draws and reports what the configurations ask for; returns the exit status."""
+    first = configurations[0]
+    stages = first.stages
+    require_device(first)
+    store = Store(first.results, reporter.say)
+    problems = Problems(first.tree)
+    if "run" not in stages:
+        plans = _plan(configurations, store, problems, reporter)
+        if stages == ("plan",):
+            return 0
+        return _finish(
+            plans, store, problems, reporter, stages, dict.fromkeys((one.study for one in configurations), 0.0)
+        )
+    with store.exclusive():
+        plans = _plan(configurations, store, problems, reporter)
+        spent = _measure(plans, store, problems, reporter)
+        return _finish(plans, store, problems, reporter, stages, spent)
+
+
+def require_device(configuration: Configuration) -> None:
+    """Refuses to measure on a CUDA device that is not there.
+
+    Raises:
+        DeviceError: if cells are to be run on cuda and the driver lists no GPU.
+    """
+    if configuration.device == "cuda" and "run" in configuration.stages and not provenance.gpus():
+        raise DeviceError(
+            "device=cuda: no CUDA device on this machine (nvidia-smi lists no GPU). Nothing was run: "
+            "there is no fallback. Use device=cpu, or run where there is a GPU."
+        )
+
+
+def help_text(tree: Tree, study: str | None) -> str:
+    """The text of --help, with the names that exist in this checkout."""
+    preset = f" for {study}" if study else ""
+    return HELP.format(
+        module=f"studies.{study}" if study else "pipelines",
+        studies=", ".join(tree.studies()),
+        sizes=", ".join(tree.choices("size")),
+        devices=", ".join(tree.choices("device")),
+        frameworks=", ".join(tree.frameworks()),
+        stages=", ".join(STAGES),
+        preset=preset,
+        flags=", ".join(f"--{name}" for name in flags.table(study)),
+    )
+
+
+def version() -> str:
+    """Name and version, from the installed package or, in a bare checkout, the commit."""
+    try:
+        return f"genjax-artifact {importlib.metadata.version('genjax-artifact')}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"genjax-artifact, commit {provenance.commit(Tree().root)['id'] or 'unknown'}"
+
+
+def _plan(configurations: list[Configuration], store: Store, problems: Problems, reporter: Reporter) -> list[StudyPlan]:
+    plans: list[StudyPlan] = []
+    faults: list[str] = []
+    for configuration in configurations:
+        try:
+            plans.append(make_plan(configuration, store, problems))
+        except ConfigurationFaults as fault:
+            faults.extend(fault.faults)
+    if faults:
+        raise ConfigurationFaults(faults)
+    if not any(plan.cells for plan in plans):
+        asked = [word for word in configurations[0].overrides if word.startswith(("frameworks=", "tasks=", "figures="))]
+        raise ConfigurationFaults([f"No cell is asked for: {' '.join(asked)} leaves none of the studies' own."])
+    for plan in plans:
+        report.print_plan(plan, reporter)
+    return plans
+
+
+def _measure(plans: list[StudyPlan], store: Store, problems: Problems, reporter: Reporter) -> dict[str, float]:
+    spent = {plan.configuration.study: 0.0 for plan in plans}
+    if not report.any_to_run(plans):
+        reporter.say("Nothing to measure: every cell is cached or skipped.")
+        return spent
+    with tempfile.TemporaryDirectory(prefix="genjax-artifact-") as scratch, WorkerPool(Path(scratch)) as pool:
+        runner = Runner(store, problems, pool, Path(scratch), reporter)
+        for plan in plans:
+            start = time.monotonic()
+            runner.run(plan)
+            spent[plan.configuration.study] = time.monotonic() - start
+    return spent
+
+
+def _finish(
+    plans: list[StudyPlan],
+    store: Store,
+    problems: Problems,
+    reporter: Reporter,
+    stages: tuple[str, ...],
+    spent: dict[str, float],
+) -> int:
+    rows, status = {}, 0
+    for plan in plans:
+        study = plan.configuration.study
+        pairs = read_rows(plan, store, exact="run" in stages)
+        rows[study] = [row for _, row in pairs]
+        start = time.monotonic()
+        drawn = []
+        if "figures" in stages and plan.configuration.figures:
+            reporter.activity(f"{study}: drawing {len(plan.configuration.figures)} figures")
+            from pipelines.render import render  # matplotlib is loaded only to draw
+
+            drawn = render(plan, pairs, store, problems)
+        seconds = spent[study] + time.monotonic() - start
+        report.print_summary(plan, rows[study], drawn, seconds, "run" in stages and plan.to_run > 0, reporter)
+        status |= report.exit_status(rows[study], drawn)
+    if "report" in stages:
+        reporter.say(f"report: {report.write_report(plans, rows, store.root)}")
+    return status
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

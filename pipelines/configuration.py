@@ -1,0 +1,216 @@
+"""From command-line words to one checked configuration per study. Every fault is gathered and reported together.
+
+Hydra composes `configs/config.yaml` with the chosen `study`, `size` and `device`. The study's own `sizes.<size>` block
+is merged over that, and last the user's overrides, so that they win over any size.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pipelines import flags
+from pipelines.errors import ConfigurationFaults, unknown
+from pipelines.timing import TimingSettings
+from pipelines.tree import Tree
+from pipelines.validation import check, dotted_keys, mistyped
+
+GROUPS = ("study", "size", "device")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds that one request to a worker may take."""
+
+    start_seconds: float
+    prepare_seconds: float
+    gate_seconds: float
+    block_seconds: float
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One study's part of a run, resolved and checked.
+
+    Args:
+        study: name; `parameters`, `tasks` and `figures` are the study's resolved blocks.
+        overrides: the user's overrides, kept for provenance.
+    """
+
+    tree: Tree
+    study: str
+    size: str
+    device: str
+    environment: dict[str, str]
+    seed: int
+    dtype: str
+    parameters: dict[str, Any]
+    tasks: dict[str, dict[str, Any]]
+    figures: dict[str, dict[str, Any]]
+    stages: tuple[str, ...]
+    results: Path
+    figs: Path
+    timing: TimingSettings
+    limits: Limits
+    recycle_after: int
+    overrides: tuple[str, ...]
+
+
+def configure(arguments: list[str], tree: Tree, study: str | None = None) -> list[Configuration]:
+    """One configuration per requested study.
+
+    Args:
+        arguments: overrides (`size=smoke`) and flags (`--num-obs 50`) as typed.
+        tree: the checkout.
+        study: the study that an entry point presets; None lets `study=` choose, by default all.
+
+    Raises:
+        ConfigurationFaults: with everything that is wrong.
+    """
+    named = [word.partition("=")[2] for word in arguments if word.startswith(("study=", "--study="))]
+    preset = study or (named[-1] if named else None)
+    words, faults = flags.translate(arguments, preset)
+    overrides: dict[str, Any] = {} if study is None else {"study": study}
+    for word in words:
+        _parse(word, overrides, faults)
+    studies = _studies(overrides.pop("study", "all"), tree, faults)
+    groups = {group: str(overrides.pop(group, default)) for group, default in (("size", "paper"), ("device", "cpu"))}
+    for group, chosen in groups.items():
+        if chosen not in tree.choices(group):
+            faults.append(unknown(group, chosen, tree.choices(group)))
+            groups[group] = tree.choices(group)[0]
+    if not studies:  # still look at the rest of the request, so that everything wrong is said at once
+        common = {
+            key: value for key, value in overrides.items() if key.partition(".")[0] in ("seed", "stages", "timing")
+        }
+        studies, overrides = list(tree.studies())[:1], common
+    configurations = []
+    with initialize_config_dir(version_base="1.3", config_dir=str(tree.configs)):
+        for name in studies:
+            found = _one(name, groups, overrides, words, tree, faults)
+            if found is not None:
+                configurations.append(found)
+    if faults:
+        raise ConfigurationFaults(faults)
+    return configurations
+
+
+def _parse(word: str, overrides: dict[str, Any], faults: list[str]) -> None:
+    if "=" not in word:
+        faults.append(f"{word!r} is not an override. Write KEY=VALUE, as in size=smoke, or a flag, as in --seed 3.")
+        return
+    try:
+        parsed = OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        faults.append(f"Cannot read the override {word!r}: {str(error).strip().splitlines()[0]}")
+        return
+    if parsed.is_delete() or parsed.is_add() or parsed.is_force_add() or parsed.is_sweep_override():
+        faults.append(f"{word!r}: only KEY=VALUE is possible here; write several values as a list, KEY=[A,B].")
+        return
+    overrides[parsed.key_or_group] = parsed.value()
+
+
+def _studies(chosen: Any, tree: Tree, faults: list[str]) -> list[str]:
+    known = list(tree.studies())
+    names = known if chosen == "all" else [str(name) for name in (chosen if isinstance(chosen, list) else [chosen])]
+    faults.extend(unknown("study", name, [*known, "all"]) for name in names if name not in known)
+    if not names:
+        faults.append("study= names no study. Valid: " + ", ".join([*known, "all"]))
+    return [name for name in dict.fromkeys(names) if name in known]
+
+
+def _one(
+    study: str, groups: dict[str, str], overrides: dict[str, Any], words: list[str], tree: Tree, faults: list[str]
+) -> Configuration | None:
+    before = len(faults)
+    try:
+        config: Any = compose("config", [f"study={study}", *(f"{group}={name}" for group, name in groups.items())])
+        OmegaConf.set_struct(config, False)
+        sizes = config.study.get("sizes", {})
+        if groups["size"] in sizes:
+            config = OmegaConf.merge(config, {"study": sizes[groups["size"]]})
+        config.study.pop("sizes", None)
+    except (HydraException, OmegaConfBaseException) as error:
+        faults.append(f"configs/study/{study}.yaml: {str(error).strip().splitlines()[0]}")
+        return None
+    for key, value in overrides.items():
+        _override(config, key, value, faults)
+    try:
+        values: Any = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        faults.append(f"configs/study/{study}.yaml: {str(error).strip().splitlines()[0]}")
+        return None
+    check(study, values, tree, faults)
+    if len(faults) > before:
+        return None
+    block = values["study"]
+    frameworks = list(tree.frameworks())
+    return Configuration(
+        tree=tree,
+        study=study,
+        size=values["size"],
+        device=values["device"]["name"],
+        environment={name: str(value) for name, value in values["device"]["environment"].items()},
+        seed=values["seed"],
+        dtype=values["dtype"],
+        parameters=block.get("parameters") or {},
+        tasks=_chosen_tasks(block, _wanted_tasks(study, values, tree), values["frameworks"], frameworks),
+        figures=_chosen_figures(block, values["figures"]),
+        stages=tuple(values["stages"]),
+        results=_folder(tree, values["results"], "results" in overrides),
+        figs=_folder(tree, values["figs"], "figs" in overrides),
+        timing=TimingSettings(**values["timing"]),
+        limits=Limits(**values["limits"]),
+        recycle_after=values["worker"]["recycle_after"],
+        overrides=tuple(words),
+    )
+
+
+def _folder(tree: Tree, value: str, typed: bool) -> Path:
+    # A path that the user types is relative to where the user is; a default one to the checkout.
+    return Path(value).absolute() if typed else tree.root / value
+
+
+def _override(config: DictConfig, key: str, value: Any, faults: list[str]) -> None:
+    known = dotted_keys(OmegaConf.to_container(config, resolve=False))
+    if key not in known:
+        visible = [name for name in known if name not in ("figs_folder", "device", "study")]
+        faults.append(unknown("override", key, [*visible, *GROUPS]))
+        return
+    current = OmegaConf.select(config, key)
+    fault = mistyped(key, current, value)
+    if fault:
+        faults.append(fault)
+        return
+    OmegaConf.update(config, key, value, merge=False)
+
+
+def _chosen_figures(block: dict[str, Any], wanted: list[str] | None) -> dict[str, dict[str, Any]]:
+    names = wanted if wanted is not None else block.get("default_figures") or list(block["figures"])
+    return {name: block["figures"][name] or {} for name in names}
+
+
+def _wanted_tasks(study: str, values: dict[str, Any], tree: Tree) -> list[str]:
+    """The tasks that were asked for; figures asked for by name bring only the tasks that they draw."""
+    if values["tasks"] is not None:
+        return list(values["tasks"])
+    if values["figures"] is not None:
+        needed = tree.figure_tasks(study)
+        return [task for figure in values["figures"] for task in needed.get(figure, ())]
+    return list(values["study"]["tasks"])
+
+
+def _chosen_tasks(
+    block: dict[str, Any], wanted: list[str], asked: list[str] | None, known: list[str]
+) -> dict[str, dict[str, Any]]:
+    chosen = {name: dict(task or {}) for name, task in block["tasks"].items() if name in wanted}
+    for task in chosen.values():
+        # A task that names no frameworks is for all that there are, so that a new file appears in every plan.
+        own = task.get("frameworks") or known
+        task["frameworks"] = own if asked is None else [name for name in asked if name in own]
+    return chosen

@@ -1,0 +1,146 @@
+"""The key of a cell: a hash of everything that decides its measurement, kept by name so that a change can be named.
+
+Restyling a figure changes none of these inputs. Python sources are hashed by their syntax tree without docstrings, so
+that an edit of comments, docstrings or layout does not re-measure either.
+"""
+
+import ast
+import hashlib
+import importlib.metadata
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.cells import Cell, canonical
+from pipelines.configuration import Configuration
+from pipelines.provenance import machine
+from pipelines.tree import FrameworkDescription, Tree
+
+MEASURING = ("worker", "timing", "gate")
+"""The modules of this folder whose edit changes what a measurement means."""
+
+
+def inputs(
+    cell: Cell, configuration: Configuration, description: FrameworkDescription, data: Mapping[str, np.ndarray]
+) -> dict[str, str]:
+    """Everything that enters the key of a cell, by a name that a person can read."""
+    tree = configuration.tree
+    found = {
+        "parameters": digest(canonical(dict(cell.parameters))),
+        "data": data_digest(data),
+        "seed": str(cell.seed),
+        "device": cell.device,
+        "dtype": cell.dtype,
+        "stages": "+".join(cell.stages),
+        "outputs kept": canonical(cell.keep),
+        "machine": machine(cell.device),
+        "environment": digest(canonical([configuration.environment, description.environment, description.command])),
+    }
+    if cell.instance:
+        found["instance"] = str(cell.instance)
+    if "time" in cell.stages:
+        found["timing settings"] = canonical(asdict(configuration.timing))
+    model = tree.model_path(cell.study, description)
+    private = sorted(model.parent.glob("_*.py")) if model.is_file() else []
+    here = Path(__file__).parent
+    for path in [
+        *tree.study_sources(cell.study),
+        *([model] if model.is_file() else []),
+        *(path for path in private if path.stem != "__init__"),
+        *tree.framework_sources(description),
+        *(here / f"{name}.py" for name in MEASURING),
+    ]:
+        found[_shown(path, tree)] = source_digest(path)
+    for name, version in versions(description).items():
+        found[f"version of {name}"] = version
+    return found
+
+
+def key(named: Mapping[str, str]) -> str:
+    """The key of a cell from its inputs: 24 hexadecimal digits of a SHA-256."""
+    return digest(canonical(dict(named)))[:24]
+
+
+def changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """The names of the inputs that differ, with both values where they are short enough to read."""
+    names = []
+    for name in sorted({*old, *new}):
+        before, after = old.get(name, "none"), new.get(name, "none")
+        if before != after:
+            readable = len(before) < 24 and len(after) < 24
+            names.append(f"{name} {before} -> {after}" if readable else name)
+    return names
+
+
+def versions(description: FrameworkDescription) -> dict[str, str]:
+    """Versions of a framework's packages without importing them; "missing" where one is not installed."""
+    if description.command:
+        return {description.name: _command_version(description.version_command)} if description.version_command else {}
+    found = {"python": platform.python_version()}
+    for name in description.distributions:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "missing"
+    return found
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a text, hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def data_digest(data: Mapping[str, np.ndarray]) -> str:
+    """A hash of named arrays: names, dtypes, shapes and bytes."""
+    hashed = hashlib.sha256()
+    for name in sorted(data):
+        array = np.ascontiguousarray(data[name])
+        hashed.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+        hashed.update(array.tobytes())
+    return hashed.hexdigest()
+
+
+def source_digest(path: Path) -> str:
+    """A hash of a source file; for Python, of its meaning."""
+    return _source_digest(path, path.stat().st_mtime_ns, path.stat().st_size)
+
+
+@cache
+def _source_digest(path: Path, modified_ns: int, size: int) -> str:
+    content = path.read_bytes()
+    if path.suffix != ".py":
+        return hashlib.sha256(content).hexdigest()
+    try:
+        tree = ast.parse(content)
+    except SyntaxError:
+        return hashlib.sha256(content).hexdigest()
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [item for item in body if not _is_text(item)]  # type: ignore[attr-defined]
+    return digest(ast.dump(tree))
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+@cache
+def _command_version(command: tuple[str, ...]) -> str:
+    if shutil.which(command[0]) is None:
+        return "missing"
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return done.stdout.strip() or f"exit status {done.returncode}"
+
+
+def _shown(path: Path, tree: Tree) -> str:
+    for root in (tree.root, Path(__file__).resolve().parent.parent):
+        if path.is_relative_to(root):
+            return path.relative_to(root).as_posix()
+    return path.name

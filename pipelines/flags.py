@@ -1,0 +1,118 @@
+"""The published artifact's documented flags, and our short options, as overrides. Data, one table per study.
+
+A flag is written `--num-obs 50`, `--num-obs=50` or, as an option, `num_obs=50`; each stands for the overrides in its
+entry. `{value}` is the flag's value; a flag with several values (`--particles 1000 5000`) takes them as a list.
+"""
+
+from dataclasses import dataclass
+
+from pipelines.errors import unknown
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag: the overrides that it stands for.
+
+    Args:
+        overrides: override texts with `{value}`, or without it for a flag that takes no value.
+        choices: for a flag with named values, the overrides of each.
+        many: whether it takes several values.
+    """
+
+    overrides: tuple[str, ...] = ()
+    choices: dict[str, tuple[str, ...]] | None = None
+    many: bool = False
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether a value follows the flag."""
+        return self.choices is not None or any("{value}" in override for override in self.overrides)
+
+
+COMMON: dict[str, Flag] = {
+    "seed": Flag(("seed={value}",)),
+    "device": Flag(("device={value}",)),
+    "mode": Flag(("device={value}",)),
+    "size": Flag(("size={value}",)),
+    "study": Flag(("study={value}",)),
+    "frameworks": Flag(("frameworks={value}",), many=True),
+    "output-dir": Flag(("figs={value}",)),
+}
+"""Flags of every study."""
+
+STUDIES: dict[str, dict[str, Flag]] = {
+    "faircoin": {
+        "combined": Flag(("figures=[combined]",)),
+        "posterior": Flag(("figures=[posterior]",)),
+        "all": Flag(("figures=[combined,posterior,timing]",)),
+        "num-obs": Flag(("study.parameters.n_observations={value}",)),
+        "num-samples": Flag(("study.parameters.n_particles={value}",)),
+        "repeats": Flag(("timing.min_rounds={value}", "timing.max_rounds={value}")),
+    },
+}
+"""Flags of one study, after `studies.md` of each: added where the study is."""
+
+
+def table(study: str | None) -> dict[str, Flag]:
+    """The flags that apply to a study (or to all of them, if it is None)."""
+    return {**COMMON, **STUDIES.get(study or "", {})}
+
+
+def translate(arguments: list[str], study: str | None) -> tuple[list[str], list[str]]:
+    """Turns flags and options into overrides.
+
+    Args:
+        arguments: command-line words; those that are overrides already pass through.
+        study: the study whose flags apply.
+
+    Returns:
+        (overrides, faults), one sentence per fault.
+    """
+    flags = table(study)
+    overrides: list[str] = []
+    faults: list[str] = []
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            name, has_value, value = word.partition("=")
+            option = flags.get(name.replace("_", "-"))
+            if has_value and option is not None and option.choices is not None:
+                _expand(name, option, value, overrides, faults)
+            else:
+                overrides.append(word)
+            continue
+        name, inline, value = word[2:].partition("=")
+        name = name.replace("_", "-")
+        if name not in flags:
+            faults.append(unknown("flag", f"--{name}", [f"--{known}" for known in flags]))
+            while words and not words[0].startswith("--") and "=" not in words[0]:
+                words.pop(0)  # its values
+            continue
+        flag = flags[name]
+        if not flag.takes_value:
+            if inline:
+                faults.append(f"--{name} takes no value, got {value!r}.")
+            overrides.extend(flag.overrides)
+            continue
+        if not inline:
+            values: list[str] = []
+            while words and not words[0].startswith("--") and (flag.many or not values) and "=" not in words[0]:
+                values.append(words.pop(0))
+            if not values:
+                faults.append(f"--{name} needs a value, as in `--{name} VALUE`.")
+                continue
+            value = f"[{','.join(values)}]" if flag.many else values[0]
+        elif flag.many and not value.startswith("["):
+            value = f"[{value}]"
+        _expand(name, flag, value, overrides, faults)
+    return overrides, faults
+
+
+def _expand(name: str, flag: Flag, value: str, overrides: list[str], faults: list[str]) -> None:
+    if flag.choices is None:
+        overrides.extend(override.format(value=value) for override in flag.overrides)
+    elif value in flag.choices:
+        overrides.extend(flag.choices[value])
+    else:
+        faults.append(unknown(f"value of {name}", value, flag.choices))

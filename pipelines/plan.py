@@ -1,0 +1,183 @@
+"""The plan: every cell resolved before anything runs, with what will be done about it and why."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from pipelines import fingerprint
+from pipelines.cells import Cell, Race, canonical, races
+from pipelines.configuration import Configuration
+from pipelines.errors import ConfigurationFaults
+from pipelines.store import Store
+from pipelines.tree import FrameworkDescription, Tree
+from studies.base import Problem
+
+RUN, CACHED, SKIP = "run", "cached", "skip"
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell with its key, and what will become of it.
+
+    Args:
+        inputs: what the key hashes, by name.
+        action: "run", "cached" or "skip"; `why` is the reason in words.
+        has_model: whether the study has a model for the framework; a framework without one is no participant.
+    """
+
+    cell: Cell
+    description: FrameworkDescription
+    key: str
+    inputs: dict[str, str]
+    action: str
+    why: str
+    has_model: bool = True
+
+
+@dataclass(frozen=True)
+class PlannedRace:
+    """A race with its planned cells."""
+
+    race: Race
+    cells: tuple[PlannedCell, ...]
+
+    @property
+    def to_run(self) -> list[PlannedCell]:
+        """The cells that must be measured."""
+        return [planned for planned in self.cells if planned.action == RUN]
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """All races of one configuration."""
+
+    configuration: Configuration
+    races: tuple[PlannedRace, ...]
+
+    @property
+    def cells(self) -> list[PlannedCell]:
+        """All cells, in order."""
+        return [planned for race in self.races for planned in race.cells]
+
+    @property
+    def to_run(self) -> int:
+        """How many cells must be measured."""
+        return sum(len(race.to_run) for race in self.races)
+
+
+class Problems:
+    """Problems by study and parameters, made once each."""
+
+    def __init__(self, tree: Tree):
+        self.tree = tree
+        self._made: dict[str, Problem] = {}
+
+    def get(self, study: str, parameters: Mapping[str, Any]) -> Problem:
+        """The problem of these parameters.
+
+        Raises:
+            ConfigurationFaults: if the study refuses them.
+        """
+        name = canonical([study, dict(parameters)])
+        if name not in self._made:
+            try:
+                self._made[name] = self.tree.problem_module(study).make_problem(dict(parameters))
+            except (ValueError, TypeError, KeyError) as error:
+                text = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error)
+                raise ConfigurationFaults([f"The study {study} cannot use its parameters: {text}"]) from error
+        return self._made[name]
+
+
+def make_plan(
+    configuration: Configuration, store: Store, problems: Problems, chosen: list[Race] | None = None
+) -> StudyPlan:
+    """Resolves every cell of a study.
+
+    Args:
+        configuration: the study's resolved configuration.
+        store: where finished cells are.
+        problems: makes the data, whose hash enters every key.
+        chosen: races other than those of the configuration, for benchmarks.
+    """
+    faults: list[str] = []
+    history: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    planned: list[PlannedRace] = []
+    for race in races(configuration) if chosen is None else chosen:
+        cells = []
+        for cell in race.cells:
+            if cell.task not in history:
+                history[cell.task] = _by_identity(store, cell)
+            try:
+                cells.append(_plan_cell(cell, configuration, store, problems, history[cell.task]))
+            except ConfigurationFaults as fault:
+                faults.extend(fault.faults)
+        planned.append(PlannedRace(race, tuple(cells)))
+    if faults:
+        raise ConfigurationFaults(faults)
+    return StudyPlan(configuration, tuple(planned))
+
+
+def describe(framework: str, tree: Tree) -> FrameworkDescription:
+    """A framework's attributes: its file's, then `configs/framework/<name>.yaml`'s."""
+    description = (
+        tree.describe(framework)
+        if framework in tree.frameworks()
+        else FrameworkDescription(framework, framework, "#777777")
+    )
+    path = tree.configs / "framework" / f"{framework}.yaml"
+    if not path.is_file():
+        return description
+    values = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    try:
+        return description.updated(dict(values or {}))  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ConfigurationFaults([f"{path}: {error}"]) from error
+
+
+def skip_reason(cell: Cell, description: FrameworkDescription, tree: Tree) -> str | None:
+    """Why a cell is an expected skip on this machine, found without importing its framework; None if it can run."""
+    if not tree.has_task(cell.study, cell.task, description):
+        return f"no model of {cell.study}/{cell.task} for {cell.framework}"
+    if cell.device not in description.devices:
+        return f"{description.label} runs on {' and '.join(description.devices)} only"
+    if description.command and shutil.which(description.command[0]) is None:
+        return f"{description.command[0]} is not installed"
+    missing = [name for name, version in fingerprint.versions(description).items() if version == "missing"]
+    return f"{', '.join(missing)} is not installed" if missing else None
+
+
+def _plan_cell(
+    cell: Cell, configuration: Configuration, store: Store, problems: Problems, history: dict[str, list[dict[str, Any]]]
+) -> PlannedCell:
+    tree = configuration.tree
+    description = describe(cell.framework, tree)
+    reason = skip_reason(cell, description, tree)
+    if reason is not None:
+        has_model = tree.has_task(cell.study, cell.task, description)
+        return PlannedCell(cell, description, "", {}, SKIP, reason, has_model)
+    data = problems.get(cell.study, cell.parameters).data
+    inputs = fingerprint.inputs(cell, configuration, description, data)
+    key = fingerprint.key(inputs | {"identity": canonical(cell.identity)})
+    stored = store.load(cell.study, cell.task, key)
+    if stored is not None and stored[0]["status"] == "ok":
+        return PlannedCell(cell, description, key, inputs, CACHED, f"measured {stored[0]['provenance']['started']}")
+    if stored is not None:
+        why = f"{stored[0]['status']} last time: {stored[0].get('reason')}"
+        return PlannedCell(cell, description, key, inputs, RUN, why)
+    older = history.get(canonical(cell.identity), [])
+    if not older:
+        return PlannedCell(cell, description, key, inputs, RUN, "missing")
+    changes = fingerprint.changed(older[-1]["inputs"], inputs)
+    why = f"stale: {', '.join(changes)} changed" if changes else "missing"
+    return PlannedCell(cell, description, key, inputs, RUN, why)
+
+
+def _by_identity(store: Store, cell: Cell) -> dict[str, list[dict[str, Any]]]:
+    """The records of a task by identity, oldest first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for record in sorted(store.records(cell.study, cell.task), key=lambda one: one["provenance"].get("started") or ""):
+        found.setdefault(canonical(record["identity"]), []).append(record)
+    return found

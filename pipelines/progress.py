@@ -1,0 +1,69 @@
+"""What a run says while it works: a bar on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+PLAIN_LINE_SECONDS = 10.0
+"""Least time between two plain lines of one activity that only counts on."""
+
+
+class Reporter:
+    """Shows cells done out of all, and what is being done now.
+
+    Args:
+        console: where to write.
+        clock: for the pace of plain lines.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic):
+        self.console = console
+        self._clock = clock
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._last = float("-inf")
+        self._activity = ""
+
+    def say(self, line: str) -> None:
+        """One permanent line, never wrapped."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def cells(self, title: str, total: int) -> Iterator[None]:
+        """The bar of one study."""
+        if not self.console.is_terminal:
+            yield
+            return
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self.console, transient=True) as self._progress:
+            self._task = self._progress.add_task(title, total=total)
+            try:
+                yield
+            finally:
+                self._progress = None
+
+    def activity(self, text: str, count: str = "") -> None:
+        """What is being done now; `count` is the part that only counts on."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, description=f"{text} {count}".strip())
+            return
+        if self.console.is_terminal:
+            return
+        now = self._clock()
+        if text != self._activity or now - self._last >= PLAIN_LINE_SECONDS:
+            self._activity, self._last = text, now
+            self.say(f"  {text} {count}".rstrip())
+
+    def advance(self, cells: int = 1) -> None:
+        """That many cells are done."""
+        if self._progress is not None and self._task is not None:
+            self._progress.advance(self._task, cells)

@@ -1,0 +1,68 @@
+"""The protocol between the pipeline and a worker. A worker in any language may speak it; ours is `pipelines/worker.py`.
+
+Transport
+    The pipeline starts the worker's command with `--framework NAME --root FOLDER` appended, in a session of its own,
+    with the environment of the device and of the framework. It writes one JSON object per line to the worker's
+    standard input and reads exactly one JSON object per line from its standard output, UTF-8, in order, one request at
+    a time. Nothing else may appear on standard output: a worker first keeps a private copy of that stream and points
+    the public one at standard error, so that what libraries print cannot corrupt the protocol. A line that is not a
+    reply to the pending request ends the worker and fails its cell. Standard error goes to a log; its last lines are
+    shown when a worker dies. A worker ends at the end of its standard input, and should die with its parent
+    (on Linux: `prctl(PR_SET_PDEATHSIG, SIGKILL)`).
+
+Requests and replies
+    A request is `{"id": 7, "op": "...", ...}`. A reply is `{"id": 7, "ok": true, ...}` or
+    `{"id": 7, "ok": false, "status": "failed" | "oom" | "skipped", "reason": "one line", "traceback": "..." | null}`.
+    After a reply with `ok: false` the worker stays usable. JSON has no NaN: such numbers are null. Arrays never travel
+    in messages but as `.npy` files (C order, no pickles) whose absolute paths the messages name.
+
+`hello`    {protocol: 1, device: "cpu" | "cuda", dtype: "float32" | "float64"}
+           First request. Imports the system, selects the device. Reply: {protocol: 1, framework, pid, import_s,
+           device_name, versions: {name: version}, unavailable: null | reason}.
+`prepare`  {handle, study, task, model: path, parameters: {...}, data: {name: path}, seed}
+           Loads the model file and its function `task`, makes the program, prepares inputs for `seed`, builds (traces,
+           compiles). Reply: {phases: {trace, compile, ...: seconds}, cost: {flops, bytes_accessed, temporary_bytes},
+           notes: {...}}; a task that the model does not have is `skipped`.
+           {handle, seed} alone: prepares the inputs of a known handle anew. In both forms the reply comes only when
+           the inputs are on the device. Untimed.
+`gate`     {handle}: runs once, waits for the whole output and holds it. Reply: {first_call_s,
+           outputs: {name: {shape, dtype}}, peak_host_bytes, peak_device_bytes} (null where unknown).
+`outputs`  {handle, folder}: writes the held outputs below the folder. Reply: {arrays: {name: path}}.
+`time`     {handle, calls}: runs that many calls, waiting for the whole output after each, inside one pair of clock
+           readings. Reply: {seconds, peak_host_bytes, peak_device_bytes}. Must start no thread that spins afterwards.
+`forget`   {handle}: drops the program, its inputs and its outputs. Reply: {}.
+`quit`     {}: replies {} and ends with status 0.
+"""
+
+import json
+import math
+from typing import Any
+
+VERSION = 1
+
+
+def encode(message: dict[str, Any]) -> str:
+    """One line of strict JSON: NaN and infinities become null."""
+    return json.dumps(_strict(message), allow_nan=False, separators=(",", ":"))
+
+
+def decode(line: str) -> dict[str, Any]:
+    """The message of one line.
+
+    Raises:
+        ValueError: if the line is not a JSON object.
+    """
+    message = json.loads(line)
+    if not isinstance(message, dict):
+        raise ValueError(f"decode got {line[:80]!r}, which is JSON but not an object.")
+    return message
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _strict(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,169 @@
+"""Draws the figures of a study from stored rows alone. The only module that loads matplotlib.
+
+Every figure becomes `<name>.pdf`, `<name>.png` and `<name>.json` (which rows, which commit), each renamed into place
+when complete; a timing figure also gets copies with the device's name.
+"""
+
+import json
+import math
+import os
+import shutil
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+from pipelines import provenance
+from pipelines.configuration import Configuration
+from pipelines.plan import PlannedCell, Problems, StudyPlan
+from pipelines.rows import newest, row_of
+from pipelines.store import Store, store_error
+from studies.base import FigureContext, FigureSpecification, Row, Rows, figures_of
+
+DOTS_PER_INCH = 300
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What became of a figure: its files, or why there are none (`failed` tells a fault from nothing to draw)."""
+
+    study: str
+    name: str
+    files: tuple[Path, ...] = ()
+    reason: str | None = None
+    failed: bool = False
+
+
+def render(plan: StudyPlan, rows: list[tuple[PlannedCell, Row]], store: Store, problems: Problems) -> list[Drawn]:
+    """Draws every chosen figure of a study.
+
+    Args:
+        plan: the study's plan.
+        rows: the planned cells with their rows.
+        store: for the rows of the other device.
+        problems: data and truth for the figures.
+    """
+    matplotlib.use("Agg")
+    configuration = plan.configuration
+    specifications = figures_of(configuration.tree.figures_module(configuration.study))
+    drawn = []
+    for name, settings in configuration.figures.items():
+        context = _context(specifications[name], settings, configuration, rows, store, problems)
+        reasons = list(dict.fromkeys(f"{row.framework} {row.status}: {row.reason}" for row in context.rows))
+        if not any(row.status == "ok" for row in context.rows):
+            reason = f"no ok row to draw ({'; '.join(reasons) or 'its cells were not asked for'})"
+            drawn.append(Drawn(configuration.study, name, reason=reason))
+            continue
+        try:
+            picture = specifications[name].draw(context)
+        except Exception as error:  # noqa: BLE001 a figure is the study's code; the others are drawn
+            traceback.print_exc()
+            drawn.append(Drawn(configuration.study, name, reason=f"{type(error).__name__}: {error}", failed=True))
+            continue
+        drawn.append(Drawn(configuration.study, name, _write(picture, specifications[name], context, configuration)))
+    return drawn
+
+
+def _context(
+    specification: FigureSpecification,
+    settings: dict[str, Any],
+    configuration: Configuration,
+    rows: list[tuple[PlannedCell, Row]],
+    store: Store,
+    problems: Problems,
+) -> FigureContext:
+    def wanted(row: Row) -> bool:
+        named = {name: value for name, value in settings.items() if name in row.parameters}
+        return row.task in specification.tasks and all(row.parameters[name] == value for name, value in named.items())
+
+    # A framework that has no model in this study takes no part, so a figure leaves no gap for it.
+    chosen = [(planned, row) for planned, row in rows if planned.has_model and wanted(row)]
+    other = "cuda" if configuration.device == "cpu" else "cpu"
+    others = []
+    for planned, _ in chosen:
+        found = newest({**planned.cell.identity, "device": other}, store)
+        if found is not None:
+            others.append(row_of(*found, planned, configuration))
+    return FigureContext(
+        rows=Rows([row for _, row in chosen]),
+        problem=lambda parameters: problems.get(configuration.study, parameters),
+        parameters=configuration.parameters,
+        settings=settings,
+        device=configuration.device,
+        device_name=_device_name([row for _, row in chosen], configuration.device),
+        other_device_rows=Rows(others),
+    )
+
+
+def _device_name(rows: list[Row], device: str) -> str:
+    """The device that the rows were measured on, from their records."""
+    for row in rows:
+        where = row.record.get("provenance", {})
+        if row.status == "ok" and where:
+            gpus = where.get("gpus") or []
+            return gpus[0].split(", driver")[0] if gpus else f"{where['cpu']}, {where['usable_cores']} cores"
+    return device
+
+
+def _write(
+    picture: Any, specification: FigureSpecification, context: FigureContext, configuration: Configuration
+) -> tuple[Path, ...]:
+    name = specification.file.format(**{**context.parameters, **context.settings})
+    folder = configuration.figs
+    options = {"bbox_inches": "tight", "pad_inches": 0.05} if specification.tight else {}
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
+            fresh = folder / f".{name}.{os.getpid()}{suffix}"
+            try:
+                picture.savefig(fresh, dpi=DOTS_PER_INCH, metadata=metadata, **options)
+                written.append(_place(fresh, folder / f"{name}{suffix}"))
+            finally:
+                fresh.unlink(missing_ok=True)
+        fresh = folder / f".{name}.{os.getpid()}.json"
+        fresh.write_text(json.dumps(_sidecar(specification, context, configuration), indent=1, allow_nan=False) + "\n")
+        written.append(_place(fresh, folder / f"{name}.json"))
+        if specification.timing:
+            for path in list(written):
+                fresh = folder / f".{name}.{os.getpid()}{path.suffix}"
+                shutil.copyfile(path, fresh)
+                written.append(_place(fresh, path.with_stem(f"{path.stem}_{context.device}")))
+    except OSError as error:
+        raise store_error(error, folder) from error
+    return tuple(written)
+
+
+def _place(fresh: Path, target: Path) -> Path:
+    os.replace(fresh, target)
+    return target
+
+
+def _sidecar(
+    specification: FigureSpecification, context: FigureContext, configuration: Configuration
+) -> dict[str, Any]:
+    return {
+        "figure": f"{configuration.study}/{specification.name}",
+        "size": configuration.size,
+        "device": context.device,
+        "device_name": context.device_name,
+        "parameters": context.parameters,
+        "settings": context.settings,
+        "drawn_at_commit": provenance.commit(configuration.tree.root),
+        "rows": [_row_facts(row) for row in [*context.rows, *context.other_device_rows]],
+    }
+
+
+def _row_facts(row: Row) -> dict[str, Any]:
+    names = ("task", "framework", "parameters", "seed", "device", "status", "reason", "median_s", "interval_s")
+    facts = {name: getattr(row, name) for name in (*names, "ratio", "ratio_interval", "flags")}
+    diagnostics = {name: value if math.isfinite(value) else None for name, value in row.diagnostics.items()}
+    where = row.record.get("provenance", {})
+    return {
+        **facts,
+        "diagnostics": diagnostics,
+        "key": row.record.get("key"),
+        "measured_at_commit": where.get("commit"),
+    }

@@ -1,0 +1,171 @@
+"""The closing summary on the terminal and `<results>/report.md`: every row, its estimator named, intervals, flags."""
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from pipelines import provenance, statistics
+from pipelines.cells import canonical
+from pipelines.plan import CACHED, RUN, PlannedCell, StudyPlan
+from pipelines.progress import Reporter
+from pipelines.store import store_error
+from studies.base import Row
+
+BAD = ("failed", "invalid", "timeout", "oom")
+"""Statuses that make the exit status 1; "skipped" does not: an absent optional system is expected."""
+
+
+def print_plan(plan: StudyPlan, reporter: Reporter) -> None:
+    """The plan as a table: what will be done with every cell, and why. Equal neighbours share a line."""
+    configuration = plan.configuration
+    title = f"Plan of {configuration.study} (size {configuration.size}, {configuration.device})"
+    grouped: dict[tuple[str, str, str], list[PlannedCell]] = {}
+    for planned in plan.cells:
+        name = f"{planned.cell.study}/{planned.cell.task}"
+        grouped.setdefault((name, planned.action, planned.why if planned.action != CACHED else ""), []).append(planned)
+    lines = []
+    for (name, action, why), cells in grouped.items():
+        frameworks = ", ".join(dict.fromkeys(planned.cell.framework for planned in cells))
+        lines.append((name, frameworks, str(len(cells)), action, why or "cached"))
+    if not reporter.console.is_terminal:
+        reporter.say(title)
+        for name, frameworks, count, action, why in lines:
+            reporter.say(f"  {action:6} {name} [{frameworks}] {count} cell{'s' if count != '1' else ''}: {why}")
+        return
+    table = Table(title=title, title_justify="left")
+    for column in ("task", "frameworks", "cells", "action", "why"):
+        table.add_column(column, overflow="fold")
+    for row in lines:
+        table.add_row(*row)
+    reporter.console.print(table, markup=False)
+
+
+def exit_status(rows: list[Row], drawn: list[Any]) -> int:
+    """0 only if every cell is ok or an expected skip and every figure with something to draw was drawn."""
+    return int(any(row.status in BAD for row in rows) or any(one.failed for one in drawn))
+
+
+def print_summary(
+    plan: StudyPlan, rows: list[Row], drawn: list[Any], seconds: float, measured: bool, reporter: Reporter
+) -> None:
+    """What became of a study: rows by status, times, figures, and each thing that went wrong in one line."""
+    study = plan.configuration.study
+    counts = Counter(row.status for row in rows)
+    what = ", ".join(f"{count} {status}" for status, count in counts.items())
+    ran = f"{plan.to_run} measured now" if measured else "nothing measured"
+    reporter.say(f"{study}: {what} of {len(rows)} cells ({ran}) in {seconds:.1f} s")
+    for status in ("skipped", *BAD):
+        reasons: dict[tuple[str, str], int] = {}
+        for row in rows:
+            if row.status == status:
+                told = (f"{row.task} {row.framework}", row.reason or "")
+                reasons[told] = reasons.get(told, 0) + 1
+        for (name, reason), count in reasons.items():
+            reporter.say(f"  {status:8} {name}{f' ({count} cells)' if count > 1 else ''}: {reason}")
+    timed = [row for row in rows if row.median_s is not None]
+    if timed:
+        reporter.say(f"  times: {statistics.ESTIMATOR}")
+    for row in timed:
+        reporter.say(f"  {_name(row, rows):40} {_milliseconds(row):>32}  {_ratio(row)}{_flags(row)}")
+    for one in drawn:
+        if one.files:
+            reporter.say(f"  figure   {one.name}: {one.files[0]}")
+        else:
+            reporter.say(f"  {'FAILED' if one.failed else 'no'} figure {one.name}: {one.reason}")
+
+
+def write_report(plans: list[StudyPlan], rows: dict[str, list[Row]], results: Path) -> Path:
+    """Writes `report.md` with a table per task and returns its path."""
+    first = plans[0].configuration
+    lines = [
+        "# Report",
+        "",
+        f"Size {first.size}, device {first.device} ({provenance.machine(first.device)}), {provenance.now()}.",
+        f"Times are of one call: {statistics.ESTIMATOR}. Ratios refer to the baseline of the race.",
+        "Compile and first call are single measurements; memory is the peak while the cell was in its worker.",
+    ]
+    for plan in plans:
+        study = plan.configuration.study
+        for task in dict.fromkeys(row.task for row in rows[study]):
+            lines += ["", f"## {study}: {task}", ""]
+            lines += _table([row for row in rows[study] if row.task == task])
+    path = results / "report.md"
+    fresh = results / f".report.{os.getpid()}.md"
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        fresh.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        os.replace(fresh, path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise store_error(error, results) from error
+    return path
+
+
+def any_to_run(plans: list[StudyPlan]) -> bool:
+    """Whether a plan has a cell to measure."""
+    return any(planned.action == RUN for plan in plans for planned in plan.cells)
+
+
+def _table(rows: list[Row]) -> list[str]:
+    header = ("framework", "parameters", "seed", "status", "time (ms)", "ratio", "difference", "compile (s)",
+              "first call (s)", "peak memory (MiB)", "diagnostics", "flags or reason")  # fmt: skip
+    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+    for row in rows:
+        phases = row.record.get("phases", {})
+        peak = (row.record.get("memory") or {}).get("peak_host_bytes")
+        verdict = ""
+        if row.ratio is not None and row.ratio_interval is not None and not row.is_baseline:
+            verdict = statistics.difference(statistics.Interval(row.ratio, *row.ratio_interval))
+        cells = (
+            row.label,
+            _varying(row, rows),
+            str(row.seed),
+            row.status,
+            _milliseconds(row),
+            _ratio(row),
+            "baseline" if row.is_baseline else verdict,
+            f"{phases['compile']:.2f}" if "compile" in phases else "",
+            f"{phases['first_call']:.3f}" if "first_call" in phases else "",
+            f"{peak / 2**20:.0f}" if peak else "",
+            ", ".join(f"{name} {value:.4g}" for name, value in row.diagnostics.items()),
+            "; ".join(row.flags) if row.status == "ok" else row.reason or "",
+        )
+        lines.append("| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in cells) + " |")
+    return lines
+
+
+def _name(row: Row, rows: list[Row]) -> str:
+    return f"{row.task} {row.framework} {_varying(row, rows)}".rstrip()
+
+
+def _varying(row: Row, rows: list[Row]) -> str:
+    """The parameters that differ among the rows."""
+    parts = []
+    for name, value in row.parameters.items():
+        values = {canonical(other.parameters[name]) for other in rows if name in other.parameters}
+        if len(values) > 1:
+            parts.append(f"{name}={value}")
+    return " ".join(parts)
+
+
+def _milliseconds(row: Row) -> str:
+    if row.median_s is None or row.interval_s is None:
+        return ""
+    low, high = row.interval_s
+    return f"{1e3 * row.median_s:.4g} ms [{1e3 * low:.4g}, {1e3 * high:.4g}]"
+
+
+def _ratio(row: Row) -> str:
+    if row.is_baseline:
+        return "baseline"
+    if row.ratio is None or row.ratio_interval is None:
+        return ""
+    low, high = row.ratio_interval
+    return f"{row.ratio:.3f}x [{low:.3f}, {high:.3f}]"
+
+
+def _flags(row: Row) -> str:
+    return f"  ! {'; '.join(row.flags)}" if row.flags else ""

@@ -1,0 +1,136 @@
+"""Stored records as rows: every statistic is computed here, when read, from the raw block times."""
+
+from typing import Any
+
+import numpy as np
+
+from pipelines import statistics
+from pipelines.cells import canonical
+from pipelines.configuration import Configuration
+from pipelines.plan import SKIP, PlannedCell, StudyPlan
+from pipelines.store import Store
+from studies.base import Row
+
+OUTPUT = "output/"
+"""Prefix of stored outputs among a record's arrays; `samples_s` and `baseline_samples_s` are the block times."""
+
+
+def read_rows(plan: StudyPlan, store: Store, exact: bool = True) -> list[tuple[PlannedCell, Row]]:
+    """The row of every planned cell.
+
+    Args:
+        plan: the cells.
+        store: their records.
+        exact: True takes only records of the planned keys. False, for drawing without measuring, takes the newest ok
+            record of the cell where that key has none, and flags what has changed since.
+    """
+    return [(planned, read_row(planned, plan.configuration, store, exact)) for planned in plan.cells]
+
+
+def read_row(planned: PlannedCell, configuration: Configuration, store: Store, exact: bool = True) -> Row:
+    """The row of one planned cell; a cell without a record has status "failed" and says that it is missing."""
+    cell = planned.cell
+    if planned.key:
+        stored = store.load(cell.study, cell.task, planned.key)
+        if stored is not None:
+            return row_of(*stored, planned, configuration)
+    if not exact:
+        found = newest(cell.identity, store)
+        if found is not None:
+            return row_of(*found, planned, configuration, flag="measured elsewhere or with earlier sources")
+    status, reason = ("skipped", planned.why) if planned.action == SKIP else ("failed", "not measured")
+    return _row(planned, status, reason)
+
+
+def newest(identity: dict[str, Any], store: Store) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+    """The newest ok record of a cell whatever the state of its sources, or None."""
+    wanted = canonical(identity)
+    records = [
+        record
+        for record in store.records(identity["study"], identity["task"])
+        if record["status"] == "ok" and canonical(record["identity"]) == wanted
+    ]
+    if not records:
+        return None
+    latest = max(records, key=lambda record: record["provenance"].get("started") or "")
+    return store.load(identity["study"], identity["task"], latest["key"])
+
+
+def row_of(
+    record: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    planned: PlannedCell,
+    configuration: Configuration,
+    flag: str | None = None,
+) -> Row:
+    """The row of a record."""
+    outputs = {name.removeprefix(OUTPUT): array for name, array in arrays.items() if name.startswith(OUTPUT)}
+    row = _row(planned, record["status"], record.get("reason"))
+    times: dict[str, Any] = {}
+    samples = arrays.get("samples_s")
+    if record["status"] == "ok" and samples is not None and len(samples):
+        times = _times(record, samples, arrays.get("baseline_samples_s"), configuration)
+    flags = (*times.pop("flags", ()), *([flag] if flag else []))
+    values = {name: getattr(row, name) for name in ("study", "task", "framework", "label", "color", "parameters")}
+    return Row(
+        **values,
+        seed=record["identity"]["seed"],
+        device=record["identity"]["device"],
+        status=record["status"],
+        reason=record.get("reason"),
+        flags=flags,
+        diagnostics=record.get("diagnostics", {}),
+        arrays=outputs,
+        record=record,
+        **times,
+    )
+
+
+def _row(planned: PlannedCell, status: str, reason: str | None) -> Row:
+    cell = planned.cell
+    return Row(
+        study=cell.study,
+        task=cell.task,
+        framework=cell.framework,
+        label=planned.description.label,
+        color=planned.description.color,
+        parameters=dict(cell.parameters),
+        seed=cell.seed,
+        device=cell.device,
+        status=status,
+        reason=reason,
+    )
+
+
+def _times(
+    record: dict[str, Any], samples: np.ndarray, baseline: np.ndarray | None, configuration: Configuration
+) -> dict[str, Any]:
+    seed = record["identity"]["seed"]
+    timing = record["timing"]
+    own = statistics.median_interval(samples, seed)
+    is_baseline = bool(timing.get("is_baseline"))
+    ratio = None
+    if is_baseline:
+        ratio = statistics.Interval(1.0, 1.0, 1.0)
+    elif baseline is not None and len(baseline):
+        ratio = statistics.ratio_interval(samples, baseline, seed)
+    flags = statistics.flags(
+        samples,
+        None if is_baseline else ratio,
+        interval_width=configuration.timing.interval_width,
+        idle_fraction=timing.get("idle_fraction"),
+        max_idle_fraction=configuration.timing.max_idle_fraction,
+        load_average=timing.get("load_average"),
+        cores=record["provenance"].get("cores"),
+    )
+    if is_baseline and timing.get("stop") == "interval":
+        flags = [text for text in flags if "interval" not in text]  # the race judges the ratios, not the baseline
+    return {
+        "median_s": own.value,
+        "interval_s": (own.low, own.high),
+        "ratio": None if ratio is None else ratio.value,
+        "ratio_interval": None if ratio is None else (ratio.low, ratio.high),
+        "samples_s": samples,
+        "is_baseline": is_baseline,
+        "flags": tuple(flags),
+    }

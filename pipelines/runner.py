@@ -1,0 +1,278 @@
+"""Executes a plan: prepare, gate, race, store, one race after the other. A failing cell never stops the others."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines import fingerprint, gate, provenance
+from pipelines.client import WorkerClient, WorkerPool
+from pipelines.configuration import Configuration
+from pipelines.plan import CACHED, PlannedCell, PlannedRace, Problems, StudyPlan
+from pipelines.progress import Reporter
+from pipelines.rows import OUTPUT
+from pipelines.store import Store
+from pipelines.timing import ContestantFailure, RaceResult, run_race
+
+
+@dataclass
+class Entrant:
+    """One cell in its worker: prepared, called once, judged. Drives its worker for the race.
+
+    Args:
+        facts: what goes on the record: phases, cost, memory, notes, versions.
+        outputs: of the first call.
+    """
+
+    planned: PlannedCell
+    client: WorkerClient
+    handle: str
+    configuration: Configuration
+    facts: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, np.ndarray] = field(default_factory=dict)
+    diagnostics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def worker(self) -> int:
+        """The process that it lives in."""
+        return self.client.pid
+
+    def prepare(self, seed: int) -> None:
+        """New inputs, untimed."""
+        self.client.request("prepare", self.configuration.limits.prepare_seconds, handle=self.handle, seed=seed)
+
+    def time(self, calls: int) -> float:
+        """Seconds of one block."""
+        limit = self.configuration.limits.block_seconds
+        reply = self.client.request("time", limit, handle=self.handle, calls=calls)
+        self.facts["memory"] = memory_of(reply)
+        return float(reply["seconds"])
+
+    def cpu_seconds(self) -> float | None:
+        """CPU time of the worker so far."""
+        return self.client.cpu_seconds()
+
+    def forget(self) -> None:
+        """Frees the program, if its worker still lives."""
+        if self.client.alive:
+            self.client.request("forget", self.configuration.limits.prepare_seconds, handle=self.handle)
+
+
+def memory_of(reply: dict[str, Any]) -> dict[str, Any]:
+    """The peaks of host and device memory in a reply."""
+    return {name: reply.get(name) for name in ("peak_host_bytes", "peak_device_bytes")}
+
+
+class Runner:
+    """Executes plans with one pool of workers.
+
+    Args:
+        store: where rows go.
+        problems: data and truth.
+        pool: workers, which outlive a study.
+        scratch: folder for arrays on their way.
+        reporter: progress.
+        clock: of the race's budget; None for the real one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        problems: Problems,
+        pool: WorkerPool,
+        scratch: Path,
+        reporter: Reporter,
+        clock: Callable[[], float] | None = None,
+    ):
+        self.store, self.problems, self.pool, self.scratch, self.reporter = store, problems, pool, scratch, reporter
+        self._race_options = {} if clock is None else {"clock": clock}
+        self._handles = itertools.count()
+        self._written: dict[str, dict[str, str]] = {}
+
+    def run(self, plan: StudyPlan) -> None:
+        """Measures what the plan says; every cell that ran has a record afterwards."""
+        with self.reporter.cells(plan.configuration.study, plan.to_run):
+            for race in plan.races:
+                if race.to_run:
+                    self._race(race, plan.configuration)
+                    self.pool.retire(plan.configuration.recycle_after)
+
+    def _race(self, race: PlannedRace, configuration: Configuration) -> None:
+        entrants: list[Entrant] = []
+        for planned in race.to_run:
+            self.reporter.activity(f"{race.race.title}: prepare and gate {planned.cell.framework}")
+            entrant = self._admit(planned, configuration)
+            if entrant is None:
+                self.reporter.advance()
+            elif "time" not in planned.cell.stages:
+                self._save(entrant, configuration, {})
+                entrant.forget()
+                self.reporter.advance()
+            else:
+                entrants.append(entrant)
+        if not entrants:
+            return
+        measured = len(entrants)
+        # Ratios pair inside one race, so a new entrant brings the finished ones of its race back to the start.
+        for planned in race.cells:
+            if planned.action == CACHED and "time" in planned.cell.stages:
+                self.reporter.activity(f"{race.race.title}: {planned.cell.framework} races again")
+                entrant = self._admit(planned, configuration)
+                if entrant is not None:
+                    entrants.append(entrant)
+        self._time(race, entrants, configuration)
+        self.reporter.advance(measured)
+
+    def _admit(self, planned: PlannedCell, configuration: Configuration) -> Entrant | None:
+        """Prepares and gates one cell; a cell that does not pass gets its record here."""
+        cell, limits = planned.cell, configuration.limits
+        handle = f"program_{next(self._handles)}"
+        started = {"started": provenance.now(), "load_average": provenance.load_average()}
+        facts: dict[str, Any] = {"provenance": started}
+        try:
+            client = self.pool.get(planned.description, configuration, cell.dtype, cell.instance)
+            facts |= {"versions": client.hello.get("versions", {}), "device_name": client.hello.get("device_name", "")}
+            problem = self.problems.get(cell.study, cell.parameters)
+            client.programs += 1
+            built = client.request(
+                "prepare",
+                limits.prepare_seconds,
+                handle=handle,
+                study=cell.study,
+                task=cell.task,
+                model=str(configuration.tree.model_path(cell.study, planned.description)),
+                parameters=dict(cell.parameters),
+                data=self._data(problem.data),
+                seed=cell.seed,
+            )
+            first = client.request("gate", limits.gate_seconds, handle=handle)
+            outputs = self._outputs(client, handle, limits.gate_seconds)
+        except ContestantFailure as failure:
+            self._save_failure(planned, configuration, facts, failure)
+            return None
+        facts |= {
+            "phases": {"import": client.hello.get("import_s"), **built["phases"], "first_call": first["first_call_s"]},
+            "cost": built["cost"],
+            "notes": built["notes"],
+            "memory": memory_of(first),
+        }
+        entrant = Entrant(planned, client, handle, configuration, facts, outputs)
+        module = configuration.tree.problem_module(cell.study)
+        judgement = gate.judge(module, cell.task, problem, cell.parameters, outputs)
+        entrant.diagnostics = judgement.diagnostics
+        missing = [name for name in cell.keep or () if name not in outputs]
+        if judgement.status == "ok" and missing:
+            judgement = gate.Judgement("failed", f"the task keeps {', '.join(missing)}, which the outputs lack")
+        if judgement.status != "ok":
+            refused = ContestantFailure(judgement.status, judgement.reason or "", judgement.traceback)
+            facts["diagnostics"] = judgement.diagnostics
+            self._save_failure(planned, configuration, facts, refused)
+            self._forget(entrant)
+            return None
+        return entrant
+
+    def _time(self, race: PlannedRace, entrants: list[Entrant], configuration: Configuration) -> None:
+        settings = configuration.timing
+        baseline = next((i for i, one in enumerate(entrants) if one.planned.cell == race.race.baseline), None)
+        load = provenance.load_average()
+
+        def progress(rounds: int, spent: float) -> None:
+            self.reporter.activity(
+                f"{race.race.title}: racing {len(entrants)}",
+                f"round {rounds}, {spent:.0f} of at most {settings.budget_seconds:g} s",
+            )
+
+        result = run_race(
+            entrants, baseline, settings, race.cells[0].cell.seed, progress=progress, **self._race_options
+        )
+        race_id = fingerprint.digest(f"{race.race.title}{provenance.now()}{[one.planned.key for one in entrants]}")[:12]
+        for index, entrant in enumerate(entrants):
+            if index in result.failures:
+                self._save_failure(entrant.planned, configuration, entrant.facts, result.failures[index])
+                continue
+            common = {"race": race_id, "load_average": load, "contestants": [one.planned.cell.name for one in entrants]}
+            timing, arrays = _timing(result, index, baseline, settings)
+            entrant.facts["timing"] = {**common, **timing}
+            self._save(entrant, configuration, arrays)
+            self._forget(entrant)
+
+    def _forget(self, entrant: Entrant) -> None:
+        try:
+            entrant.forget()
+        except ContestantFailure as failure:
+            self.reporter.say(f"  {entrant.planned.cell.name}: its worker is replaced: {failure}")
+            entrant.client.kill()
+
+    def _data(self, data: dict[str, np.ndarray]) -> dict[str, str]:
+        """Paths of the problem's arrays, written once."""
+        name = fingerprint.data_digest(data)[:16]
+        if name not in self._written:
+            folder = self.scratch / f"data_{name}"
+            folder.mkdir(exist_ok=True)
+            paths = {item: str(folder / f"{index}.npy") for index, item in enumerate(data)}
+            for item, array in data.items():
+                np.save(paths[item], array, allow_pickle=False)
+            self._written[name] = paths
+        return self._written[name]
+
+    def _outputs(self, client: WorkerClient, handle: str, limit: float) -> dict[str, np.ndarray]:
+        folder = self.scratch / handle
+        folder.mkdir()
+        paths = client.request("outputs", limit, handle=handle, folder=str(folder))["arrays"]
+        outputs = {name: np.load(path, allow_pickle=False) for name, path in paths.items()}
+        for path in paths.values():
+            Path(path).unlink()
+        folder.rmdir()
+        return outputs
+
+    def _save(self, entrant: Entrant, configuration: Configuration, arrays: dict[str, np.ndarray]) -> None:
+        keep = entrant.planned.cell.keep
+        kept = {OUTPUT + name: array for name, array in entrant.outputs.items() if keep is None or name in keep}
+        facts = {"diagnostics": entrant.diagnostics, **entrant.facts}
+        self.store.save(_record(entrant.planned, configuration, "ok", None, facts), {**kept, **arrays})
+
+    def _save_failure(
+        self, planned: PlannedCell, configuration: Configuration, facts: dict[str, Any], failure: ContestantFailure
+    ) -> None:
+        # A worker says "skipped" of what planning could not see; the row is kept, but never reused.
+        self.reporter.say(f"  {planned.cell.name}: {failure.status}: {failure.reason}")
+        record = _record(planned, configuration, failure.status, failure.reason, facts)
+        self.store.save({**record, "traceback": failure.traceback}, {})
+
+
+def _timing(
+    result: RaceResult, index: int, baseline: int | None, settings: Any
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    paired = baseline is not None and baseline not in result.failures
+    timing = {
+        "rounds": len(result.seconds),
+        "calls": result.calls[index],
+        "stop": result.stop,
+        "is_baseline": index == baseline,
+        "idle_fraction": result.idle_fraction,
+        "min_block_seconds": settings.min_block_seconds,
+    }
+    arrays = {"samples_s": result.seconds[:, index]}
+    if paired:
+        arrays["baseline_samples_s"] = result.seconds[:, baseline]
+    return timing, arrays
+
+
+def _record(
+    planned: PlannedCell, configuration: Configuration, status: str, reason: str | None, facts: dict[str, Any]
+) -> dict[str, Any]:
+    environment = {**configuration.environment, **dict(planned.description.environment)}
+    where = provenance.provenance(configuration.tree.root, environment, configuration.device)
+    own = {"dtype": planned.cell.dtype, "seed": planned.cell.seed, "size": configuration.size}
+    return {
+        **facts,
+        "key": planned.key,
+        "identity": planned.cell.identity,
+        "inputs": planned.inputs,
+        "status": status,
+        "reason": reason,
+        "provenance": {**where, **own, "overrides": list(configuration.overrides), **facts["provenance"]},
+    }

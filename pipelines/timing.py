@@ -1,0 +1,228 @@
+"""The race: contestants timed side by side in rounds, one block each, in random order.
+
+Pairing inside a round cancels the drift of the machine. One worker is active at a time, and the CPU time of the idle
+ones is read during every block: a thread pool that spins after its call would tax the next contestant. Standard
+library, NumPy and `pipelines.statistics` only, since the worker imports `time_block` from here.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from pipelines import statistics
+
+MAX_CALLS = 2**20
+
+
+@dataclass(frozen=True)
+class TimingSettings:
+    """How a race is run; see `timing` in `configs/config.yaml` for each."""
+
+    min_block_seconds: float
+    warmup_blocks: int
+    interval_width: float
+    max_idle_fraction: float
+    min_rounds: int
+    max_rounds: int
+    budget_seconds: float
+
+
+class Contestant(Protocol):
+    """What a race drives: one prepared program in one worker."""
+
+    @property
+    def worker(self) -> int:
+        """The process; contestants with equal `worker` share one."""
+
+    def prepare(self, seed: int) -> None:
+        """New inputs, untimed."""
+        ...
+
+    def time(self, calls: int) -> float:
+        """Seconds of a block of that many calls."""
+        ...
+
+    def cpu_seconds(self) -> float | None:
+        """CPU time that the worker has used since it started, or None where the system does not say."""
+        ...
+
+
+class ContestantFailure(Exception):
+    """A contestant cannot go on; `status` and `reason` go on its row."""
+
+    def __init__(self, status: str, reason: str, traceback: str | None = None):
+        super().__init__(reason)
+        self.status, self.reason, self.traceback = status, reason, traceback
+
+
+@dataclass
+class RaceResult:
+    """What a race measured.
+
+    Args:
+        seconds: (n_rounds, n_contestants) float64, seconds of one call (block / calls); NaN columns for the failed.
+        calls: calls per block of each contestant.
+        idle_fraction: CPU seconds of idle workers per second of timed block, or None if unknown.
+        stop: "interval" (every ratio is narrow enough), "budget", "rounds" (the most that were allowed) or "alone"
+            (no contestant is left).
+        failures: by contestant index.
+    """
+
+    seconds: np.ndarray
+    calls: list[int]
+    idle_fraction: float | None
+    stop: str
+    failures: dict[int, ContestantFailure] = field(default_factory=dict)
+
+
+def time_block(
+    run: Callable[[Any], Any],
+    synchronize: Callable[[Any], None],
+    inputs: Any,
+    calls: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Seconds of `calls` calls of `run(inputs)`, each awaited in full. The harness owns clock and synchronisation."""
+    start = clock()
+    for _ in range(calls):
+        synchronize(run(inputs))
+    return clock() - start
+
+
+def calibrate(time_calls: Callable[[int], float], min_block_seconds: float) -> int:
+    """The number of calls in a block that lasts at least `min_block_seconds`; one if a call is longer.
+
+    Grows the block by what the last one suggests, at least doubling, until one was measured to be long enough.
+    """
+    calls = 1
+    while True:
+        elapsed = time_calls(calls)
+        if elapsed >= min_block_seconds or calls >= MAX_CALLS:
+            return calls
+        suggested = math.ceil(1.1 * calls * min_block_seconds / elapsed) if elapsed > 0 else MAX_CALLS
+        calls = min(max(2 * calls, min(suggested, 100 * calls)), MAX_CALLS)
+
+
+def round_seed(seed: int, index: int) -> int:
+    """The seed of round `index` (0 is for warm-up): the same for all contestants, below 2**31."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0]) >> 1
+
+
+def run_race(
+    contestants: Sequence[Contestant],
+    baseline: int | None,
+    settings: TimingSettings,
+    seed: int,
+    clock: Callable[[], float] = time.monotonic,
+    progress: Callable[[int, float], None] = lambda rounds, spent: None,
+) -> RaceResult:
+    """Times contestants against each other until every ratio is known well enough.
+
+    Args:
+        contestants: prepared programs.
+        baseline: index of the one that ratios refer to; without it each one's own median decides when to stop.
+        settings: block length, rounds, interval width, budget.
+        seed: of the order within rounds, of the rounds' inputs and of the bootstrap.
+        clock: for the budget, which counts timed blocks only.
+        progress: called after every round with rounds done and seconds spent.
+    """
+    alive = dict(enumerate(contestants))
+    failures: dict[int, ContestantFailure] = {}
+    calls = [1] * len(contestants)
+    for index in list(alive):
+        _attempt(index, alive, failures, partial(_warm_up, index=index, calls=calls, settings=settings, seed=seed))
+    order = np.random.default_rng([seed, len(contestants)])
+    rows: list[np.ndarray] = []
+    idle, timed, spent, known = 0.0, 0.0, 0.0, True
+    stop = "rounds"
+    while alive and len(rows) < settings.max_rounds:
+        row = np.full(len(contestants), np.nan)
+        for index in order.permutation(len(contestants)).tolist():
+            if index not in alive:
+                continue
+            others = {one.worker: one for one in alive.values() if one.worker != alive[index].worker}
+            block = partial(
+                _block, others=others, seed=round_seed(seed, len(rows) + 1), calls=calls[index], clock=clock
+            )
+            seconds = _attempt(index, alive, failures, block)
+            if seconds is None:
+                continue
+            own, idle_cpu, elapsed = seconds
+            row[index] = own / calls[index]
+            spent += elapsed
+            timed += own
+            known = known and idle_cpu is not None
+            idle += idle_cpu or 0.0
+        rows.append(row)
+        progress(len(rows), spent)
+        if len(rows) >= settings.min_rounds and alive:
+            if _narrow(np.array(rows), list(alive), baseline, settings.interval_width, seed):
+                stop = "interval"
+                break
+            if spent >= settings.budget_seconds:
+                stop = "budget"
+                break
+    if not alive:
+        stop = "alone"
+    seconds_of = np.array(rows).reshape(len(rows), len(contestants))
+    for index in failures:
+        seconds_of[:, index] = np.nan
+    return RaceResult(seconds_of, calls, idle / timed if known and timed > 0 else None, stop, failures)
+
+
+def _warm_up(contestant: Contestant, index: int, calls: list[int], settings: TimingSettings, seed: int) -> None:
+    contestant.prepare(round_seed(seed, 0))
+    calls[index] = calibrate(contestant.time, settings.min_block_seconds)
+    for _ in range(settings.warmup_blocks):
+        contestant.time(calls[index])
+
+
+def _block(
+    contestant: Contestant, others: dict[Any, Contestant], seed: int, calls: int, clock: Callable[[], float]
+) -> tuple[float, float | None, float]:
+    contestant.prepare(seed)
+    before = {worker: one.cpu_seconds() for worker, one in others.items()}
+    start = clock()
+    seconds = contestant.time(calls)
+    elapsed = clock() - start
+    after = {worker: one.cpu_seconds() for worker, one in others.items()}
+    idle = 0.0
+    for worker, first in before.items():
+        last = after[worker]
+        if first is None or last is None:
+            return seconds, None, elapsed
+        idle += last - first
+    return seconds, idle, elapsed
+
+
+def _attempt(
+    index: int,
+    alive: dict[int, Contestant],
+    failures: dict[int, ContestantFailure],
+    action: Callable[[Contestant], Any],
+) -> Any:
+    """Runs one step of one contestant; its failure takes it out of the race and leaves the others in."""
+    try:
+        return action(alive[index])
+    except ContestantFailure as failure:
+        failures[index] = failure
+        del alive[index]
+        return None
+
+
+def _narrow(seconds: np.ndarray, alive: list[int], baseline: int | None, width: float, seed: int) -> bool:
+    for index in alive:
+        if index == baseline and len(alive) > 1:
+            continue
+        if baseline is None or baseline not in alive or index == baseline:
+            summary = statistics.median_interval(seconds[:, index], seed=seed)
+        else:
+            summary = statistics.ratio_interval(seconds[:, index], seconds[:, baseline], seed=seed)
+        if not summary.width <= width * summary.value:
+            return False
+    return True
