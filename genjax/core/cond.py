@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genjax.core.arguments import unshare, without_args
 from genjax.core.choices import Masked, Strict, filter_choices, is_empty, merge_choices, plain, select_where
 from genjax.core.gfi import GFI, scalar
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Trace, get_choices
-from genjax.core.vmap import without_args
 
 X = TypeVar("X")
 R = TypeVar("R")
@@ -34,7 +34,7 @@ class CondTr(Trace[X, R]):
         return self.gen_fn
 
     def get_args(self) -> Any:
-        return self.args
+        return unshare(self.args)
 
     def get_retval(self) -> R:
         return self.retval

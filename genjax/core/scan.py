@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import jax
 import jax.numpy as jnp
 
+from genjax.core.arguments import unshare, without_args
 from genjax.core.choices import Indexed, Strict, is_empty
 from genjax.core.const import Const, unwrap
 from genjax.core.gfi import GFI, scalar
@@ -15,7 +16,6 @@ from genjax.core.handlers import at_user_location
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Trace
-from genjax.core.vmap import without_args
 
 X = TypeVar("X")
 
@@ -35,7 +35,7 @@ class ScanTr(Trace[X, Any]):
         return self.gen_fn
 
     def get_args(self) -> Any:
-        return self.args
+        return unshare(self.args)
 
     def get_retval(self) -> Any:
         return self.final_carry, self.outs

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.core import display
+from genjax.core.arguments import map_batch, unshare
 from genjax.core.choices import Fixed, NotFixedException
 from genjax.core.pytree import Pytree
 
@@ -26,7 +27,10 @@ class Trace(Pytree, Generic[X, R]):
         raise TypeError(f"{type(self).__name__} does not define get_gen_fn().")
 
     def get_args(self) -> Any:
-        """`(positional arguments, keyword arguments)` of the run."""
+        """`(positional arguments, keyword arguments)` of the run.
+
+        In a batch, arguments that all runs share have no batch axis.
+        """
         raise TypeError(f"{type(self).__name__} does not define get_args().")
 
     def get_retval(self) -> R:
@@ -84,7 +88,8 @@ class Trace(Pytree, Generic[X, R]):
                 raise KeyError(f"{addr!r} is no address of this trace; it has: {known}")
             return get_choices(choices[addr])
         self._require_batch("trace[index]")
-        return jax.tree.map(lambda leaf: leaf[addr], self)
+        picked = map_batch(lambda leaf: leaf[addr], self)
+        return unshare(picked) if jnp.ndim(picked.raw_score()) == 0 else picked  # one run has its arguments to itself
 
     def __len__(self) -> int:
         """Number of runs in a batch."""
@@ -122,7 +127,7 @@ class Tr(Trace[X, R]):
         return self._gen_fn
 
     def get_args(self) -> Any:
-        return self._args
+        return unshare(self._args)
 
     def get_retval(self) -> R:
         return self._retval

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import jax
 import jax.numpy as jnp
 
+from genjax.core.arguments import without_args
 from genjax.core.choices import Indexed, Strict, is_empty
 from genjax.core.const import Const, unwrap
 from genjax.core.gfi import GFI
@@ -162,12 +163,3 @@ class Vmap(GFI[X, R], Generic[X, R]):
         if self.in_axes.value is None:
             return f"{self.gen_fn!r}.repeat({self.axis_size.value})"
         return f"{self.gen_fn!r}.vmap(in_axes={_FrozenAxes.thaw(self.in_axes.value)})"
-
-
-def without_args(trace: Any) -> Any:
-    """A trace, and those in it, without their arguments: a batch would hold a copy of them per lane or step."""
-    if isinstance(trace, Tr):
-        return dataclasses.replace(trace, _args=((), {}), _choices=without_args(trace._choices))
-    if isinstance(trace, dict):
-        return {addr: without_args(value) for addr, value in trace.items()}
-    return trace

@@ -1,0 +1,83 @@
+"""Arguments in batches of traces: shared ones are stored once, those of inner traces not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from genjax.core.pytree import Pytree
+
+
+@Pytree.dataclass
+class Shared(Pytree):
+    """An argument that all runs of a batch have in common, stored once.
+
+    It has a leading axis of length 1, so that a `vmap` over the batch that overlooks the wrapper is an error about
+    axis sizes instead of a wrong answer.
+    """
+
+    value: Any
+
+
+def is_shared(node: Any) -> bool:
+    """Whether a node of an argument tree is `Shared`."""
+    return isinstance(node, Shared)
+
+
+def share(args: Any) -> Any:
+    """Every leaf as `Shared`."""
+    return jax.tree.map(lambda leaf: Shared(jnp.asarray(leaf)[None]), args)
+
+
+def unshare(args: Any) -> Any:
+    """The plain arguments: shared ones without batch axis, the others with theirs."""
+    return jax.tree.map(lambda node: node.value[0] if is_shared(node) else node, args, is_leaf=is_shared)
+
+
+def argument_axes(args: Any) -> Any:
+    """`in_axes` that map `unshare(args)` over the batch: None for shared leaves, 0 for the others."""
+    return jax.tree.map(lambda node: None if is_shared(node) else 0, args, is_leaf=is_shared)
+
+
+def map_batch(function: Any, batch: Any) -> Any:
+    """Apply a function to every leaf that has the batch axis, and to no shared argument."""
+    return jax.tree.map(lambda node: node if is_shared(node) else function(node), batch, is_leaf=is_shared)
+
+
+def raw_args(trace: Any) -> Any:
+    """The arguments as stored, with `Shared` marks; None for a trace type that has no such field."""
+    name = _field_name(trace)
+    return getattr(trace, name) if name else None
+
+
+def with_args(trace: Any, args: Any) -> Any:
+    """The trace with other stored arguments; a trace type without such a field is returned as it is."""
+    name = _field_name(trace)
+    return dataclasses.replace(trace, **{name: args}) if name else trace
+
+
+def without_args(trace: Any) -> Any:
+    """A trace, and those in it, without their arguments: a batch would hold a copy of them per lane or step."""
+    if isinstance(trace, (tuple, list)):
+        return type(trace)(without_args(inner) for inner in trace)
+    if isinstance(trace, dict):
+        return {addr: without_args(value) for addr, value in trace.items()}
+    if not _field_name(trace):
+        return trace
+    inner = {name: without_args(getattr(trace, name)) for name in _INNER if hasattr(trace, name)}
+    return dataclasses.replace(with_args(trace, ((), {})), **inner)
+
+
+# Names of the fields of the library's trace types. A user's trace type is left alone.
+_ARGUMENTS = ("_args", "args")
+_INNER = ("_choices", "traces", "trs")
+
+
+def _field_name(trace: Any) -> str | None:
+    if not (dataclasses.is_dataclass(trace) and hasattr(trace, "raw_choices")):
+        return None
+    names = {field.name for field in dataclasses.fields(trace)}
+    return next((name for name in _ARGUMENTS if name in names and names & set(_INNER)), None)
