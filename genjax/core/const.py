@@ -47,8 +47,8 @@ class Const(Pytree, Generic[A]):
     __rfloordiv__ = _arithmetic("floor-divide", operator.floordiv, True)
     __mod__, __rmod__ = _arithmetic("take the remainder of", operator.mod), _arithmetic("mod", operator.mod, True)
     __pow__, __rpow__ = _arithmetic("raise to a power", operator.pow), _arithmetic("raise", operator.pow, True)
-    __eq__ = _comparison(operator.eq)  # type: ignore[assignment]
-    __ne__ = _comparison(operator.ne)  # type: ignore[assignment]
+    __eq__ = _comparison(operator.eq)
+    __ne__ = _comparison(operator.ne)
     __lt__, __le__ = _comparison(operator.lt), _comparison(operator.le)
     __gt__, __ge__ = _comparison(operator.gt), _comparison(operator.ge)
 

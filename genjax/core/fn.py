@@ -92,7 +92,8 @@ class _Simulate(_Handler):
 class _Assess(_Handler):
     def __init__(self, function: Fn[Any], x: Any):
         super().__init__(function)
-        self.x, self.densities = x, []
+        self.x = x
+        self.densities: list[jax.Array] = []
 
     def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
         beneath = lookup(self.x, addr)
@@ -113,7 +114,8 @@ class _Assess(_Handler):
 class _Generate(_Simulate):
     def __init__(self, function: Fn[Any], x: Any):
         super().__init__(function)
-        self.x, self.weights = x, []
+        self.x = x
+        self.weights: list[jax.Array] = []
 
     def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
         beneath = lookup(self.x, addr)
@@ -127,7 +129,9 @@ class _Generate(_Simulate):
 class _Update(_Simulate):
     def __init__(self, function: Fn[Any], old: Any, x: Any):
         super().__init__(function)
-        self.old, self.x, self.weights, self.discard = old, x, [], {}
+        self.old, self.x = old, x
+        self.weights: list[jax.Array] = []
+        self.discard: dict[str, Any] = {}
 
     def old_subtrace(self, addr: str) -> Trace[Any, Any]:
         if addr not in self.old:
@@ -221,7 +225,7 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
         retval = handler.run(args, kwargs)
         handler.check_same_addresses()
         check_used(x, handler.visited, f"update() of {self.describe()}")
-        new = Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
+        new: Tr[dict[str, Any], R] = Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
         return new, total(handler.weights), handler.discard
 
     def regenerate(
@@ -230,7 +234,7 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
         handler = _Regenerate(self, tr.raw_choices(), selection)
         retval = handler.run(args, kwargs)
         handler.check_same_addresses()
-        new = Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
+        new: Tr[dict[str, Any], R] = Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
         return new, total(handler.weights), handler.discard
 
     def project(self, tr: Trace[dict[str, Any], R], selection: SelectionBase) -> jax.Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 X = TypeVar("X")
 R = TypeVar("R")
 
-Weight = jax.Array
-Density = jax.Array
+Weight: TypeAlias = jax.Array
+Density: TypeAlias = jax.Array
 
 
 class GFI(Pytree, Generic[X, R]):
@@ -74,7 +74,7 @@ class GFI(Pytree, Generic[X, R]):
         raise TypeError(_undefined(self, "regenerate"))
 
     def project(self, tr: Trace[X, R], selection: SelectionBase) -> Density:
-        """`log_density = project(tr, selection)`: sum over the selected sites of `log p(site | parents)`, from the trace."""
+        """`log_density = project(tr, selection)`: the sum of `log p(site | parents)` over the selected sites."""
         raise TypeError(_undefined(self, "project"))
 
     def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:

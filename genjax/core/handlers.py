@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any, Protocol
 
 from genjax.core.pytree import Pytree
@@ -92,7 +93,7 @@ def at_user_location() -> str:
 
 def caller_location() -> Frame | None:
     """The user's line that called into the library, found without building a traceback."""
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None and is_library_file(frame.f_code.co_filename):
         frame = frame.f_back
     return Frame(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name) if frame is not None else None

@@ -12,6 +12,7 @@ import numpy as np
 T = TypeVar("T")
 
 
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field,))
 class Pytree:
     """Base of every structured value of the library.
 
@@ -38,7 +39,6 @@ class Pytree:
     def dataclass(cls: None = None, /, **kwargs: Any) -> Callable[[type[T]], type[T]]: ...
 
     @staticmethod
-    @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
     def dataclass(cls: type[T] | None = None, /, **kwargs: Any) -> Any:
         """Make a class a frozen dataclass and a JAX pytree, whose key paths are its attribute names."""
         if cls is None:
@@ -47,9 +47,9 @@ class Pytree:
         own_eq, own_hash = cls.__dict__.get("__eq__"), cls.__dict__.get("__hash__")
         made = dataclasses.dataclass(frozen=True, eq=False, repr=wants_repr, **kwargs)(cls)
         if own_eq is None:
-            made.__eq__ = _equal  # type: ignore[assignment]
+            made.__eq__ = _equal  # type: ignore[method-assign]
         if own_hash is None:
-            made.__hash__ = _hash  # type: ignore[assignment]
+            made.__hash__ = _hash  # type: ignore[method-assign]
         fields = [f for f in dataclasses.fields(made) if f.init]  # type: ignore[arg-type]
         static = [f.name for f in fields if f.metadata.get("static", False)]
         dynamic = [f.name for f in fields if not f.metadata.get("static", False)]
@@ -69,7 +69,7 @@ def _register(cls: type, dynamic: tuple[str, ...], static: tuple[str, ...]) -> N
         return tuple(zip(keys, children, strict=True)), statics
 
     def unflatten(statics: tuple[Any, ...], children: Any) -> Any:
-        value = object.__new__(cls)
+        value: Any = object.__new__(cls)
         for name, child in zip(dynamic, children, strict=True):
             object.__setattr__(value, name, child)
         for name, static_value in zip(static, statics, strict=True):

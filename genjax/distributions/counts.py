@@ -207,7 +207,9 @@ def _int32(*_dtypes: Any) -> Any:
 class ZipfFamily(Family):
     """The family of `zipf`, whose `dtype` is a setting of the draw rather than a parameter."""
 
-    def sample(self, power: Any, dtype: Any = jnp.int32, *, sample_shape: Any = ()) -> Array:
+    def sample(  # type: ignore[override]  # its parameters are named, so that `dtype` is one of them
+        self, power: Any, dtype: Any = jnp.int32, *, sample_shape: Any = ()
+    ) -> Array:
         return super().sample(power, sample_shape=sample_shape).astype(dtype)
 
     def logpdf(self, value: Any, power: Any, dtype: Any = jnp.int32) -> Array:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.extend.core  # `import jax` does not pull it in
-from jax._src import source_info_util
+from jax._src import effects, source_info_util
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -31,6 +31,7 @@ __all__ = [
     "equation_context",
     "hide_frames_of",
     "lower_function",
+    "make_effect",
     "register_batching",
     "register_jvp",
     "register_lowering",
@@ -77,6 +78,18 @@ def register_lowering(primitive: Primitive, rule: Callable[..., Any]) -> None:
 def lower_function(function: Callable[..., Any]) -> Callable[..., Any]:
     """Turn a JAX function of one output into a lowering rule."""
     return mlir.lower_fun(function, multiple_results=False)
+
+
+def make_effect(name: str) -> Any:
+    """A side effect that keeps equations without outputs from being removed, and may stand in any control flow."""
+    kind = type(name, (effects.Effect,), {"__str__": lambda self: name})
+    for allowed in (
+        effects.control_flow_allowed_effects,
+        effects.custom_derivatives_allowed_effects,
+        effects.remat_allowed_effects,
+    ):
+        allowed.add_type(kind)
+    return kind()
 
 
 # Equations
@@ -222,7 +235,7 @@ def enable_tfp() -> None:
     if not hasattr(xla, "pytype_aval_mappings"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # the table's new home is deprecated as well
-            xla.pytype_aval_mappings = jax.core.pytype_aval_mappings  # type: ignore[attr-defined]
+            xla.pytype_aval_mappings = jax.core.pytype_aval_mappings
 
 
 hide_frames_of(os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep)

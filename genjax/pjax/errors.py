@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import FrameType
 
 from genjax.pjax.compat import Frame, is_library_file
 
 _EXPLANATION = """\
 Why: compiling would bake one random key into the program, and every run would draw the same values.
-`jax.jit` compiles, and so do `jax.lax.scan`, `cond`, `switch`, `while_loop`, `fori_loop` and `map` when they run eagerly.
+`jax.jit` compiles, and so do `jax.lax.scan`, `cond`, `switch`, `while_loop`, `fori_loop` and `map` that run eagerly.
 
 Give the function a key with `seed` before it is compiled:
 
@@ -62,7 +63,7 @@ def unseeded_site_error(sampler: str, path: str, frames: Sequence[Frame]) -> Low
 
 def user_location() -> Frame | None:
     """The innermost line of the running program that is neither JAX's nor ours."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if not is_library_file(frame.f_code.co_filename):
             return Frame(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)

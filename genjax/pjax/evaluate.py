@@ -59,7 +59,8 @@ def evaluate(
     closed: Any, args: Sequence[Any], finder: Finder, handle: Callable[[Any, list[Any]], Sequence[Any]]
 ) -> list[Any]:
     """Evaluate a closed jaxpr; `handle(eqn, values) -> outputs` takes the equations that `finder` finds."""
-    jaxpr, environment = closed.jaxpr, {}
+    jaxpr = closed.jaxpr
+    environment: dict[Any, Any] = {}
 
     def read(atom: Any) -> Any:
         return atom.val if isinstance(atom, compat.Literal) else environment[atom]

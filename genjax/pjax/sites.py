@@ -259,7 +259,7 @@ def sample_binder(
     primitive: Any = sample_p,
 ) -> Callable[..., Any]:
     """A keyless sampler from `keyful_sampler(key, *args, sample_shape=(), **kwargs)`, with a fixed sample shape."""
-    label = name or getattr(keyful_sampler, "__name__", "sampler")
+    label = name or str(getattr(keyful_sampler, "__name__", "sampler"))
     if sample_shape:
         keyful_sampler = _with_sample_shape(keyful_sampler, _as_shape(sample_shape))
 
@@ -300,7 +300,7 @@ def wrap_sampler(
 
 
 def wrap_logpdf(logpdf: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
-    """A log density as the rest of the library expects it. Densities are ordinary JAX functions: it is returned as is."""
+    """A log density as the rest of the library expects it: as it is, for densities are ordinary JAX functions."""
     del name
     return logpdf
 
