@@ -42,7 +42,7 @@ def combined(context: FigureContext) -> Figure:
 
 
 @figure(
-    file="faircoin_timing_performance_comparison_obs{n_observations}_samples{n_particles}{suffix}",
+    file="faircoin_timing_performance_comparison_obs{n_observations}_samples{n_particles}_repeats{repeats}{suffix}",
     tasks=TASKS,
     timing=True,
 )
@@ -151,7 +151,10 @@ def draw_timing(axes: Axes, rows: list[Row]) -> None:
             fontsize=style.FONT_SIZES["title"], fontweight="bold", zorder=6,
         )  # fmt: skip
         label = axes.text(0, position, ratio_label(row), va="center", fontsize=style.FONT_SIZES["label"])
-        bars.append((high, name.get_window_extent(renderer).width, label, label.get_window_extent(renderer).width))
+        # A label to the right of the baseline's line, also where the bar is shorter, so that the line crosses no text.
+        bars.append(
+            (max(high, 100.0), name.get_window_extent(renderer).width, label, label.get_window_extent(renderer).width)
+        )
     if bars:
         fit_labels(axes, bars)
         axes.axvline(100, color="black", linestyle="--", linewidth=2, zorder=4)
@@ -172,7 +175,7 @@ def fit_labels(axes: Axes, bars: list[tuple]) -> None:
 
     Args:
         axes: the panel of bars.
-        bars: (right end of the error bar in per cent, width of the name in pixels, label, its width in pixels).
+        bars: (right end that the label must clear in per cent, name width in pixels, label, its width in pixels).
     """
     width = axes.get_window_extent().width
     padding = 0.012 * width

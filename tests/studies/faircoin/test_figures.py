@@ -248,11 +248,11 @@ def test_two_rows_of_one_framework_are_refused():
 
 
 def test_file_names_are_the_published_ones():
-    values = {"n_observations": 50, "n_particles": 2000, "suffix": ""}
-    names = {
-        name: getattr(figures, name).figure_specification.file.format(**values) for name in ("combined", "posterior")
-    }
+    values = {"n_observations": 50, "n_particles": 2000, "repeats": 10, "suffix": ""}
+    specifications = {name: getattr(figures, name).figure_specification for name in ("combined", "timing", "posterior")}
+    names = {name: specification.file.format(**values) for name, specification in specifications.items()}
     assert names["combined"] == "faircoin_combined_posterior_and_timing_obs50_samples2000"
+    assert names["timing"] == "faircoin_timing_performance_comparison_obs50_samples2000_repeats10"
     assert names["posterior"] == "faircoin_posterior_accuracy_comparison_obs50_samples2000"
 
 
