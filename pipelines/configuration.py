@@ -4,6 +4,7 @@ Hydra composes `configs/config.yaml` with the chosen `study`, `size` and `device
 is merged over that, and last the user's overrides, so that they win over any size.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,7 @@ def _one(
     try:
         values: Any = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        faults.append(f"configs/study/{study}.yaml: {str(error).strip().splitlines()[0]}")
+        faults.append(_unresolved(config, error) or f"configs/study/{study}.yaml: {str(error).strip().splitlines()[0]}")
         return None
     check(study, values, tree, faults)
     if len(faults) > before:
@@ -169,6 +170,17 @@ def _one(
         recycle_after=values["worker"]["recycle_after"],
         overrides=tuple(words),
     )
+
+
+def _unresolved(config: Any, error: OmegaConfBaseException) -> str | None:
+    """The sentence about a value that chooses an entry of a mapping which has none of that name, as in `prior=typo`."""
+    found = re.search(r"Interpolation key '([^']+)' not found", str(error))
+    names = found.group(1).split(".") if found else []
+    for depth in range(1, len(names)):
+        parent = OmegaConf.select(config, ".".join(names[:depth]))
+        if OmegaConf.is_dict(parent) and names[depth] not in parent:
+            return unknown(f"entry of {'.'.join(names[:depth])}", names[depth], [str(name) for name in parent])
+    return None
 
 
 def _folder(tree: Tree, value: str, typed: bool) -> Path:
