@@ -220,7 +220,7 @@ def test_run_without_leaves_out_and_removes(checkout):
     assert json.loads(result.stdout)["packages"] == {"alpha": "1.0", "beta": "1.0"}
     again = checkout.run("hello")
     assert json.loads(again.stdout)["packages"] == dict.fromkeys(["alpha", "beta", "gamma", "delta"], "1.0")
-    assert "RUN_WITHOUT=torch,pyro would leave those systems out" in again.stderr
+    assert "RUN_WITHOUT=torch,pyro would leave the systems among them out" in again.stderr
 
 
 @pytest.mark.parametrize("name", ["core", "toch"])
