@@ -61,6 +61,8 @@ def rule_for(path: Path) -> Rule | None:
             return rule_of_system(name)
         case ("studies", "__init__.py" | "base.py"):
             return Rule(("numpy",))
+        case ("studies", "threefry.py"):
+            return Rule(("numpy", "scipy"))
         case ("studies", "figure_style.py"):
             return Rule(("numpy", "matplotlib"))
         case ("studies", study, "models", _):
@@ -73,7 +75,8 @@ def rule_for(path: Path) -> Rule | None:
             return Rule(allowed, never=(f"{own}.models",))
         case ("studies", study, _):
             own = f"studies.{study}"
-            return Rule(("numpy", "scipy", "studies.base", own), never=(f"{own}.models", f"{own}.figures"))
+            allowed = ("numpy", "scipy", "PIL", "yaml", "studies.base", "studies.threefry", own)
+            return Rule(allowed, never=(f"{own}.models", f"{own}.figures"))
         case ("pipelines", *_):
             drawing = ("matplotlib", "PIL") if name.startswith(("render", "report")) else ()
             return Rule((*PIPELINE_LIBRARIES, "pipelines", "frameworks.base", "studies.base", *drawing))
