@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -62,9 +63,14 @@ def main(arguments: list[str], study: str | None = None, tree: Tree | None = Non
     if "--version" in arguments:
         print(version())
         return 0
-    signal.signal(signal.SIGTERM, _terminated)
+    return guarded(lambda: run(configure(arguments, tree, study), Reporter(Console())))
+
+
+def guarded(action: Callable[[], int]) -> int:
+    """Runs an entry point; the faults that are the user's to mend end in their text and an exit status."""
+    previous = signal.signal(signal.SIGTERM, _terminated)
     try:
-        return run(configure(arguments, tree, study), Reporter(Console()))
+        return action()
     except ConfigurationFaults as faults:
         for fault in faults.faults:
             print(f"error: {fault}", file=sys.stderr)
@@ -85,6 +91,8 @@ def main(arguments: list[str], study: str | None = None, tree: Tree | None = Non
     except KeyboardInterrupt:
         print("\nInterrupted. Finished cells are kept; the same command goes on from here.", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def run(configurations: list[Configuration], reporter: Reporter) -> int:
@@ -191,10 +199,10 @@ def _finish(
         start = time.monotonic()
         drawn = []
         if "figures" in stages and plan.configuration.figures:
-            reporter.activity(f"{study}: drawing {len(plan.configuration.figures)} figures")
-            from pipelines.render import render  # matplotlib is loaded only to draw
+            with reporter.cells(f"{study}: figures", len(plan.configuration.figures)):
+                from pipelines.render import render  # matplotlib is loaded only to draw
 
-            drawn = render(plan, pairs, store, problems)
+                drawn = render(plan, pairs, store, problems, reporter)
         seconds = spent[study] + time.monotonic() - start
         report.print_summary(plan, rows[study], drawn, seconds, "run" in stages and plan.to_run > 0, reporter)
         status |= report.exit_status(rows[study], drawn)

@@ -219,5 +219,8 @@ class WorkerPool:
     def __enter__(self) -> "WorkerPool":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:  # interrupted: a worker in the middle of a long request cannot be asked to quit
+            for worker in self._workers.values():
+                worker.kill()
         self.close()

@@ -17,7 +17,9 @@ import matplotlib
 
 from pipelines import provenance
 from pipelines.configuration import Configuration
+from pipelines.errors import UserError
 from pipelines.plan import PlannedCell, Problems, StudyPlan
+from pipelines.progress import Reporter
 from pipelines.rows import newest, row_of
 from pipelines.store import Store, store_error
 from studies.base import FigureContext, FigureSpecification, Row, Rows, figures_of
@@ -36,7 +38,9 @@ class Drawn:
     failed: bool = False
 
 
-def render(plan: StudyPlan, rows: list[tuple[PlannedCell, Row]], store: Store, problems: Problems) -> list[Drawn]:
+def render(
+    plan: StudyPlan, rows: list[tuple[PlannedCell, Row]], store: Store, problems: Problems, reporter: Reporter
+) -> list[Drawn]:
     """Draws every chosen figure of a study.
 
     Args:
@@ -44,12 +48,15 @@ def render(plan: StudyPlan, rows: list[tuple[PlannedCell, Row]], store: Store, p
         rows: the planned cells with their rows.
         store: for the rows of the other device.
         problems: data and truth for the figures.
+        reporter: progress.
     """
     matplotlib.use("Agg")
     configuration = plan.configuration
     specifications = figures_of(configuration.tree.figures_module(configuration.study))
     drawn = []
     for name, settings in configuration.figures.items():
+        reporter.activity(f"{configuration.study}: drawing {name}")
+        reporter.advance()
         context = _context(specifications[name], settings, configuration, rows, store, problems)
         reasons = list(dict.fromkeys(f"{row.framework} {row.status}: {row.reason}" for row in context.rows))
         if not any(row.status == "ok" for row in context.rows):
@@ -58,11 +65,14 @@ def render(plan: StudyPlan, rows: list[tuple[PlannedCell, Row]], store: Store, p
             continue
         try:
             picture = specifications[name].draw(context)
+            files = _write(picture, specifications[name], context, configuration)
+        except UserError:
+            raise
         except Exception as error:  # noqa: BLE001 a figure is the study's code; the others are drawn
             traceback.print_exc()
             drawn.append(Drawn(configuration.study, name, reason=f"{type(error).__name__}: {error}", failed=True))
             continue
-        drawn.append(Drawn(configuration.study, name, _write(picture, specifications[name], context, configuration)))
+        drawn.append(Drawn(configuration.study, name, files))
     return drawn
 
 

@@ -127,9 +127,13 @@ class Tree:
         return any(isinstance(node, ast.FunctionDef) and node.name == task for node in _parsed(path).body)
 
 
-@cache
 def load_module(path: Path, name: str) -> ModuleType:
-    """Loads one file as the module `name`, whatever the import path is."""
+    """Loads one file as the module `name`, whatever the import path is; once for each state of the file."""
+    return _load_module(path, name, path.stat().st_mtime_ns)
+
+
+@cache
+def _load_module(path: Path, name: str, modified_ns: int) -> ModuleType:
     specification = importlib.util.spec_from_file_location(name, path)
     if specification is None or specification.loader is None:
         raise ImportError(f"load_module got {path}, which is not a Python file.")

@@ -1,0 +1,35 @@
+"""What a run says while it works, on a terminal and elsewhere."""
+
+import io
+
+from rich.console import Console
+
+from pipelines.progress import PLAIN_LINE_SECONDS, Reporter
+
+
+def test_plain_lines_are_new_activities_and_a_slow_pulse():
+    output, now = io.StringIO(), [0.0]
+    reporter = Reporter(Console(file=output), clock=lambda: now[0])
+    with reporter.cells("toy", 3):
+        for second in range(25):
+            now[0] = float(second)
+            reporter.activity("racing 3", f"round {second}")
+        reporter.activity("gate")
+        reporter.advance()
+    pulses = [f"  racing 3 round {int(k * PLAIN_LINE_SECONDS)}" for k in range(3)]
+    assert output.getvalue().splitlines() == [*pulses, "  gate"]
+
+
+def test_terminal_shows_a_bar_with_counts():
+    output = io.StringIO()
+    reporter = Reporter(Console(file=output, force_terminal=True, width=100))
+    with reporter.cells("toy", 3):
+        reporter.activity("racing 3", "round 1")
+        reporter.advance(2)
+    assert "racing 3 round 1" in output.getvalue() and "2/3" in output.getvalue()
+
+
+def test_lines_are_never_wrapped_or_marked_up():
+    output = io.StringIO()
+    Reporter(Console(file=output, width=20)).say("[bold]stays as it is[/bold] and on one line")
+    assert output.getvalue() == "[bold]stays as it is[/bold] and on one line\n"

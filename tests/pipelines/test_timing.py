@@ -1,0 +1,207 @@
+"""The race on a fake clock: exact numbers, no waiting."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipelines.timing import (
+    MAX_CALLS,
+    ContestantFailure,
+    TimingSettings,
+    calibrate,
+    round_seed,
+    run_race,
+    time_block,
+)
+
+SETTINGS = TimingSettings(
+    min_block_seconds=0.05,
+    warmup_blocks=2,
+    interval_width=0.04,
+    max_idle_fraction=0.02,
+    min_rounds=4,
+    max_rounds=10,
+    budget_seconds=100.0,
+)
+
+
+class Clock:
+    """A clock that moves only when told to."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Runner:
+    """A contestant whose call lasts `seconds(block index)` on the fake clock."""
+
+    def __init__(self, clock, worker, seconds, log=None, spin=0.0):
+        self.clock, self.worker, self.seconds = clock, worker, seconds
+        self.log = [] if log is None else log
+        self.spin, self.blocks, self.seeds = spin, [], []
+        self.fail_at = None
+
+    def prepare(self, seed):
+        self.seeds.append(seed)
+
+    def time(self, calls):
+        if self.fail_at is not None and len(self.blocks) >= self.fail_at:
+            raise ContestantFailure("timeout", "too slow")
+        self.log.append(self.worker)
+        elapsed = calls * self.seconds(len(self.blocks))
+        self.blocks.append(calls)
+        self.clock.now += elapsed
+        return elapsed
+
+    def cpu_seconds(self):
+        return self.spin * self.clock.now
+
+
+def test_block_reads_the_clock_twice_and_awaits_every_call():
+    clock, waited = Clock(), []
+
+    def run(inputs):
+        clock.now += 0.25
+        return inputs
+
+    assert time_block(run, waited.append, "inputs", 4, clock) == 1.0
+    assert waited == ["inputs"] * 4
+
+
+@pytest.mark.parametrize(
+    ("call_seconds", "blocks"),
+    [
+        (0.06, [1]),  # one call is long enough
+        (0.05, [1]),
+        (0.03, [1, 2]),  # at least doubled
+        (0.002, [1, 28]),  # 1.1 times what the first block suggests
+        (1e-6, [1, 100, 10_000, 55_000]),  # never more than a hundredfold at once
+    ],
+)
+def test_calibration(call_seconds, blocks):
+    tried = []
+
+    def time_calls(calls):
+        tried.append(calls)
+        return calls * call_seconds
+
+    assert calibrate(time_calls, 0.05) == blocks[-1]
+    assert tried == blocks
+
+
+def test_calibration_of_a_clock_that_stands_still_ends():
+    assert calibrate(lambda calls: 0.0, 0.05) == MAX_CALLS
+
+
+def test_constant_times_stop_after_the_least_rounds_with_exact_numbers():
+    clock = Clock()
+    racers = [Runner(clock, 1, lambda block: 0.01), Runner(clock, 2, lambda block: 0.02)]
+    result = run_race(racers, 0, SETTINGS, seed=1, clock=clock)
+    assert result.stop == "interval"
+    np.testing.assert_allclose(result.seconds, np.tile([0.01, 0.02], (4, 1)), rtol=1e-12)
+    assert result.seconds.dtype == np.float64
+    assert result.calls == [6, 3]
+    # calibration (1, then `calls`), two warm-up blocks, four rounds
+    assert racers[0].blocks == [1, 6, 6, 6, 6, 6, 6, 6]
+    assert racers[1].blocks == [1, 3, 3, 3, 3, 3, 3, 3]
+
+
+def test_each_round_has_a_fresh_seed_shared_by_all():
+    clock = Clock()
+    racers = [Runner(clock, worker, lambda block: 0.1) for worker in (1, 2, 3)]
+    run_race(racers, 0, SETTINGS, seed=5, clock=clock)
+    assert racers[0].seeds == racers[1].seeds == racers[2].seeds
+    assert racers[0].seeds == [round_seed(5, index) for index in range(5)]
+    assert len(set(racers[0].seeds)) == 5
+    assert all(0 <= seed < 2**31 for seed in racers[0].seeds)
+
+
+def test_order_within_rounds_is_random_but_repeatable():
+    def order(seed):
+        clock, log = Clock(), []
+        racers = [Runner(clock, worker, lambda block: 0.1, log) for worker in range(4)]
+        run_race(racers, 0, replace(SETTINGS, min_rounds=8, warmup_blocks=0), seed=seed, clock=clock)
+        rounds = np.reshape(log[4:], (8, 4))
+        assert (np.sort(rounds, axis=1) == np.arange(4)).all(), "every contestant once a round"
+        return [tuple(row) for row in rounds]
+
+    assert order(1) == order(1)
+    assert len(set(order(1))) > 3
+
+
+def test_drift_of_the_machine_cancels_in_the_ratio():
+    clock = Clock()
+    # Both slow down alike, by 10% a round: times are far apart, ratios are not.
+    racers = [Runner(clock, 1, lambda block: 0.1 * 1.1**block), Runner(clock, 2, lambda block: 0.2 * 1.1**block)]
+    result = run_race(racers, 0, SETTINGS, seed=1, clock=clock)
+    assert result.stop == "interval" and len(result.seconds) == 4
+    np.testing.assert_allclose(result.seconds[:, 1] / result.seconds[:, 0], 2.0)
+
+
+def noisy(block):
+    return 0.1 * (1 + block % 2)
+
+
+def test_noisy_ratio_goes_on_to_the_most_rounds():
+    clock = Clock()
+    racers = [Runner(clock, 1, lambda block: 0.1), Runner(clock, 2, noisy)]
+    result = run_race(racers, 0, SETTINGS, seed=1, clock=clock)
+    assert result.stop == "rounds" and len(result.seconds) == 10
+
+
+def test_budget_ends_a_race_and_counts_timed_blocks_only():
+    clock = Clock()
+    racers = [Runner(clock, 1, lambda block: 0.1), Runner(clock, 2, noisy)]
+    # A round costs 0.2 or 0.3 s in turn; preparation before the race costs nothing of the budget.
+    result = run_race(racers, 0, replace(SETTINGS, budget_seconds=1.5), seed=1, clock=clock)
+    assert result.stop == "budget" and len(result.seconds) == 6
+
+
+def test_without_a_baseline_the_own_median_decides():
+    clock = Clock()
+    assert run_race([Runner(clock, 1, lambda block: 0.1)], None, SETTINGS, seed=1, clock=clock).stop == "interval"
+    assert run_race([Runner(clock, 1, noisy)], None, SETTINGS, seed=1, clock=clock).stop == "rounds"
+
+
+@pytest.mark.parametrize("fail_at", [0, 5])
+def test_failing_contestant_leaves_and_the_others_go_on(fail_at):
+    clock = Clock()
+    racers = [Runner(clock, worker, lambda block: 0.1) for worker in (1, 2, 3)]
+    racers[1].fail_at = fail_at
+    result = run_race(racers, 0, SETTINGS, seed=1, clock=clock)
+    assert list(result.failures) == [1] and result.failures[1].status == "timeout"
+    assert np.isnan(result.seconds[:, 1]).all()
+    assert np.isfinite(result.seconds[:, [0, 2]]).all() and len(result.seconds) == 4
+
+
+def test_race_with_nobody_left():
+    clock = Clock()
+    racer = Runner(clock, 1, lambda block: 0.1)
+    racer.fail_at = 0
+    result = run_race([racer], 0, SETTINGS, seed=1, clock=clock)
+    assert result.stop == "alone" and result.seconds.shape == (0, 1)
+
+
+def test_idle_cpu_time_is_read_of_the_others_only():
+    clock = Clock()
+    # While one is timed, the other spins on a quarter of a core.
+    racers = [Runner(clock, 1, lambda block: 0.1), Runner(clock, 2, lambda block: 0.1, spin=0.25)]
+    result = run_race(racers, 0, SETTINGS, seed=1, clock=clock)
+    assert result.idle_fraction == pytest.approx(0.125)  # it is idle in half of the blocks
+
+
+def test_contestants_of_one_process_are_not_each_others_idle_time():
+    clock = Clock()
+    racers = [Runner(clock, 7, lambda block: 0.1, spin=1.0), Runner(clock, 7, lambda block: 0.1, spin=1.0)]
+    assert run_race(racers, 0, SETTINGS, seed=1, clock=clock).idle_fraction == 0.0
+
+
+def test_unknown_cpu_time_is_none_not_zero():
+    clock = Clock()
+    racers = [Runner(clock, 1, lambda block: 0.1), Runner(clock, 2, lambda block: 0.1)]
+    racers[1].cpu_seconds = lambda: None
+    assert run_race(racers, 0, SETTINGS, seed=1, clock=clock).idle_fraction is None
