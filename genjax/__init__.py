@@ -50,5 +50,16 @@ from genjax.distributions import student_t as student_t
 from genjax.distributions import uniform as uniform
 from genjax.distributions import weibull as weibull
 from genjax.distributions import zipf as zipf
+from genjax.inference.mcmc import MCMCResult as MCMCResult
+from genjax.inference.mcmc import chain as chain
+from genjax.inference.mcmc import compute_ess as compute_ess
+from genjax.inference.mcmc import compute_rhat as compute_rhat
+from genjax.inference.mcmc import hmc as hmc
+from genjax.inference.mcmc import mala as mala
+from genjax.inference.mcmc import mh as mh
 from genjax.pjax import modular_vmap as modular_vmap
 from genjax.pjax import seed as seed
+from genjax.state import namespace as namespace
+from genjax.state import save as save
+from genjax.state import state as state
+from genjax.state import tag_state as tag_state

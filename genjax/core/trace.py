@@ -88,8 +88,10 @@ class Trace(Pytree, Generic[X, R]):
                 raise KeyError(f"{addr!r} is no address of this trace; it has: {known}")
             return get_choices(choices[addr])
         self._require_batch("trace[index]")
+        if jnp.ndim(self.raw_score()) > 1:
+            return jax.tree.map(lambda leaf: leaf[addr], self)
         picked = map_batch(lambda leaf: leaf[addr], self)
-        return unshare(picked) if jnp.ndim(picked.raw_score()) == 0 else picked  # one run has its arguments to itself
+        return picked if jnp.ndim(picked.raw_score()) else unshare(picked, self.raw_score())
 
     def __len__(self) -> int:
         """Number of runs in a batch."""
@@ -127,7 +129,7 @@ class Tr(Trace[X, R]):
         return self._gen_fn
 
     def get_args(self) -> Any:
-        return unshare(self._args)
+        return unshare(self._args, self._score)
 
     def get_retval(self) -> R:
         return self._retval

@@ -127,6 +127,19 @@ def while_parts(eqn: Any, values: Sequence[Any]) -> WhileParts:
     )
 
 
+def keep_finished_lanes(go_on: Any, new: Sequence[Any], old: Sequence[Any]) -> list[Any]:
+    """The carry of a loop that goes on for some lanes only.
+
+    `vmap` of a loop whose condition differs between lanes gives a while equation with an array of conditions. It runs
+    while any is true, and lanes whose own is false keep their carry. Carry leaves begin with the lanes' axes.
+    """
+
+    def select(new: Any, old: Any) -> Any:
+        return jax.numpy.where(go_on.reshape(go_on.shape + (1,) * (new.ndim - go_on.ndim)), new, old)
+
+    return [select(*pair) for pair in zip(new, old, strict=True)] if go_on.ndim else list(new)
+
+
 def close(jaxpr: Any) -> Any:
     """A closed jaxpr from the body of an equation, open (remat) or closed (the others)."""
     if isinstance(jaxpr, compat.ClosedJaxpr):

@@ -22,6 +22,7 @@ from genjax.pjax.evaluate import (
     Finder,
     close,
     evaluate,
+    keep_finished_lanes,
     remat,
     scan_parts,
     stage_flat,
@@ -54,7 +55,7 @@ def seed(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def seeded(key: Any, /, *args: Any, **kwargs: Any) -> Any:
         if static_names:
-            args, kwargs = _keep_integers_static(function, static_names, args, kwargs)
+            args, kwargs = _keep_static(function, static_names, args, kwargs)
         return compiled(_as_typed_key(key), *args, **kwargs)
 
     return seeded
@@ -128,15 +129,16 @@ def _as_typed_key(key: Any) -> Any:
     )
 
 
-def _keep_integers_static(
+def _keep_static(
     function: Callable[..., Any], names: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Wrap plain integers given for static parameters in `Const`, before staging would make them tracers."""
+    """Wrap plain values given for static parameters in `Const`, before staging makes them tracers or refuses them."""
     from genjax.core.const import Const
 
     bound = inspect.signature(function).bind(*args, **kwargs)
     for name in names:
-        if isinstance(bound.arguments.get(name), int):
+        value = bound.arguments.get(name)
+        if isinstance(value, (int, str)) or callable(value):
             bound.arguments[name] = Const(bound.arguments[name])
     return bound.args, bound.kwargs
 
@@ -192,10 +194,15 @@ def _while(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
 
     def body(state: Any) -> Any:
         key, carry = state
-        key, sub = jax.random.split(key)
-        return key, _run_keyed(parts.body, sub, [*parts.body_constants, *carry])
+        next_key, sub = jax.random.split(key)
+        new = _run_keyed(parts.body, sub, [*parts.body_constants, *carry])
+        if lanes:
+            new = keep_finished_lanes(condition(state), new, carry)
+        return next_key, new
 
-    return jax.lax.while_loop(condition, body, (key, parts.carry))[1]
+    lanes = parts.condition.out_avals[0].shape
+    go_on = (lambda state: jnp.any(condition(state))) if lanes else condition
+    return jax.lax.while_loop(go_on, body, (key, parts.carry))[1]
 
 
 def _jit(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:

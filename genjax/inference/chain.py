@@ -1,0 +1,160 @@
+"""Chains: a Markov kernel repeated, its traces collected and diagnosed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from genjax.core import Const, Pytree, Trace, get_choices
+from genjax.core.const import unwrap
+from genjax.inference.diagnostics import diagnose
+from genjax.inference.repeat import Kernel, Lanes, Schedule, repeat
+
+
+@Pytree.dataclass
+class MCMCResult(Pytree):
+    """What a chain, or several, went through.
+
+    Attributes:
+        traces: the kept states as a batch of traces (or what `collect` makes of them): leading axes (steps,), or
+            (chains, steps). The model's arguments are those of all steps, held once.
+        accepts: bool, what the kernel saved as `accept` at the kept steps: (steps,) or (chains, steps).
+        acceptance_rate: mean of `accepts`, ().
+        n_steps: number of kept steps of each chain.
+        n_chains: number of chains.
+        rhat: per choice, `compute_rhat`: the tree of the choices, with the choice's own shape. None for one chain.
+        ess_bulk: per choice, `compute_ess(kind="bulk")`, likewise.
+        ess_tail: per choice, `compute_ess(kind="tail")`, likewise.
+    """
+
+    traces: Any
+    accepts: jax.Array
+    acceptance_rate: jax.Array
+    n_steps: Const[int]
+    n_chains: Const[int]
+    rhat: Any = Pytree.field(default=None)
+    ess_bulk: Any = Pytree.field(default=None)
+    ess_tail: Any = Pytree.field(default=None)
+
+    def to_dict(self) -> dict[str, dict[str, jax.Array]]:
+        """Plain arrays with leading axes (chains, steps), by group and name, as `arviz.from_dict` takes them.
+
+        Returns:
+            `{"posterior": {address path with "/": values}, "sample_stats": {"accepted": ..., "lp": ...}}`. `lp`, the
+            log density of the state, is there when traces were collected.
+        """
+        single = self.n_chains.value == 1
+
+        def arranged(values: Any) -> jax.Array:
+            return jnp.asarray(values)[None] if single else jnp.asarray(values)
+
+        named = jax.tree_util.tree_leaves_with_path(get_choices(self.traces))
+        posterior = {"/".join(str(getattr(k, "key", k)) for k in path) or "x": arranged(v) for path, v in named}
+        statistics = {"accepted": arranged(self.accepts)}
+        if isinstance(self.traces, Trace):
+            statistics["lp"] = arranged(-self.traces.scores())
+        return {"posterior": posterior, "sample_stats": statistics}
+
+
+def chain(kernel: Kernel, *, collect: Callable[[Any], Any] | None = None) -> Callable[..., MCMCResult]:
+    """`run = chain(kernel)`; `result = seed(run)(key, initial_trace, n_steps)`: repeat a kernel.
+
+    Args:
+        kernel: `trace -> trace` of the same model, e.g. `lambda trace: hmc(trace, sel("x"), 0.1, 10)`. It may compose
+            several moves; the last `accept` it saves is that of the step.
+        collect: `trace -> pytree of arrays`, what is kept of each step; `get_choices` keeps no scores and return
+            values. The whole trace by default.
+
+    Returns:
+        `run(initial_trace, n_steps, *, burn_in=0, autocorrelation_resampling=1, n_chains=1) -> MCMCResult`. The same
+        object for the same kernel, so that `seed(chain(kernel))` compiles once. Its arguments:
+
+        initial_trace: where chains start. For different starts, a batch of `n_chains` traces, made under
+            `modular_vmap`; otherwise all chains start from the one trace.
+        n_steps: number of kernel steps of a chain, an int or `Const`.
+        burn_in: leave out this many steps at the beginning.
+        autocorrelation_resampling: keep every how many-th step after that. Steps left out are never stored. Kept are
+            the states after steps `range(burn_in, n_steps, autocorrelation_resampling)`, counted from 0; the values do
+            not depend on which are kept.
+        n_chains: number of chains, run side by side under `vmap`.
+
+    Raises:
+        TypeError: a count is traced, or no integer.
+        ValueError: a count is out of range, or a batch of initial traces has another size than `n_chains`.
+    """
+    runs = _runs_of(kernel)
+    if collect not in runs:
+        runs[collect] = _make_run(kernel, collect)
+    return runs[collect]
+
+
+def _runs_of(kernel: Kernel) -> dict[Any, Any]:
+    """The runs made of a kernel, kept on the kernel itself: they live as long as it does."""
+    owner, runs = getattr(kernel, "__chains__", (None, {}))
+    if owner is not kernel:  # none yet, or an attribute that functools.wraps copied
+        runs = {}
+        with contextlib.suppress(AttributeError):  # a bound method takes no attributes: its runs are made anew
+            kernel.__chains__ = (kernel, runs)  # type: ignore[attr-defined]
+    return runs
+
+
+def _make_run(kernel: Kernel, collect: Callable[[Any], Any] | None) -> Callable[..., MCMCResult]:
+    def run(
+        initial_trace: Any,
+        n_steps: Any,
+        *,
+        burn_in: Any = 0,
+        autocorrelation_resampling: Any = 1,
+        n_chains: Any = 1,
+    ) -> MCMCResult:
+        counts = _count(n_steps, "n_steps", 0), _count(burn_in, "burn_in", 0)
+        thinning = _count(autocorrelation_resampling, "autocorrelation_resampling", 1)
+        schedule = Schedule(*counts, thinning)
+        n_chains = _count(n_chains, "n_chains", 1)
+        return _run_chains(kernel, collect, initial_trace, schedule, n_chains)
+
+    # Read by `seed`, which would otherwise trace plain integers.
+    run.__static_parameters__ = ("n_steps", "burn_in", "autocorrelation_resampling", "n_chains")  # type: ignore[attr-defined]
+    run.__name__ = f"chain({getattr(kernel, '__name__', 'kernel')})"
+    return run
+
+
+def _count(value: Any, name: str, smallest: int) -> int:
+    value = unwrap(value)
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(
+            f"chain got a traced {name}; the number of steps decides shapes, so it must be known before tracing. Under "
+            f"`jit` or `vmap` integers become traced: pass `const(...)`, or close over the number."
+        )
+    try:
+        count = int(value.__index__())
+    except (AttributeError, TypeError):
+        raise TypeError(f"chain got {name}={value!r}; it must be an int or `const(int)`.") from None
+    if count < smallest:
+        raise ValueError(f"chain got {name}={count}; it must be at least {smallest}.")
+    return count
+
+
+def _run_chains(
+    kernel: Kernel, collect: Callable[[Any], Any] | None, initial: Any, schedule: Schedule, n_chains: int
+) -> MCMCResult:
+    batch_shape = jnp.shape(initial.raw_score())
+    different_starts = n_chains > 1 and len(batch_shape) > 0
+    if different_starts and batch_shape[0] != n_chains:
+        raise ValueError(
+            f"chain got n_chains={n_chains} and a batch of {batch_shape[0]} initial traces. Pass one trace per chain, "
+            "or a single trace for all."
+        )
+    lanes = None if n_chains == 1 else Lanes(n_chains, different_starts)
+    traces, accepts, varying = repeat(kernel, collect, initial, schedule, lanes)
+    rate = jnp.mean(accepts) if accepts.size else jnp.array(jnp.nan)
+    result = MCMCResult(traces, accepts, rate, Const(schedule.n_kept), Const(n_chains))
+    if n_chains == 1:
+        return result
+    rhat, ess_bulk, ess_tail = diagnose(get_choices(traces), varying)
+    return dataclasses.replace(result, rhat=rhat, ess_bulk=ess_bulk, ess_tail=ess_tail)

@@ -1,0 +1,9 @@
+"""Markov chain Monte Carlo: kernels, chains and their diagnostics, under one import path."""
+
+from genjax.inference.chain import MCMCResult as MCMCResult
+from genjax.inference.chain import chain as chain
+from genjax.inference.diagnostics import compute_ess as compute_ess
+from genjax.inference.diagnostics import compute_rhat as compute_rhat
+from genjax.inference.hmc import hmc as hmc
+from genjax.inference.mala import mala as mala
+from genjax.inference.mh import mh as mh

@@ -1,0 +1,57 @@
+"""Metropolis-Hastings with the model's own conditional as proposal, and the accept step that every kernel shares."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from genjax.core import Trace, sel
+from genjax.core.gfi import scalar
+from genjax.distributions import uniform
+from genjax.inference.carry import select_trace
+from genjax.state import save
+
+T = TypeVar("T", bound=Trace[Any, Any])
+
+
+def mh(trace: T, selection: Any) -> T:
+    """`new_trace = mh(trace, selection)`: redraw the selected choices from the model, accept or reject.
+
+    With x the selected choices and y the others, the proposal draws x' from the model given its parents, and
+
+        log alpha = sum over sites of y of log p(site | parents in (x', y)) - log p(site | parents in (x, y)),
+
+    which is the weight of `regenerate`: the densities of x and x' cancel against those of the proposal.
+
+    Args:
+        trace: the current state. Model and arguments stay what they are.
+        selection: the choices to redraw, `sel(...)`; others are kept.
+
+    Returns:
+        The new state, or `trace` where the proposal is rejected. Saves `accept`, () bool, for `state`. A log alpha
+        that is NaN rejects.
+
+    Source: Hastings, *Monte Carlo sampling methods using Markov chains and their applications* (1970), equation 1.
+    """
+    args, kwargs = trace.get_args()
+    proposal, log_weight, _ = trace.get_gen_fn().regenerate(trace, sel(selection), *args, **kwargs)
+    return accept_or_reject(trace, proposal, scalar(log_weight))
+
+
+def accept_or_reject(trace: T, proposal: T, log_alpha: jax.Array) -> T:
+    """`proposal` with probability `min(1, exp(log_alpha))`, else `trace`; saves `accept`, () bool.
+
+    Accepts where `log u < min(0, log_alpha)` with u ~ Uniform(0, 1), which is false for NaN.
+    """
+    u = uniform.sample(0.0, 1.0)
+    accept = jnp.log(u) < jnp.minimum(0.0, log_alpha)
+    save(accept=accept)
+    return select_trace(accept, proposal, trace)  # type: ignore[return-value]
+
+
+def keep(trace: T) -> T:
+    """The move that has nothing to move: `trace` itself; saves `accept` as true."""
+    save(accept=jnp.array(True))
+    return trace

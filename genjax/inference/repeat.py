@@ -1,0 +1,215 @@
+"""Running a kernel many times in one loop, storing only what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import jaxpr_as_fun
+
+from genjax.core.arguments import Shared, raw_args, with_args
+from genjax.inference.carry import lean, plain, require_same_structure, restore
+from genjax.pjax import compat
+from genjax.pjax.evaluate import stage_flat
+from genjax.state import state
+
+Kernel = Callable[[Any], Any]
+
+
+class Schedule(NamedTuple):
+    """Which steps of a chain are kept: `range(burn_in, n_steps, thinning)`."""
+
+    n_steps: int
+    burn_in: int
+    thinning: int
+
+    @property
+    def n_kept(self) -> int:
+        return len(range(self.burn_in, self.n_steps, self.thinning))
+
+    @property
+    def n_run(self) -> int:
+        """Steps until the last kept one; later steps would change nothing."""
+        return self.burn_in + (self.n_kept - 1) * self.thinning + 1 if self.n_kept else 0
+
+    def slot(self, step: Any) -> Any:
+        """Where the state after `step` is stored. A step left out writes where the next kept one overwrites it."""
+        return jnp.maximum(0, -((self.burn_in - step) // self.thinning))
+
+
+class Lanes(NamedTuple):
+    """Chains side by side: how many, and whether each has a start of its own."""
+
+    size: int
+    different_starts: bool
+
+
+def repeat(
+    kernel: Kernel, collect: Callable[[Any], Any] | None, initial: Any, schedule: Schedule, lanes: Lanes | None
+) -> tuple[Any, jax.Array, set[int]]:
+    """Run a kernel by `schedule` from `initial`.
+
+    The kernel is staged once. Leaves of the trace that it hands through untouched (arguments, observations) are no
+    part of the loop.
+
+    Args:
+        kernel: `trace -> trace`.
+        collect: `trace -> pytree of arrays`; None keeps traces.
+        initial: a trace, or a batch of one per lane.
+        schedule: which steps to run and keep.
+        lanes: None for a single chain.
+
+    Returns:
+        `(kept, accepts, varying)`: the kept states with leading axes ([lanes], n_kept), accepts (bool) likewise, and
+        the ids of those arrays in `kept` that may differ between steps.
+
+    Raises:
+        TypeError: the kernel returns a trace of another structure, or leaves of another shape.
+    """
+    start, structure = jax.tree.flatten(lean(plain(initial)))
+    step = _stage(kernel, collect, structure, [jnp.asarray(leaf) for leaf in start], lanes)
+    kept, accepts = _loop(step, schedule, lanes)
+    batch = (schedule.n_kept,) if lanes is None else (lanes.size, schedule.n_kept)
+    values = [kept[id(out)] if id(out) in kept else _spread(*step.constant(out, lanes), batch) for out in step.records]
+    varying = {id(array) for array in kept.values()}
+    collected = jax.tree.unflatten(step.records_tree, values)
+    if collect is None:
+        collected = _with_shared_args(restore(collected), step, lanes)
+    return collected, accepts, varying
+
+
+class _Step(NamedTuple):
+    """A kernel staged at one trace: `jaxpr(*start) -> (*leaves, accept, *records)`.
+
+    `moving` leaves change; the others are handed through. `records` are the output variables to keep.
+    """
+
+    jaxpr: Any
+    start: list[jax.Array]
+    moving: list[int]
+    records: list[Any]
+    records_tree: Any
+
+    @property
+    def accept(self) -> Any:
+        return self.jaxpr.jaxpr.outvars[len(self.start)]
+
+    @property
+    def stored(self) -> list[Any]:
+        """The records that may differ between steps, each once."""
+        known = {*self._fixed(), *self.jaxpr.jaxpr.constvars}
+        return list(dict.fromkeys(out for out in self.records if not (isinstance(out, compat.Literal) or out in known)))
+
+    def _fixed(self) -> dict[Any, int]:
+        return {var: i for i, var in enumerate(self.jaxpr.jaxpr.invars) if i not in self.moving}
+
+    def constant(self, out: Any, lanes: Lanes | None) -> tuple[Any, int]:
+        """The value of an output that never changes, and how many of the batch's axes it has."""
+        if isinstance(out, compat.Literal):
+            return out.val, 0
+        for variable, value in zip(self.jaxpr.jaxpr.constvars, self.jaxpr.consts, strict=True):
+            if variable is out:
+                return value, 0
+        return self.start[self._fixed()[out]], int(lanes is not None and lanes.different_starts)
+
+
+def _stage(
+    kernel: Kernel, collect: Callable[[Any], Any] | None, structure: Any, start: list[jax.Array], lanes: Lanes | None
+) -> _Step:
+    records_tree = structure
+
+    def step(*leaves: Any) -> list[Any]:
+        nonlocal records_tree
+        moved, saved = state(kernel)(restore(jax.tree.unflatten(structure, leaves)))
+        moved = plain(moved)
+        new, new_structure = jax.tree.flatten(lean(moved))
+        if new_structure != structure:
+            require_same_structure(new, jax.tree.unflatten(structure, leaves))
+        records: list[Any] = []
+        if collect is not None:
+            records, records_tree = jax.tree.flatten(collect(moved))
+        return [*new, jnp.asarray(saved.get("accept", False), bool), *records]
+
+    while True:
+        first = [leaf[0] for leaf in start] if lanes is not None and lanes.different_starts else start
+        # Not weakly typed, or the loop's input and output would differ.
+        closed, _, _ = stage_flat(step, *(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in first))
+        outputs = closed.out_avals[: len(start)]
+        wanted = [jnp.promote_types(leaf.dtype, out.dtype) for leaf, out in zip(first, outputs, strict=True)]
+        for i, (leaf, out) in enumerate(zip(first, outputs, strict=True)):
+            if leaf.shape != out.shape:
+                path = jax.tree_util.tree_leaves_with_path(jax.tree.unflatten(structure, range(len(start))))[i][0]
+                raise TypeError(
+                    f"The kernel of a chain changed the shape of {jax.tree_util.keystr(path)} from {leaf.shape} to "
+                    f"{out.shape}. Start from a trace whose choices and arguments have the shapes that moves give them."
+                )
+        if [leaf.dtype for leaf in start] == wanted:
+            break
+        start = [jnp.asarray(leaf, dtype) for leaf, dtype in zip(start, wanted, strict=True)]
+    invars, outvars = closed.jaxpr.invars, closed.jaxpr.outvars
+    moving = [i for i, variable in enumerate(invars) if outvars[i] is not variable]
+    records = outvars[: len(start)] if collect is None else outvars[len(start) + 1 :]
+    return _Step(closed, start, moving, records, records_tree)
+
+
+def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> tuple[dict[int, jax.Array], jax.Array]:
+    """The stored records by id of their variable, and accepts, with leading axes ([lanes], n_kept)."""
+    outvars = step.jaxpr.jaxpr.outvars
+    outputs = [*step.stored, step.accept]
+    places = [next(i for i, out in enumerate(outvars) if out is wanted) for wanted in outputs]
+
+    def move(*leaves: Any) -> tuple[list[Any], list[Any]]:
+        results = jaxpr_as_fun(step.jaxpr)(*leaves)
+        return [results[i] for i in step.moving], [results[i] for i in places]
+
+    carry: list[Any] = [step.start[i] for i in step.moving]
+    lane_shape: tuple[int, ...] = ()
+    if lanes is not None:
+        lane_shape = (lanes.size,)
+        given = 0 if lanes.different_starts else None
+        axes = [0 if i in step.moving else given for i in range(len(step.start))]
+        move = jax.vmap(move, in_axes=tuple(axes), axis_size=lanes.size)
+        if not lanes.different_starts:
+            carry = [jnp.broadcast_to(leaf, (lanes.size, *leaf.shape)) for leaf in carry]
+
+    def body(loop: Any, index: Any) -> tuple[Any, None]:
+        carry, buffers = loop
+        leaves = list(step.start)
+        for i, leaf in zip(step.moving, carry, strict=True):
+            leaves[i] = leaf
+        carry, values = move(*leaves)
+        slot = schedule.slot(index)
+        buffers = [
+            jax.lax.dynamic_update_index_in_dim(buffer, value, slot, 0)
+            for buffer, value in zip(buffers, values, strict=True)
+        ]
+        return (carry, buffers), None
+
+    buffers = [jnp.zeros((schedule.n_kept, *lane_shape, *out.aval.shape), out.aval.dtype) for out in outputs]
+    if schedule.n_run:
+        (_, buffers), _ = jax.lax.scan(body, (carry, buffers), jnp.arange(schedule.n_run))
+    if lanes is not None:
+        buffers = [jnp.moveaxis(buffer, 1, 0) for buffer in buffers]
+    *kept, accepts = buffers
+    return dict(zip(map(id, step.stored), kept, strict=True)), accepts
+
+
+def _spread(value: Any, n_axes: int, batch: tuple[int, ...]) -> jax.Array:
+    """A constant with the leading axes of the batch, of which it has the first `n_axes`."""
+    value = jnp.asarray(value)
+    shape = value.shape[n_axes:]
+    return jnp.broadcast_to(
+        value.reshape((*value.shape[:n_axes], *(1,) * (len(batch) - n_axes), *shape)), (*batch, *shape)
+    )
+
+
+def _with_shared_args(traces: Any, step: _Step, lanes: Lanes | None) -> Any:
+    """Traces that hold arguments which never change once, along an axis of size 1 in place of the steps'."""
+    fixed = jax.tree.unflatten(step.records_tree, [i not in step.moving for i in range(len(step.start))])
+
+    def share(is_fixed: bool, values: Any) -> Any:
+        return Shared(values[:1] if lanes is None else values[:, :1]) if is_fixed else values
+
+    return with_args(traces, jax.tree.map(share, raw_args(fixed), raw_args(traces)))
