@@ -96,8 +96,7 @@ class Family:
             TypeError: an unknown, repeated or missing parameter.
             ValueError: alternative parameters, such as logits and probs, given together or not at all.
         """
-        form, sampler, parameters = self._bind(args, kwargs)
-        arrays = _to_arrays(self.name, form, parameters)
+        form, sampler, arrays = self._bind(args, kwargs)
         dtype = _floating_dtype(arrays)
         return sample_site(sampler, [a.astype(dtype) for a in arrays], sample_shape)
 
@@ -109,8 +108,7 @@ class Family:
         Raises:
             TypeError, ValueError: as `sample`.
         """
-        form, _, parameters = self._bind(args, kwargs)
-        arrays = _to_arrays(self.name, form, parameters)
+        form, _, arrays = self._bind(args, kwargs)
         value = jnp.asarray(_float_of_int(value))
         dtype = _floating_dtype([value, *arrays] if form.is_value_converted else arrays)
         arrays = [a.astype(dtype) for a in arrays]
@@ -121,7 +119,7 @@ class Family:
         value, *arrays = _align_ranks([value, *arrays], (form.value_rank, *form.event_ranks))
         return form.log_density(value, *arrays)
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Form, Sampler, list[Any]]:
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Form, Sampler, list[Array]]:
         if len(args) > len(self.parameters):
             raise TypeError(f"{self._signature()} got {len(args)} positional arguments.")
         given = dict(zip(self.parameters, args, strict=False))
@@ -143,7 +141,9 @@ class Family:
             forms = " or ".join(f"({', '.join(form.parameters)})" for form in self.forms)
             raise ValueError(f"{self._signature()} got ({', '.join(given)}). Give exactly one of {forms}; not None.")
         form, sampler = entry
-        return form, sampler, [given[name] for name in form.parameters]
+        arrays = _to_arrays(self.name, form, [given[name] for name in form.parameters])
+        form.event_shape(*(a.shape for a in arrays))  # says which event axes do not fit together
+        return form, sampler, arrays
 
     def _signature(self) -> str:
         shown = [n if d is REQUIRED else f"{n}={d}" for n, d in self.parameters.items()]

@@ -53,8 +53,10 @@ def _times_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> t
 
 def log_sigmoids(logits: Array) -> tuple[Array, Array]:
     """(log p, log(1 - p)) of p = 1 / (1 + exp(-logits)), with one exponential and one logarithm."""
-    tail = jnp.log1p(jnp.exp(-jnp.abs(logits)))
-    return -(jnp.maximum(-logits, 0) + tail), -(jnp.maximum(logits, 0) + tail)
+    # Selections with one predicate: the derivatives of abs and max at 0 would not fit together.
+    is_positive = logits > 0
+    tail = jnp.log1p(jnp.exp(jnp.where(is_positive, -logits, logits)))
+    return jnp.where(is_positive, 0, logits) - tail, -jnp.where(is_positive, logits, 0) - tail
 
 
 def log1p_square(x: Array) -> Array:
