@@ -49,6 +49,23 @@ STUDIES: dict[str, dict[str, Flag]] = {
         "num-samples": Flag(("study.parameters.n_particles={value}",)),
         "repeats": Flag(("timing.min_rounds={value}", "timing.max_rounds={value}")),
     },
+    "gol": {
+        "mode": Flag(
+            choices={
+                "showcase": ("figures=[showcase,timing]",),
+                "timing": ("figures=[timing]",),
+                "all": ("figures=[showcase,timing,accuracy,animation]",),
+                "cpu": ("device=cpu",),
+                "cuda": ("device=cuda",),
+            }
+        ),
+        "chain-length": Flag(("study.parameters.n_sweeps={value}",)),
+        "flip-prob": Flag(("study.parameters.softness={value}",)),
+        "grid-sizes": Flag(("study.tasks.sweeps.grid.height={value}",), many=True),
+        "timing-repeats": Flag(("timing.min_rounds={value}", "timing.max_rounds={value}")),
+        "device": Flag(choices={"cpu": ("device=cpu",), "gpu": ("device=cuda",), "cuda": ("device=cuda",)}),
+        "target": Flag(("study.parameters.target={value}",)),
+    },
 }
 """Flags of one study, after `studies.md` of each: added where the study is."""
 

@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 PLAIN_LINE_SECONDS = 10.0
 """Least time between two plain lines of one activity that only counts on."""
+
+BAR_SECONDS = 0.2
+"""Least time between two pictures of a bar that only counts on."""
 
 
 class Reporter:
@@ -38,13 +41,13 @@ class Reporter:
             yield
             return
         columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=self.console, transient=True) as self._progress:
+        # Drawn only when something is said: a thread that redraws would take time from the block being measured.
+        with Progress(*columns, console=self.console, transient=True, auto_refresh=False) as self._progress:
             self._task = self._progress.add_task(title, total=total)
             try:
                 yield
@@ -54,7 +57,10 @@ class Reporter:
     def activity(self, text: str, count: str = "") -> None:
         """What is being done now; `count` is the part that only counts on."""
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, description=f"{text} {count}".strip())
+            now = self._clock()
+            often = text == self._activity and now - self._last < BAR_SECONDS
+            self._progress.update(self._task, description=f"{text} {count}".strip(), refresh=not often)
+            self._activity, self._last = (text, now) if not often else (self._activity, self._last)
             return
         if self.console.is_terminal:
             return
@@ -66,4 +72,4 @@ class Reporter:
     def advance(self, cells: int = 1) -> None:
         """That many cells are done."""
         if self._progress is not None and self._task is not None:
-            self._progress.advance(self._task, cells)
+            self._progress.update(self._task, advance=cells, refresh=True)

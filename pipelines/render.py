@@ -20,9 +20,10 @@ from pipelines.configuration import Configuration
 from pipelines.errors import UserError
 from pipelines.plan import PlannedCell, Problems, StudyPlan
 from pipelines.progress import Reporter
-from pipelines.rows import newest, row_of
+from pipelines.render_animation import write_gif
+from pipelines.rows import Newest, row_of
 from pipelines.store import Store, store_error
-from studies.base import FigureContext, FigureSpecification, Row, Rows, figures_of
+from studies.base import Animation, FigureContext, FigureSpecification, Row, Rows, figures_of
 
 DOTS_PER_INCH = 300
 
@@ -53,11 +54,11 @@ def render(
     matplotlib.use("Agg")
     configuration = plan.configuration
     specifications = figures_of(configuration.tree.figures_module(configuration.study))
-    drawn = []
+    drawn, newest = [], Newest(store)
     for name, settings in configuration.figures.items():
         reporter.activity(f"{configuration.study}: drawing {name}")
         reporter.advance()
-        context = _context(specifications[name], settings, configuration, rows, store, problems)
+        context = _context(specifications[name], settings, configuration, rows, newest, problems)
         reasons = list(dict.fromkeys(f"{row.framework} {row.status}: {row.reason}" for row in context.rows))
         if not any(row.status == "ok" for row in context.rows):
             reason = f"no ok row to draw ({'; '.join(reasons) or 'its cells were not asked for'})"
@@ -81,7 +82,7 @@ def _context(
     settings: dict[str, Any],
     configuration: Configuration,
     rows: list[tuple[PlannedCell, Row]],
-    store: Store,
+    newest: Newest,
     problems: Problems,
 ) -> FigureContext:
     def wanted(row: Row) -> bool:
@@ -93,7 +94,7 @@ def _context(
     other = "cuda" if configuration.device == "cpu" else "cpu"
     others = []
     for planned, _ in chosen:
-        found = newest({**planned.cell.identity, "device": other}, store)
+        found = newest.get({**planned.cell.identity, "device": other})
         if found is not None:
             others.append(row_of(*found, planned, configuration))
     return FigureContext(
@@ -120,12 +121,21 @@ def _device_name(rows: list[Row], device: str) -> str:
 def _write(
     picture: Any, specification: FigureSpecification, context: FigureContext, configuration: Configuration
 ) -> tuple[Path, ...]:
-    name = specification.file.format(**{**context.parameters, **context.settings})
+    values = {name: _word(value) for name, value in {**context.parameters, **context.settings}.items()}
+    name = specification.file.format(**values)
     folder = configuration.figs
     options = {"bbox_inches": "tight", "pad_inches": 0.05} if specification.tight else {}
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(picture, Animation):
+            fresh = folder / f".{name}.{os.getpid()}.gif"
+            try:
+                write_gif(picture, fresh)
+                written.append(_place(fresh, folder / f"{name}.gif"))
+            finally:
+                fresh.unlink(missing_ok=True)
+            picture = picture.figure  # as it is after the last frame
         for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
             fresh = folder / f".{name}.{os.getpid()}{suffix}"
             try:
@@ -144,6 +154,11 @@ def _write(
     except OSError as error:
         raise store_error(error, folder) from error
     return tuple(written)
+
+
+def _word(value: Any) -> Any:
+    """A value as part of a file name: of a path, its last name without suffix."""
+    return Path(value).stem if isinstance(value, str) and (os.sep in value or Path(value).suffix) else value
 
 
 def _place(fresh: Path, target: Path) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from pipelines import provenance, statistics
 from pipelines.cells import canonical
@@ -39,8 +40,8 @@ def print_plan(plan: StudyPlan, reporter: Reporter) -> None:
     for column in ("task", "frameworks", "cells", "action", "why"):
         table.add_column(column, overflow="fold")
     for row in lines:
-        table.add_row(*row)
-    reporter.console.print(table, markup=False)
+        table.add_row(*map(Text, row))  # plain text: brackets in it are no markup
+    reporter.console.print(table)
 
 
 def exit_status(rows: list[Row], drawn: list[Any]) -> int:

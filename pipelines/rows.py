@@ -24,36 +24,41 @@ def read_rows(plan: StudyPlan, store: Store, exact: bool = True) -> list[tuple[P
         exact: True takes only records of the planned keys. False, for drawing without measuring, takes the newest ok
             record of the cell where that key has none, and flags what has changed since.
     """
-    return [(planned, read_row(planned, plan.configuration, store, exact)) for planned in plan.cells]
+    newest = None if exact else Newest(store)
+    return [(planned, _read_row(planned, plan.configuration, store, newest)) for planned in plan.cells]
 
 
-def read_row(planned: PlannedCell, configuration: Configuration, store: Store, exact: bool = True) -> Row:
+def _read_row(planned: PlannedCell, configuration: Configuration, store: Store, newest: "Newest | None") -> Row:
     """The row of one planned cell; a cell without a record has status "failed" and says that it is missing."""
     cell = planned.cell
     if planned.key:
         stored = store.load(cell.study, cell.task, planned.key)
         if stored is not None:
             return row_of(*stored, planned, configuration)
-    if not exact:
-        found = newest(cell.identity, store)
+    if newest is not None:
+        found = newest.get(cell.identity)
         if found is not None:
             return row_of(*found, planned, configuration, flag="measured elsewhere or with earlier sources")
     status, reason = ("skipped", planned.why) if planned.action == SKIP else ("failed", "not measured")
     return _row(planned, status, reason)
 
 
-def newest(identity: dict[str, Any], store: Store) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-    """The newest ok record of a cell whatever the state of its sources, or None."""
-    wanted = canonical(identity)
-    records = [
-        record
-        for record in store.records(identity["study"], identity["task"])
-        if record["status"] == "ok" and canonical(record["identity"]) == wanted
-    ]
-    if not records:
-        return None
-    latest = max(records, key=lambda record: record["provenance"].get("started") or "")
-    return store.load(identity["study"], identity["task"], latest["key"])
+class Newest:
+    """The newest ok record of any cell, whatever the state of its sources. Reads each task's records once."""
+
+    def __init__(self, store: Store):
+        self._store = store
+        self._keys: dict[tuple[str, str], dict[str, str]] = {}
+
+    def get(self, identity: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+        """The record and arrays of the cell of that identity, or None."""
+        task = (identity["study"], identity["task"])
+        if task not in self._keys:
+            ok = [record for record in self._store.records(*task) if record["status"] == "ok"]
+            ok.sort(key=lambda record: record["provenance"].get("started") or "")
+            self._keys[task] = {canonical(record["identity"]): record["key"] for record in ok}
+        key = self._keys[task].get(canonical(identity))
+        return None if key is None else self._store.load(*task, key)
 
 
 def row_of(

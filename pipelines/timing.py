@@ -17,6 +17,7 @@ import numpy as np
 from pipelines import statistics
 
 MAX_CALLS = 2**20
+ROUNDS_WHATEVER_THE_BUDGET = 3
 
 
 @dataclass(frozen=True)
@@ -160,13 +161,16 @@ def run_race(
             idle += idle_cpu or 0.0
         rows.append(row)
         progress(len(rows), spent)
-        if len(rows) >= settings.min_rounds and alive:
-            if _narrow(np.array(rows), list(alive), baseline, settings.interval_width, seed):
-                stop = "interval"
-                break
-            if spent >= settings.budget_seconds:
-                stop = "budget"
-                break
+        if not alive:
+            break
+        if len(rows) >= settings.min_rounds and _narrow(
+            np.array(rows), list(alive), baseline, settings.interval_width, seed
+        ):
+            stop = "interval"
+            break
+        if len(rows) >= min(settings.min_rounds, ROUNDS_WHATEVER_THE_BUDGET) and spent >= settings.budget_seconds:
+            stop = "budget"
+            break
     if not alive:
         stop = "alone"
     seconds_of = np.array(rows).reshape(len(rows), len(contestants))

@@ -1,9 +1,18 @@
 """The command line: every option acts or is an error that names the nearest valid one; all faults are said together."""
 
+import io
+from dataclasses import replace
+
 import pytest
+from rich.console import Console
 
 from pipelines import provenance
 from pipelines.cli import main
+from pipelines.configuration import configure
+from pipelines.plan import Problems, make_plan
+from pipelines.progress import Reporter
+from pipelines.report import print_plan
+from pipelines.store import Store
 
 
 def faults(toy, capsys, *words):
@@ -154,3 +163,13 @@ def test_help_names_what_exists(toy, capsys):
 def test_version(toy, capsys):
     assert main(["--version"], tree=toy.tree) == 0
     assert capsys.readouterr().out.startswith("genjax-artifact")
+
+
+def test_plan_on_a_terminal_is_a_table_that_keeps_brackets(toy):
+    output = io.StringIO()
+    (configuration,) = configure(["size=smoke"], toy.tree)
+    plan = make_plan(configuration, Store(toy.root / "results"), Problems(toy.tree))
+    (cells,) = (race.cells for race in plan.races)
+    odd = replace(plan, races=(replace(plan.races[0], cells=(replace(cells[0], why="failed: shape [1] of x"),)),))
+    print_plan(odd, Reporter(Console(file=output, force_terminal=True, width=120)))
+    assert "toy/total" in output.getvalue() and "failed: shape [1] of x" in output.getvalue()

@@ -244,3 +244,17 @@ def test_two_studies_share_a_run(toy, capsys):
     out = capsys.readouterr().out
     assert "toy: 1 ok of 1 cells" in out and "other: 1 ok of 1 cells" in out
     assert (toy.root / "figs/smoke/other_times_points3.pdf").is_file()
+
+
+def test_figure_sees_the_rows_of_the_other_device(toy):
+    """Rows of another device in the store are offered to figures; here made by renaming the device of CPU records."""
+    assert toy.run() == 0
+    store = Store(toy.root / "results")
+    for record in list(store.records("toy", "total")):
+        loaded, arrays = store.load("toy", "total", record["key"])
+        identity = {**loaded["identity"], "device": "cuda"}
+        store.save({**loaded, "key": f"cuda{record['key']}", "identity": identity}, arrays)
+    figures = (toy.root / "studies/toy/figures.py").read_text()
+    seen = '    assert [row.device for row in context.other_device_rows] == ["cuda"] * 3\n    return drawing'
+    toy.write("studies/toy/figures.py", figures.replace("    return drawing", seen))
+    assert toy.run() == 0

@@ -24,9 +24,9 @@ def test_terminal_shows_a_bar_with_counts():
     output = io.StringIO()
     reporter = Reporter(Console(file=output, force_terminal=True, width=100))
     with reporter.cells("toy", 3):
-        reporter.activity("racing 3", "round 1")
+        reporter.activity("racing sizes=[1,2]", "round 1")
         reporter.advance(2)
-    assert "racing 3 round 1" in output.getvalue() and "2/3" in output.getvalue()
+    assert "racing sizes=[1,2] round 1" in output.getvalue() and "2/3" in output.getvalue()
 
 
 def test_lines_are_never_wrapped_or_marked_up():

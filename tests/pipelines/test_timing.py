@@ -161,6 +161,13 @@ def test_budget_ends_a_race_and_counts_timed_blocks_only():
     assert result.stop == "budget" and len(result.seconds) == 6
 
 
+def test_slow_contestant_ends_the_budget_before_the_least_rounds():
+    clock = Clock()
+    racers = [Runner(clock, 1, lambda block: 0.1), Runner(clock, 2, lambda block: 60.0)]
+    result = run_race(racers, 0, SETTINGS, seed=1, clock=clock)
+    assert result.stop == "budget" and len(result.seconds) == 3
+
+
 def test_without_a_baseline_the_own_median_decides():
     clock = Clock()
     assert run_race([Runner(clock, 1, lambda block: 0.1)], None, SETTINGS, seed=1, clock=clock).stop == "interval"
