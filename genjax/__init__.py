@@ -1,5 +1,6 @@
 """GenJAX: probabilistic programming with vectorised, programmable inference, in plain JAX."""
 
+import importlib
 from typing import Any
 
 from genjax.core import GFI as GFI
@@ -50,6 +51,8 @@ from genjax.distributions import student_t as student_t
 from genjax.distributions import uniform as uniform
 from genjax.distributions import weibull as weibull
 from genjax.distributions import zipf as zipf
+from genjax.inference.importance import importance_sampling as importance_sampling
+from genjax.inference.importance import log_evidence as log_evidence
 from genjax.inference.mcmc import MCMCResult as MCMCResult
 from genjax.inference.mcmc import chain as chain
 from genjax.inference.mcmc import compute_ess as compute_ess
@@ -57,9 +60,49 @@ from genjax.inference.mcmc import compute_rhat as compute_rhat
 from genjax.inference.mcmc import hmc as hmc
 from genjax.inference.mcmc import mala as mala
 from genjax.inference.mcmc import mh as mh
+from genjax.inference.smc import ParticleCollection as ParticleCollection
+from genjax.inference.smc import change as change
+from genjax.inference.smc import extend as extend
+from genjax.inference.smc import init as init
+from genjax.inference.smc import rejuvenate as rejuvenate
+from genjax.inference.smc import rejuvenation_smc as rejuvenation_smc
+from genjax.inference.smc import resample as resample
 from genjax.pjax import modular_vmap as modular_vmap
 from genjax.pjax import seed as seed
 from genjax.state import namespace as namespace
 from genjax.state import save as save
 from genjax.state import state as state
 from genjax.state import tag_state as tag_state
+
+# Loaded when first asked for, to keep `import genjax` short.
+_EXTRAS = (
+    "DiscreteHMMTrace",
+    "LinearGaussianTrace",
+    "backward_sample",
+    "compute_sequence_log_prob",
+    "discrete_hmm",
+    "discrete_hmm_exact_log_marginal",
+    "discrete_hmm_inference_problem",
+    "discrete_hmm_test_dataset",
+    "forward_filter",
+    "forward_filtering_backward_sampling",
+    "kalman_filter",
+    "kalman_smoother",
+    "linear_gaussian",
+    "linear_gaussian_exact_log_marginal",
+    "linear_gaussian_inference_problem",
+    "linear_gaussian_test_dataset",
+    "sample_hmm_dataset",
+    "sample_linear_gaussian_dataset",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "extras" or name in _EXTRAS:
+        extras = importlib.import_module("genjax.extras")
+        return extras if name == "extras" else getattr(extras, name)
+    raise AttributeError(f"module 'genjax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "extras", *_EXTRAS})

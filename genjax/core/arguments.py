@@ -15,8 +15,8 @@ from genjax.core.pytree import Pytree
 class Shared(Pytree):
     """An argument that all runs of a batch have in common, stored once.
 
-    It has a leading axis of length 1, so that a `vmap` over the batch that overlooks the wrapper is an error about
-    axis sizes instead of a wrong answer.
+    The batch axis has length 1, so that a `vmap` over the batch that overlooks the wrapper is an error about axis sizes
+    instead of a wrong answer. Batches of such batches put their axes in front, as for any other leaf.
     """
 
     value: Any
@@ -32,13 +32,21 @@ def share(args: Any) -> Any:
     return jax.tree.map(lambda leaf: Shared(jnp.asarray(leaf)[None]), args)
 
 
-def unshare(args: Any) -> Any:
-    """The plain arguments: shared ones without batch axis, the others with theirs."""
-    return jax.tree.map(lambda node: node.value[0] if is_shared(node) else node, args, is_leaf=is_shared)
+def unshare(args: Any, score: Any) -> Any:
+    """The plain arguments: shared ones without the innermost of the batch's axes, of which the score has the number.
+
+    A score without batch axes belongs to one run, taken out of its batch by indexing every leaf: it took the axis away.
+    """
+    n_axes = jnp.ndim(score)
+    return jax.tree.map(
+        lambda node: (jnp.squeeze(node.value, n_axes - 1) if n_axes else node.value) if is_shared(node) else node,
+        args,
+        is_leaf=is_shared,
+    )
 
 
 def argument_axes(args: Any) -> Any:
-    """`in_axes` that map `unshare(args)` over the batch: None for shared leaves, 0 for the others."""
+    """`in_axes` that map plain arguments over the batch: None for shared leaves, 0 for the others."""
     return jax.tree.map(lambda node: None if is_shared(node) else 0, args, is_leaf=is_shared)
 
 
@@ -65,8 +73,8 @@ def without_args(trace: Any) -> Any:
         return type(trace)(without_args(inner) for inner in trace)
     if isinstance(trace, dict):
         return {addr: without_args(value) for addr, value in trace.items()}
-    if not _field_name(trace):
-        return trace
+    if not (_field_name(trace) and type(trace.get_gen_fn()).__module__.startswith(__package__)):
+        return trace  # a user's generative function may look at the old arguments
     inner = {name: without_args(getattr(trace, name)) for name in _INNER if hasattr(trace, name)}
     return dataclasses.replace(with_args(trace, ((), {})), **inner)
 

@@ -34,7 +34,7 @@ class CondTr(Trace[X, R]):
         return self.gen_fn
 
     def get_args(self) -> Any:
-        return unshare(self.args)
+        return unshare(self.args, self.score)
 
     def get_retval(self) -> R:
         return self.retval

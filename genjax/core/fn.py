@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import jax
 
+from genjax.core.arguments import without_args
 from genjax.core.choices import check_used, is_empty, lookup, nearest, plain
 from genjax.core.const import Const
 from genjax.core.gfi import GFI, scalar, total
@@ -81,7 +82,7 @@ class _Simulate(_Handler):
         self.scores: list[Any] = []
 
     def record(self, addr: str, trace: Trace[Any, Any]) -> Any:
-        self.visited[addr] = trace
+        self.visited[addr] = without_args(trace)  # the next run passes its own
         self.scores.append(trace.get_score())
         return trace.get_retval()
 

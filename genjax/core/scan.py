@@ -35,7 +35,7 @@ class ScanTr(Trace[X, Any]):
         return self.gen_fn
 
     def get_args(self) -> Any:
-        return unshare(self.args)
+        return unshare(self.args, self.score)
 
     def get_retval(self) -> Any:
         return self.final_carry, self.outs

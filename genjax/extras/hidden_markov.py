@@ -1,0 +1,209 @@
+"""Hidden Markov models with finitely many states and symbols, and their exact inference.
+
+K states, M symbols, T steps: `initial_probs` (K,), `transition_matrix` (K, K) with rows p(next | state),
+`emission_matrix` (K, M) with rows p(symbol | state).
+Source: Rabiner, *A tutorial on hidden Markov models* (Proc. IEEE 1989), in log space; backward sampling as in
+Frühwirth-Schnatter, *Data augmentation and dynamic linear models* (1994).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from genjax.core.const import const
+from genjax.core.fn import gen
+from genjax.core.pytree import Pytree
+from genjax.distributions import categorical
+from genjax.inference.importance import count
+
+
+@Pytree.dataclass
+class DiscreteHMMTrace(Pytree):
+    """States (T,) int32, observations (T,) int, and `log p(states, observations)`."""
+
+    states: Array
+    observations: Array
+    log_prob: Array
+
+
+@gen
+def discrete_hmm(
+    prev_state: Any, time_index: Any, initial_probs: Array, transition_matrix: Array, emission_matrix: Array
+) -> tuple[Any, Any, Array, Array, Array]:
+    """One step of the model: `state ~ initial_probs` at time 0, else `transition_matrix[prev_state]`; `obs` of it.
+
+    Returns the arguments of the next step, for `rejuvenation_smc` or `lax.scan`.
+    """
+    logits = jnp.where(time_index == 0, jnp.log(initial_probs), jnp.log(transition_matrix)[prev_state])
+    state = categorical(logits) @ "state"
+    categorical(jnp.log(emission_matrix)[state]) @ "obs"
+    return state, time_index + 1, initial_probs, transition_matrix, emission_matrix
+
+
+def forward_filter(
+    observations: Array, initial_probs: Array, transition_matrix: Array, emission_matrix: Array
+) -> tuple[Array, Array]:
+    """`(alpha, log_marginal)`: filtering distributions and the exact likelihood.
+
+    Args:
+        observations: (T,) int, T >= 1.
+        initial_probs: (K,).
+        transition_matrix: (K, K).
+        emission_matrix: (K, M).
+
+    Returns:
+        alpha (T, K): `log p(state_t | observations up to t)`; log_marginal (): `log p(observations)`, -inf where they
+        are impossible.
+
+    Raises:
+        ValueError: T = 0.
+    """
+    observations = _sequence(observations, "forward_filter")
+    log_transition, log_emission = jnp.log(transition_matrix), jnp.log(emission_matrix)
+
+    def normalize(log_joint: Array) -> tuple[Array, Array]:
+        log_evidence = jax.nn.logsumexp(log_joint)
+        # After an impossible observation every state has probability 0; -inf - -inf would be NaN.
+        return jnp.where(log_evidence == -jnp.inf, -jnp.inf, log_joint - log_evidence), log_evidence
+
+    def step(alpha: Array, observation: Array) -> tuple[Array, tuple[Array, Array]]:
+        predicted = jax.nn.logsumexp(alpha[:, None] + log_transition, axis=0)
+        alpha, log_evidence = normalize(predicted + log_emission[:, observation])
+        return alpha, (alpha, log_evidence)
+
+    first, log_evidence = normalize(jnp.log(initial_probs) + log_emission[:, observations[0]])
+    if observations.shape[0] == 1:
+        return first[None], log_evidence
+    _, (rest, log_evidences) = jax.lax.scan(step, first, observations[1:])
+    return jnp.concatenate([first[None], rest]), log_evidence + jnp.sum(log_evidences)
+
+
+def backward_sample(alpha: Array, transition_matrix: Array) -> Array:
+    """A draw of all states given all observations: (T,) int32. Needs `seed` when T > 1.
+
+    The last is drawn from `alpha[T-1]`, then `p(state_t | state_{t+1}, observations up to t)`, which is proportional to
+    `alpha_t(state_t) transition_matrix[state_t, state_{t+1}]`.
+
+    Args:
+        alpha: (T, K) from `forward_filter`.
+        transition_matrix: (K, K).
+    """
+    log_transition = jnp.log(transition_matrix)
+
+    def step(following: Array, alpha: Array) -> tuple[Array, Array]:
+        state = categorical.sample(alpha + log_transition[:, following])
+        return state, state
+
+    last = categorical.sample(alpha[-1])
+    if alpha.shape[0] == 1:
+        return last[None]
+    _, states = jax.lax.scan(step, last, alpha[:-1], reverse=True)
+    return jnp.concatenate([states, last[None]])
+
+
+def forward_filtering_backward_sampling(
+    observations: Array, initial_probs: Array, transition_matrix: Array, emission_matrix: Array
+) -> DiscreteHMMTrace:
+    """An exact draw from `p(states | observations)`, with `log_prob = log p(states, observations)`. Needs `seed`."""
+    alpha, _ = forward_filter(observations, initial_probs, transition_matrix, emission_matrix)
+    states = backward_sample(alpha, transition_matrix)
+    log_prob = compute_sequence_log_prob(states, observations, initial_probs, transition_matrix, emission_matrix)
+    return DiscreteHMMTrace(states, observations, log_prob)
+
+
+def compute_sequence_log_prob(
+    states: Array, observations: Array, initial_probs: Array, transition_matrix: Array, emission_matrix: Array
+) -> Array:
+    """`log p(states, observations)`, (): added up in the order of time, transition before emission.
+
+    Args:
+        states: (T,) int, T >= 1.
+        observations: (T,) int.
+    """
+    states, observations = _sequence(states, "compute_sequence_log_prob"), jnp.asarray(observations)
+    if observations.shape != states.shape:
+        raise ValueError(f"States of shape {states.shape} and observations of shape {observations.shape} do not agree.")
+    log_transition, log_emission = jnp.log(transition_matrix), jnp.log(emission_matrix)
+
+    def step(log_prob: Array, pair: tuple[Array, Array, Array]) -> tuple[Array, None]:
+        previous, state, observation = pair
+        return (log_prob + log_transition[previous, state]) + log_emission[state, observation], None
+
+    first = jnp.log(initial_probs)[states[0]] + log_emission[states[0], observations[0]]
+    if states.shape[0] == 1:
+        return first
+    return jax.lax.scan(step, first, (states[:-1], states[1:], observations[1:]))[0]
+
+
+# Data sets
+
+
+def sample_hmm_dataset(
+    initial_probs: Array,
+    transition_matrix: Array,
+    emission_matrix: Array,
+    T: Any,
+    K: Any = const(1),  # noqa: B008
+) -> tuple[Array, Array, dict[str, Array]]:
+    """`(states, observations, {"obs": observations})`, drawn from the model: (T,) int32, or (K, T) for K > 1 sequences.
+
+    Args:
+        T: length of a sequence, int or `Const`, at least 1.
+        K: number of independent sequences, int or `Const`.
+
+    Needs `seed` when T > 1.
+    """
+    n_steps, n_sequences = count(T, "T"), count(K, "K")
+    log_transition, log_emission = jnp.log(transition_matrix), jnp.log(emission_matrix)
+    shape = () if n_sequences == 1 else (n_sequences,)
+
+    def step(state: Array, _: None) -> tuple[Array, Array]:
+        state = categorical.sample(log_transition[state])
+        return state, state
+
+    states = categorical.sample(jnp.log(initial_probs), sample_shape=shape)[None]
+    if n_steps > 1:
+        states = jnp.concatenate([states, jax.lax.scan(step, states[0], None, length=n_steps - 1)[1]])
+    states = jnp.moveaxis(states, 0, -1)
+    observations = categorical.sample(log_emission[states])
+    return states, observations, {"obs": observations}
+
+
+def discrete_hmm_test_dataset(
+    initial_probs: Array, transition_matrix: Array, emission_matrix: Array, T: Any
+) -> dict[str, Array]:
+    """`{"z": states, "obs": observations}`, each (T,) int32, drawn from the model."""
+    states, observations, _ = sample_hmm_dataset(initial_probs, transition_matrix, emission_matrix, T)
+    return {"z": states, "obs": observations}
+
+
+def discrete_hmm_exact_log_marginal(
+    observations: Array, initial_probs: Array, transition_matrix: Array, emission_matrix: Array
+) -> Array:
+    """`log p(observations)`, ()."""
+    return forward_filter(observations, initial_probs, transition_matrix, emission_matrix)[1]
+
+
+def discrete_hmm_inference_problem(
+    initial_probs: Array, transition_matrix: Array, emission_matrix: Array, T: Any
+) -> tuple[dict[str, Array], Array]:
+    """`(data set, log p(its observations))`; see `discrete_hmm_test_dataset`."""
+    dataset = discrete_hmm_test_dataset(initial_probs, transition_matrix, emission_matrix, T)
+    model = (initial_probs, transition_matrix, emission_matrix)
+    return dataset, discrete_hmm_exact_log_marginal(dataset["obs"], *model)
+
+
+sample_hmm_dataset.__static_parameters__ = ("T", "K")  # type: ignore[attr-defined]
+discrete_hmm_test_dataset.__static_parameters__ = ("T",)  # type: ignore[attr-defined]
+discrete_hmm_inference_problem.__static_parameters__ = ("T",)  # type: ignore[attr-defined]
+
+
+def _sequence(values: Any, what: str) -> Array:
+    values = jnp.asarray(values)
+    if values.ndim != 1 or values.shape[0] == 0:
+        raise ValueError(f"{what}() takes one sequence of at least one step, shape (T,), got shape {values.shape}.")
+    return values

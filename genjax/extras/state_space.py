@@ -1,0 +1,20 @@
+"""State space models with exact inference: discrete hidden Markov models and linear Gaussian models."""
+
+from genjax.extras.hidden_markov import DiscreteHMMTrace as DiscreteHMMTrace
+from genjax.extras.hidden_markov import backward_sample as backward_sample
+from genjax.extras.hidden_markov import compute_sequence_log_prob as compute_sequence_log_prob
+from genjax.extras.hidden_markov import discrete_hmm as discrete_hmm
+from genjax.extras.hidden_markov import discrete_hmm_exact_log_marginal as discrete_hmm_exact_log_marginal
+from genjax.extras.hidden_markov import discrete_hmm_inference_problem as discrete_hmm_inference_problem
+from genjax.extras.hidden_markov import discrete_hmm_test_dataset as discrete_hmm_test_dataset
+from genjax.extras.hidden_markov import forward_filter as forward_filter
+from genjax.extras.hidden_markov import forward_filtering_backward_sampling as forward_filtering_backward_sampling
+from genjax.extras.hidden_markov import sample_hmm_dataset as sample_hmm_dataset
+from genjax.extras.kalman import LinearGaussianTrace as LinearGaussianTrace
+from genjax.extras.kalman import kalman_filter as kalman_filter
+from genjax.extras.kalman import kalman_smoother as kalman_smoother
+from genjax.extras.kalman import linear_gaussian as linear_gaussian
+from genjax.extras.kalman import linear_gaussian_exact_log_marginal as linear_gaussian_exact_log_marginal
+from genjax.extras.kalman import linear_gaussian_inference_problem as linear_gaussian_inference_problem
+from genjax.extras.kalman import linear_gaussian_test_dataset as linear_gaussian_test_dataset
+from genjax.extras.kalman import sample_linear_gaussian_dataset as sample_linear_gaussian_dataset

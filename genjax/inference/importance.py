@@ -1,0 +1,224 @@
+"""Importance sampling: weighted traces from a model and a proposal.
+
+A weighted trace (t, w) is *proper*: `E[w f(t)] = sum over t of p(t, y) f(t)` for every f, so `E[w] = p(y)`.
+Source: Liu, *Monte Carlo strategies in scientific computing* (2001), section 2.5; Chopin and Papaspiliopoulos,
+*An introduction to sequential Monte Carlo* (2020), chapter 8.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from genjax.core.arguments import map_batch, share, with_args, without_args
+from genjax.core.choices import Strict, is_empty, plain
+from genjax.core.const import unwrap
+from genjax.core.gfi import scalar
+from genjax.core.pytree import Pytree
+from genjax.core.selection import Selection, sel
+from genjax.inference.resampling import effective_sample_size, log_mean_weight, resample_ancestors
+
+
+@Pytree.dataclass
+class ImportanceResult(Pytree):
+    """What importance sampling found.
+
+    Attributes:
+        traces: the batch of weighted traces, leading axis n_samples.
+        log_weights: (n_samples,) float, not normalised.
+        draws: `n_draws` traces resampled by weight, approximate posterior draws; None if none were asked for.
+    """
+
+    traces: Any
+    log_weights: Array
+    draws: Any = None
+
+    def log_evidence(self) -> Array:
+        """`log(sum_i w_i / n)`: the log of an unbiased estimate of p(constraints)."""
+        return log_mean_weight(self.log_weights)
+
+    def effective_sample_size(self) -> Array:
+        """`(sum_i w_i)^2 / sum_i w_i^2`."""
+        return effective_sample_size(self.log_weights)
+
+
+def importance_sampling(
+    target_gf: Any,
+    target_args: tuple[Any, ...],
+    n_samples: Any,
+    constraints: Any,
+    proposal_gf: Any = None,
+    *,
+    n_draws: Any = None,
+    method: Any = "categorical",
+) -> ImportanceResult:
+    """Weighted traces of the target, and posterior draws resampled from them.
+
+    Args:
+        target_gf: the model.
+        target_args: its arguments, shared by all samples.
+        n_samples: int or `Const`.
+        constraints: observed choices.
+        proposal_gf: called as `proposal_gf(constraints, *target_args)`; the model itself by default. See
+            `weighted_trace` for the weight.
+        n_draws: number of resampled draws, int or `Const`; none by default.
+        method: resampling method, see `resample_ancestors`.
+
+    Raises:
+        ValueError: fewer than one sample, or a proposal with an address that the target does not have.
+    """
+    n = count(n_samples, "n_samples")
+    traces, log_weights = weighted_traces(target_gf, target_args, n, constraints, proposal_gf)
+    draws = None
+    if n_draws is not None:
+        ancestors = resample_ancestors(log_weights, count(n_draws, "n_draws"), method)
+        draws = map_batch(lambda leaf: leaf[ancestors], traces)
+    return ImportanceResult(traces, log_weights, draws)
+
+
+def log_evidence(
+    target_gf: Any, target_args: tuple[Any, ...], n_samples: Any, constraints: Any, proposal_gf: Any = None
+) -> Array:
+    """`log(sum_i w_i / n)` alone: the log of an unbiased estimate of p(constraints).
+
+    No trace leaves the function, so a compiled call keeps one number per sample, whatever the number of observations.
+    Arguments as for `importance_sampling`.
+    """
+    n = count(n_samples, "n_samples")
+
+    def lane() -> Array:
+        return weighted_trace(target_gf, target_args, constraints, proposal_gf)[1]
+
+    return log_mean_weight(jax.vmap(lane, in_axes=(), axis_size=n)())
+
+
+for _function in (importance_sampling, log_evidence):
+    _function.__static_parameters__ = ("n_samples", "n_draws", "method")  # type: ignore[attr-defined]
+
+
+# One weighted trace, and a batch
+
+
+def weighted_trace(target_gf: Any, args: Any, constraints: Any, proposal_gf: Any = None) -> tuple[Any, Array]:
+    """`(trace, log_weight)`, proper for the target with the constraints.
+
+    Without a proposal: `generate`, and its weight. With one: its draw x' is merged with the constraints, which win, and
+
+        log_weight = generate weight of the merged choices - log q(x' at addresses that are not constrained).
+
+    A draw at a constrained address is thrown away and integrates to 1, so it has no part in the weight. Addresses that
+    neither has are drawn from the target.
+    """
+    args = as_args(args)
+    if proposal_gf is None:
+        return target_gf.generate(constraints, *args)
+    proposed = proposal_gf.simulate(constraints, *args)
+    choices = proposed.get_choices()
+    trace, weight = target_gf.generate(merged(target_gf, choices, constraints), *args)
+    check_proposed(choices, trace.get_choices(), target_gf)
+    if overlap(choices, plain(constraints)):
+        log_proposal = proposal_gf.project(proposed, ~addresses_of(plain(constraints)))
+    else:
+        log_proposal = -proposed.get_score()
+    return trace, weight - scalar(log_proposal)
+
+
+def weighted_traces(
+    target_gf: Any, args: tuple[Any, ...], n: int, constraints: Any, proposal_gf: Any = None
+) -> tuple[Any, Array]:
+    """A batch of n `weighted_trace`s that share their arguments: `(traces, log_weights (n,))`."""
+    args = as_args(args)
+
+    def lane() -> Any:
+        trace, weight = weighted_trace(target_gf, args, constraints, proposal_gf)
+        return without_args(trace), weight
+
+    traces, log_weights = jax.vmap(lane, in_axes=(), axis_size=n)()
+    return with_args(traces, share((args, {}))), log_weights
+
+
+# What is asked of arguments
+
+
+def count(n: Any, name: str, least: int = 1) -> int:
+    """A static number from an int or `Const`."""
+    n = unwrap(n)
+    if isinstance(n, jax.core.Tracer):
+        raise TypeError(
+            f"{name} must be a Python int or a Const, got a traced value. Under `seed` and `jit` integers become "
+            f"traced: pass `const({name})`, or close over it."
+        )
+    n = jnp.asarray(n).item() if hasattr(n, "dtype") else n
+    if not isinstance(n, int) or isinstance(n, bool):
+        raise TypeError(f"{name} must be a Python int or a Const of one, got {type(n).__name__} {n!r}.")
+    if n < least:
+        raise ValueError(f"{name} must be at least {least}, got {n}.")
+    return n
+
+
+def as_args(args: Any) -> tuple[Any, ...]:
+    """Model arguments as a tuple."""
+    if not isinstance(args, (tuple, list)):
+        raise TypeError(
+            f"Arguments of the model must be a tuple, got {type(args).__name__}. For one argument write (x,)."
+        )
+    return tuple(args)
+
+
+# Choices of a proposal
+
+
+def merged(gen_fn: Any, choices: Any, winner: Any) -> Any:
+    """The union of two choice maps for `gen_fn`; `winner` wins. `Strict` stays."""
+    if isinstance(choices, Strict) or isinstance(winner, Strict):
+        return Strict(merged(gen_fn, plain(choices), plain(winner)))
+    if is_empty(winner):
+        return choices
+    if is_empty(choices) or not isinstance(winner, dict):  # a distribution's choice is one value: the winner's
+        return winner
+    return gen_fn.merge(choices, winner)[0]
+
+
+def overlap(x: Any, other: Any) -> bool:
+    """Whether two choice maps have an address in common."""
+    if is_empty(x) or is_empty(other):
+        return False
+    if isinstance(x, dict) and isinstance(other, dict):
+        return any(overlap(x[addr], other[addr]) for addr in x if addr in other)
+    return True
+
+
+def addresses_of(choices: Any) -> Selection:
+    """The selection of exactly the addresses in a choice map."""
+    if is_empty(choices):
+        return sel()
+    if isinstance(choices, dict):
+        return sel({addr: addresses_of(beneath) for addr, beneath in choices.items()})
+    return sel(())
+
+
+def check_proposed(proposed: Any, present: Any, gen_fn: Any) -> None:
+    """Raise ValueError if a proposal made a choice that the target does not have: its weight would be wrong."""
+    known = choices_by_path(present)
+    unknown = [path for path in choices_by_path(proposed) if path not in known]
+    if unknown:
+        raise ValueError(
+            f"The proposal makes choices that the target {gen_fn!r} does not have: {', '.join(map(repr, unknown))}. "
+            f"The target's addresses: {', '.join(map(repr, known)) or 'none'}. Each proposed choice must be one of the "
+            "target's, or the weights would be wrong."
+        )
+
+
+def choices_by_path(choices: Any, prefix: str = "") -> dict[str, Any]:
+    """The values of a choice map by their address path, written `a/b`; a single value is at ''."""
+    if choices is None:
+        return {}
+    if not isinstance(choices, dict):
+        return {prefix: choices}
+    found: dict[str, Any] = {}
+    for addr, beneath in choices.items():
+        found.update(choices_by_path(beneath, f"{prefix}/{addr}" if prefix else addr))
+    return found

@@ -1,0 +1,288 @@
+"""Weighted particles, and the moves on them: init, change, extend, rejuvenate, resample.
+
+Every move keeps the collection proper: with p the current model and y its constraints, for every function f,
+`E[exp(log_marginal_estimate) * mean_i(exp(log_weights_i) f(x_i))] = sum over x of p(x, y) f(x)`. So
+`exp(log_marginal_likelihood())` is an unbiased estimate of p(y).
+Source: Del Moral, Doucet and Jasra, *Sequential Monte Carlo samplers* (JRSS B 2006); Chopin and Papaspiliopoulos, *An
+introduction to sequential Monte Carlo* (2020), chapters 10 and 17.
+
+Models, proposals and kernels are written for one particle; each move vectorises them. Moves work eagerly without a key,
+and under `seed`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from genjax.core.arguments import argument_axes, is_shared, map_batch, raw_args, share, with_args, without_args
+from genjax.core.const import Const, unwrap
+from genjax.core.gfi import scalar
+from genjax.core.pytree import Pytree
+from genjax.inference.importance import as_args, check_proposed, count, merged, weighted_traces
+from genjax.inference.resampling import (
+    effective_sample_size,
+    log_mean_weight,
+    log_normalized_weights,
+    normalized_weights,
+    resample_ancestors,
+)
+
+
+@Pytree.dataclass
+class ParticleCollection(Pytree):
+    """N weighted traces.
+
+    Attributes:
+        traces: a batch of traces with leading axis N. Arguments that all particles share are stored once.
+        log_weights: (N,) float, since the last resampling. -inf and NaN are weight 0.
+        diagnostic_weights: (N,) float, log *normalised* weights before the last resampling, or now if there was none.
+        n_samples: N.
+        log_marginal_estimate: () float, what earlier resamplings have put aside of log p(y).
+        ancestor_indices: (N,) int32, of which particle of the last move each is the copy or extension; None if unknown.
+    """
+
+    traces: Any
+    log_weights: Array
+    diagnostic_weights: Array
+    n_samples: Any
+    log_marginal_estimate: Any = Pytree.field(default=0.0)
+    ancestor_indices: Any = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_samples", Const(unwrap(self.n_samples)))
+        object.__setattr__(self, "log_marginal_estimate", jnp.asarray(self.log_marginal_estimate))
+
+    def effective_sample_size(self) -> Array:
+        """`(sum_i w_i)^2 / sum_i w_i^2`: () float between 1 and N; 0 when every weight is 0."""
+        return effective_sample_size(self.log_weights)
+
+    def log_marginal_likelihood(self) -> Array:
+        """`log_marginal_estimate + log(sum_i w_i / N)`: log of an unbiased estimate of p(y); -inf if all are 0."""
+        return self.log_marginal_estimate + log_mean_weight(self.log_weights)
+
+    def estimate(self, fn: Callable[[Any], Any]) -> Any:
+        """`sum_i w_i fn(x_i) / sum_i w_i`: the posterior mean of a function of one particle's choices.
+
+        Args:
+            fn: from one particle's choices to a pytree of arrays of any shape.
+
+        Returns:
+            What `fn` returns, in floating point. Particles of weight 0 do not count, whatever `fn` gives there. NaN
+            when every weight is 0: then there is no estimate.
+        """
+        values = jax.vmap(fn)(self.traces.get_choices())
+        weights = normalized_weights(self.log_weights)
+
+        def mean(value: Array) -> Array:
+            w = weights.reshape(weights.shape + (1,) * (value.ndim - 1))
+            return jnp.sum(jnp.where(w > 0, w * value, 0.0), axis=0)
+
+        is_defined = jnp.any(weights > 0)
+        return jax.tree.map(lambda value: jnp.where(is_defined, mean(jnp.asarray(value)), jnp.nan), values)
+
+
+def init(
+    target_gf: Any, target_args: tuple[Any, ...], n_samples: Any, constraints: Any, proposal_gf: Any = None
+) -> ParticleCollection:
+    """Particles by importance sampling.
+
+    Args:
+        target_gf: the model.
+        target_args: its arguments, shared by all particles.
+        n_samples: N, int or `Const`.
+        constraints: observed choices.
+        proposal_gf: called as `proposal_gf(constraints, *target_args)`; by default what is not constrained is drawn
+            from the model. Where it proposes a constrained address, the constraint wins.
+
+    Returns:
+        Particles with `log_weight = log p(x, y) - log q(x)`: without a proposal, the sum of log p over the constrained
+        sites. See `genjax.inference.importance.weighted_trace`.
+
+    Raises:
+        ValueError: N < 1, or a proposal with an address that the model does not have.
+    """
+    n = count(n_samples, "n_samples")
+    traces, log_weights = weighted_traces(target_gf, target_args, n, constraints, proposal_gf)
+    return _collection(traces, log_weights, n, 0.0)
+
+
+def change(
+    particles: ParticleCollection, new_target_gf: Any, new_target_args: tuple[Any, ...], choice_fn: Callable[[Any], Any]
+) -> ParticleCollection:
+    """Move particles to another model of the same choices.
+
+    Args:
+        particles: particles of the old model.
+        new_target_gf: the new model.
+        new_target_args: its arguments, shared by all particles.
+        choice_fn: from one particle's choices under the old model to constraints of the new one. It may rename
+            addresses; it must keep values, all of them. Sites of the new model that it leaves out are drawn from it.
+
+    Returns:
+        Particles of the new model with `log_weight = old log_weight + w - log p_old(x)`, where w is the weight of
+        `generate` in the new model: `log p_new(x')` when x' is complete.
+    """
+    args = as_args(new_target_args)
+    choice_fn = unwrap(choice_fn)
+
+    def lane(choices: Any) -> Any:
+        trace, weight = new_target_gf.generate(choice_fn(choices), *args)
+        return without_args(trace), scalar(weight)
+
+    traces, new = jax.vmap(lane, axis_size=particles.n_samples.value)(particles.traces.get_choices())
+    log_weights = _plus(particles.log_weights, new + particles.traces.raw_score())
+    return _moved(particles, with_args(traces, share((args, {}))), log_weights)
+
+
+def extend(
+    particles: ParticleCollection,
+    gf: Any,
+    args: Any,
+    constraints: Any,
+    extension_proposal: Any = None,
+) -> ParticleCollection:
+    """Extend particles by the choices of one more model, whose arguments differ from particle to particle.
+
+    Args:
+        particles: the particles so far.
+        gf: the model of the new choices.
+        args: its arguments, each with leading axis N; a single one need not be in a tuple.
+        constraints: observed new choices.
+        extension_proposal: called as `extension_proposal(constraints, old_choices, *args)` per particle; by default
+            what is not constrained is drawn from `gf`. Where it proposes a constrained address, the proposal wins.
+
+    Returns:
+        Particles whose traces hold the new choices x' only, with
+        `log_weight = old log_weight + log p(x', y') - log q(x')`.
+
+    Raises:
+        ValueError: arguments whose leading axis is not N, or a proposal with an address that `gf` does not have.
+    """
+    args = as_args(args) if isinstance(args, (tuple, list)) else (args,)
+    _check_leading_axis(args, particles.n_samples.value)
+
+    def lane(args: Any, old_choices: Any) -> Any:
+        trace, weight = _extended_trace(gf, args, constraints, old_choices, extension_proposal)
+        return without_args(trace), scalar(weight)
+
+    plain = jax.tree.map(lambda node: node.value[0] if is_shared(node) else node, args, is_leaf=is_shared)
+    old_choices = particles.traces.get_choices() if extension_proposal is not None else None
+    traces, weights = jax.vmap(lane, in_axes=(argument_axes(args), 0), axis_size=particles.n_samples.value)(
+        plain, old_choices
+    )
+    return _moved(particles, with_args(traces, (args, {})), _plus(particles.log_weights, weights))
+
+
+def rejuvenate(particles: ParticleCollection, kernel: Any) -> ParticleCollection:
+    """Move every particle by a Markov kernel that leaves its target invariant.
+
+    Args:
+        particles: the particles.
+        kernel: from a trace to a trace of the same model and arguments, e.g. `lambda trace: mh(trace, sel("x"))`; a
+            `Const` of it will do.
+
+    Returns:
+        The moved particles. Weights, diagnostics and log marginal likelihood are untouched, which is right for an
+        invariant kernel (Gilks and Berzuini, *Following a moving target*, JRSS B 2001).
+    """
+    kernel = unwrap(kernel)
+    args = raw_args(particles.traces)
+    score = particles.traces.raw_score()
+
+    def lane(bare: Any, args: Any) -> Any:
+        return without_args(kernel(with_args(bare, args)))
+
+    plain = jax.tree.map(lambda node: node.value[0] if is_shared(node) else node, args, is_leaf=is_shared)
+    bare = with_args(particles.traces, ((), {}))
+    traces = jax.vmap(lane, in_axes=(0, argument_axes(args)), axis_size=score.shape[0])(bare, plain)
+    return dataclasses.replace(particles, traces=with_args(traces, args))
+
+
+def resample(particles: ParticleCollection, method: Any = "categorical") -> ParticleCollection:
+    """Draw N particles with replacement, in proportion to their weights.
+
+    Args:
+        particles: the particles.
+        method: "categorical", "systematic", "stratified" or "residual", str or `Const`. The default is the noisiest of
+            the four; "systematic" is the usual choice.
+
+    Returns:
+        N particles of log weight 0. `log_marginal_estimate` grows by `log(sum_i w_i / N)`, so that
+        `log_marginal_likelihood()` does not change; `diagnostic_weights` and `ancestor_indices` say what happened. When
+        every weight is 0, the particles stay as they are and the log marginal likelihood is -inf from then on.
+
+    Raises:
+        ValueError: an unknown method.
+    """
+    n = particles.n_samples.value
+    ancestors = resample_ancestors(particles.log_weights, n, method)
+    return copied(particles, ancestors)
+
+
+def copied(particles: ParticleCollection, ancestors: Array) -> ParticleCollection:
+    """The collection after a resampling that drew `ancestors` (N,)."""
+    return ParticleCollection(
+        traces=map_batch(lambda leaf: leaf[ancestors], particles.traces),
+        log_weights=jnp.zeros_like(particles.log_weights),
+        diagnostic_weights=log_normalized_weights(particles.log_weights),
+        n_samples=particles.n_samples,
+        log_marginal_estimate=particles.log_marginal_likelihood(),
+        ancestor_indices=ancestors,
+    )
+
+
+def resample_vectorized_trace(trace: Any, log_weights: Array, n: Any, method: Any = "categorical") -> Any:
+    """n traces drawn with replacement from a batch of traces, in proportion to `exp(log_weights)`."""
+    ancestors = resample_ancestors(log_weights, n, method)
+    return map_batch(lambda leaf: leaf[ancestors], trace)
+
+
+init.__static_parameters__ = ("n_samples",)  # type: ignore[attr-defined]
+change.__static_parameters__ = ("choice_fn",)  # type: ignore[attr-defined]
+rejuvenate.__static_parameters__ = ("kernel",)  # type: ignore[attr-defined]
+resample.__static_parameters__ = ("method",)  # type: ignore[attr-defined]
+
+
+# Parts of the moves
+
+
+def _collection(traces: Any, log_weights: Array, n: int, log_marginal_estimate: Any) -> ParticleCollection:
+    themselves = jnp.arange(n, dtype=jnp.int32)
+    diagnostic = log_normalized_weights(log_weights)
+    return ParticleCollection(traces, log_weights, diagnostic, n, log_marginal_estimate, themselves)
+
+
+def _moved(particles: ParticleCollection, traces: Any, log_weights: Array) -> ParticleCollection:
+    n, log_marginal_estimate = particles.n_samples.value, particles.log_marginal_estimate
+    return _collection(traces, log_weights, n, log_marginal_estimate)
+
+
+def _plus(old: Array, change: Array) -> Array:
+    """The sum of log weights. A dead particle stays dead: -inf plus an infinite change would be NaN."""
+    return jnp.where(old == -jnp.inf, -jnp.inf, old + change)
+
+
+def _extended_trace(gf: Any, args: Any, constraints: Any, old_choices: Any, proposal: Any) -> tuple[Any, Any]:
+    if proposal is None:
+        return gf.generate(constraints, *args)
+    proposed = proposal.simulate(constraints, old_choices, *args)
+    choices = proposed.get_choices()
+    trace, weight = gf.generate(merged(gf, constraints, choices), *args)
+    check_proposed(choices, trace.get_choices(), gf)
+    return trace, scalar(weight) + proposed.get_score()
+
+
+def _check_leading_axis(args: Any, n: int) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(args, is_leaf=is_shared):
+        if not is_shared(leaf) and (jnp.ndim(leaf) == 0 or leaf.shape[0] != n):
+            raise ValueError(
+                f"extend() got an argument of shape {jnp.shape(leaf)} at args{jax.tree_util.keystr(path)}. Every "
+                f"argument differs from particle to particle, so its leading axis must be n_samples = {n}. Broadcast "
+                "what all particles share."
+            )
