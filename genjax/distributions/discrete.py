@@ -94,7 +94,7 @@ def _draw_flip(key: Array, p: Array, *, shape: Shape) -> Array:
 
 
 def _log_flip_density(value: Array, p: Array) -> Array:
-    # A value is a truth value, also when it comes as a number: one select, with nothing to check.
+    # A value is a truth value, also when it comes as a number: there is nothing to check.
     return _log_bernoulli_density(value.astype(jnp.bool_), p)
 
 
