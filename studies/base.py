@@ -151,6 +151,23 @@ class FigureContext:
 
 
 @dataclass(frozen=True)
+class Animation:
+    """What a figure function may return instead of a matplotlib figure; also saved as `<name>.gif`.
+
+    Args:
+        figure: the matplotlib figure. The still files (PDF, PNG) show its last frame.
+        show: `show(index)` changes the figure into that frame.
+        n_frames: number of frames.
+        milliseconds: how long a frame stays; the first and the last stay longer.
+    """
+
+    figure: Any
+    show: Callable[[int], None]
+    n_frames: int
+    milliseconds: int
+
+
+@dataclass(frozen=True)
 class FigureSpecification:
     """The declaration of one figure; see `figure`."""
 
