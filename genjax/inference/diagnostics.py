@@ -7,6 +7,7 @@ truncation of the autocorrelation sum is Geyer's (*Practical Markov chain Monte 
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from jax.scipy.special import ndtri
 _FEWEST_DRAWS = 4  # half a chain must have a variance
 
 
+@jax.jit
 def compute_rhat(samples: Any) -> jax.Array:
     """Split rank-normalised R-hat, the larger of its bulk and its folded version.
 
@@ -44,6 +46,7 @@ def compute_rhat(samples: Any) -> jax.Array:
     return jnp.where(_is_constant(x) | ~_all_finite(x), jnp.nan, worst)
 
 
+@functools.partial(jax.jit, static_argnames="kind")
 def compute_ess(samples: Any, kind: str = "bulk") -> jax.Array:
     """Effective sample size: the number of independent draws that would estimate as precisely.
 
@@ -74,9 +77,7 @@ def compute_ess(samples: Any, kind: str = "bulk") -> jax.Array:
         quantiles = jnp.quantile(x, jnp.array([0.05, 0.95], x.dtype), axis=(0, 1))
         indicators = [_split((x <= quantile).astype(x.dtype)) for quantile in quantiles]
         # Where a quantile is the largest value, all draws are below it, and that tail has nothing to estimate.
-        sizes = [jnp.where(_is_constant(i), jnp.inf, _ess(i)) for i in indicators]
-        size = jnp.minimum(*sizes)
-        size = jnp.where(jnp.isinf(size), jnp.nan, size)
+        size = jnp.minimum(*(jnp.where(_is_constant(i), i.shape[0] * i.shape[1], _ess(i)) for i in indicators))
     return jnp.where(_is_constant(x) | ~_all_finite(x), jnp.nan, size)
 
 

@@ -36,6 +36,8 @@ class Schedule(NamedTuple):
 
     def slot(self, step: Any) -> Any:
         """Where the state after `step` is stored. A step left out writes where the next kept one overwrites it."""
+        if self.burn_in == 0 and self.thinning == 1:
+            return step
         return jnp.maximum(0, -((self.burn_in - step) // self.thinning))
 
 

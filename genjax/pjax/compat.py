@@ -87,6 +87,7 @@ def make_effect(name: str) -> Any:
         effects.control_flow_allowed_effects,
         effects.custom_derivatives_allowed_effects,
         effects.remat_allowed_effects,
+        effects.partial_eval_kept_effects,
     ):
         allowed.add_type(kind)
     return kind()
