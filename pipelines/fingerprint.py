@@ -10,6 +10,7 @@ import importlib.metadata
 import platform
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
@@ -75,7 +76,14 @@ def changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
         if before != after:
             readable = len(before) < 24 and len(after) < 24
             names.append(f"{name} {before} -> {after}" if readable else name)
-    return names
+    return _grouped(names)
+
+
+def _grouped(names: list[str]) -> list[str]:
+    """The names, with more than three files of one top folder as one."""
+    folders = Counter(name.partition("/")[0] for name in names if "/" in name)
+    many = [f"{folder}/ ({count} files)" for folder, count in folders.items() if count > 3]
+    return [name for name in names if "/" not in name or folders[name.partition("/")[0]] <= 3] + many
 
 
 def versions(description: FrameworkDescription) -> dict[str, str]:
