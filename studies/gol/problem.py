@@ -18,6 +18,11 @@ from studies.gol.accuracy import band
 STANDARD_ERRORS = 6.0
 """Bounds hold with probability at least 1 - 2 exp(-STANDARD_ERRORS^2 / 2) = 1 - 3e-8 each."""
 
+SEVERAL_CHAINS = ("accuracy", "known_predecessor", "unknown_softness")
+"""Tasks whose outputs begin with an axis of `n_chains` chains, each like that of "reconstruction"."""
+
+TASKS = ("reconstruction", *SEVERAL_CHAINS, "sweeps")
+
 LIKELIHOOD_TOLERANCE = 1e-4
 SMALLEST_BOARD = 3
 P_VALUE_LIMIT = 1e-7
@@ -29,21 +34,23 @@ def make_problem(parameters: dict[str, Any]) -> Problem:
     Args:
         parameters: `target` ("wizards", a pattern of `rule.PATTERNS`, "known_predecessor", or a path to a picture),
             `height`, `width`, `target_seed`, `softness`, `softness_prior` (None or two numbers), `n_sweeps`,
-            `n_frames`.
+            `n_frames`, `n_chains`. A `width` of None is that of a square.
 
     Raises:
         ValueError: A parameter is out of range, or the target cannot be made.
     """
-    height, width = (_whole_number(parameters, name, SMALLEST_BOARD) for name in ("height", "width"))
-    n_sweeps, n_frames = _whole_number(parameters, "n_sweeps", 1), _whole_number(parameters, "n_frames", 2)
+    height = _whole_number(parameters, "height", SMALLEST_BOARD)
+    width = height if parameters["width"] is None else _whole_number(parameters, "width", SMALLEST_BOARD)
+    n_sweeps, n_frames = _whole_number(parameters, "n_sweeps", 1), _whole_number(parameters, "n_frames", 1)
+    _whole_number(parameters, "n_chains", 1)
     softness = _softness(parameters["softness"])
     _softness_prior(parameters["softness_prior"])
     random = np.random.default_rng(_whole_number(parameters, "target_seed", 0))
     target, predecessor = make_target(parameters["target"], height, width, softness, random)
-    frame_sweeps = np.unique(np.round(np.linspace(0, n_sweeps, n_frames)).astype(np.int32))
+    frame_sweeps = kept_sweeps(n_sweeps, n_frames)
     slots = np.full(n_sweeps + 1, len(frame_sweeps), np.int32)
     slots[frame_sweeps] = np.arange(len(frame_sweeps), dtype=np.int32)
-    truth: dict[str, Any] = {"frame_sweeps": frame_sweeps, "density": float(target.mean())}
+    truth: dict[str, Any] = {"frame_sweeps": frame_sweeps}
     if predecessor is not None:
         truth["predecessor"] = predecessor
         truth["predecessor_errors"] = posterior.n_errors(predecessor, target)
@@ -54,6 +61,14 @@ def make_problem(parameters: dict[str, Any]) -> Problem:
         "frame_slots": slots,
     }
     return Problem(data, truth)
+
+
+def kept_sweeps(n_sweeps: int, n_frames: int) -> np.ndarray:
+    """The sweeps whose boards are kept: 0, every third of the way, and about `n_frames` that lie ever wider apart."""
+    thirds = np.linspace(0, n_sweeps, 4)
+    # The first sweeps change most.
+    widening = np.geomspace(1, n_sweeps + 1, n_frames) - 1 if n_frames > 1 else []
+    return np.unique(np.round(np.concatenate([thirds, widening])).astype(np.int32))
 
 
 def make_target(
@@ -86,31 +101,47 @@ def check(task: str, problem: Problem, parameters: dict[str, Any], outputs: dict
     band that several seeds span, where one is known (`accuracy.band`).
 
     Args:
-        task: "reconstruction" (all of the above) or "sweeps" (types and the last sweep).
+        task: one of `TASKS`; of "sweeps" only the types and the last sweep are judged.
         problem: what `make_problem` returned.
         parameters: the cell's parameters.
         outputs: see `models/genjax.py`.
     """
-    steps = {
-        "reconstruction": (
-            _check_summaries, _check_likelihoods, _check_start, _check_last_sweep, _check_softness, _check_accuracy,
-        ),
-        "sweeps": (_check_last_sweep,),
-    }  # fmt: skip
-    if task not in steps:
-        raise ValueError(f"gol.check got task {task!r}. The study's tasks are: {', '.join(steps)}.")
+    if task not in TASKS:
+        raise ValueError(f"gol.check got task {task!r}. The study's tasks are: {', '.join(TASKS)}.")
+    if task not in SEVERAL_CHAINS:
+        return _check_one(task == "sweeps", problem, parameters, outputs)
+    for name, array in outputs.items():
+        if array.shape[:1] != (parameters["n_chains"],):
+            return Verdict(f"{name} has shape {array.shape}; the first axis should be the {parameters['n_chains']} chains")
+    verdicts = []
+    for chain in range(parameters["n_chains"]):
+        verdict = _check_one(False, problem, parameters, {name: array[chain] for name, array in outputs.items()})
+        if verdict.reason is not None:
+            return Verdict(f"chain {chain}: {verdict.reason}", verdict.diagnostics)
+        verdicts.append(verdict.diagnostics)
+    if len({board.tobytes() for board in outputs["final"]}) < len(verdicts) and outputs["final"][0].size > 64:
+        return Verdict("two chains end in the same board", {})
+    diagnostics = {name: float(np.mean([one[name] for one in verdicts])) for name in verdicts[0]}
+    accuracies = [one["accuracy"] for one in verdicts]
+    return Verdict(None, diagnostics | {"lowest_accuracy": min(accuracies), "highest_accuracy": max(accuracies)})
+
+
+def _check_one(is_bare: bool, problem: Problem, parameters: dict[str, Any], outputs: dict[str, np.ndarray]) -> Verdict:
     diagnostics: dict[str, float] = {}
-    reason = _check_form(task, problem, parameters, outputs)
-    for step in steps[task]:
+    of_chains = (_check_summaries, _check_likelihoods, _check_start, _check_last_sweep, _check_softness, _check_accuracy)
+    reason = _check_form(is_bare, problem, parameters, outputs)
+    for step in (_check_last_sweep,) if is_bare else of_chains:
         if reason is None:
             reason = step(problem, parameters, outputs, diagnostics)
     return Verdict(reason, diagnostics)
 
 
-def _check_form(task: str, problem: Problem, parameters: dict[str, Any], outputs: dict[str, np.ndarray]) -> str | None:
+def _check_form(
+    is_bare: bool, problem: Problem, parameters: dict[str, Any], outputs: dict[str, np.ndarray]
+) -> str | None:
     board, n_summaries = problem.data["target"].shape, (parameters["n_sweeps"] + 1,)
     expected = {"previous": (board, "b"), "final": (board, "b")}
-    if task == "reconstruction":
+    if not is_bare:
         expected["frames"] = ((len(problem.truth["frame_sweeps"]), *board), "b")
         expected |= {"log_likelihoods": (n_summaries, "f"), "errors": (n_summaries, "iu"), "softness": (n_summaries, "f")}
     for name, (shape, kinds) in expected.items():

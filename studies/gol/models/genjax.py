@@ -211,6 +211,21 @@ def reconstruction(framework, data, parameters):
     return _program(seed(chain), (data["target"], jnp.float32(parameters["softness"]), data["frame_slots"]))
 
 
+def accuracy(framework, data, parameters):
+    """Several chains, one after another in one program."""
+    return _several(reconstruction(framework, data, parameters), parameters["n_chains"])
+
+
+def known_predecessor(framework, data, parameters):
+    """Several chains on a target that the model itself drew."""
+    return accuracy(framework, data, parameters)
+
+
+def unknown_softness(framework, data, parameters):
+    """Several chains with a prior on the softness."""
+    return accuracy(framework, data, parameters)
+
+
 def sweeps(framework, data, parameters):
     """Program of k sweeps in one scan and nothing else; its time over several k gives the cost of one sweep.
 
@@ -237,3 +252,14 @@ def _program(seeded, arguments):
         return {"key": jax.random.key(seed_number), "arguments": jax.device_put(arguments)}
 
     return Program(prepare, lambda inputs: seeded(inputs["key"], *inputs["arguments"]))
+
+
+def _several(program, n_chains):
+    def prepare(seed_number):
+        inputs = program.prepare(seed_number)
+        return {**inputs, "key": jax.random.split(inputs["key"], n_chains)}
+
+    def run(inputs):
+        return jax.lax.map(lambda key: program.run({**inputs, "key": key}), inputs["key"])
+
+    return Program(prepare, run)

@@ -124,6 +124,21 @@ def reconstruction(framework, data, parameters):
     return _program(data, parameters, run)
 
 
+def accuracy(framework, data, parameters):
+    """Several chains, one after another in one program."""
+    return _several(reconstruction(framework, data, parameters), parameters["n_chains"])
+
+
+def known_predecessor(framework, data, parameters):
+    """Several chains on a target that the model itself drew."""
+    return accuracy(framework, data, parameters)
+
+
+def unknown_softness(framework, data, parameters):
+    """Several chains with a prior on the softness."""
+    return accuracy(framework, data, parameters)
+
+
 def sweeps(framework, data, parameters):
     """Program of k sweeps in one scan; outputs the boards before and after the last sweep."""
     height, width = data["target"].shape
@@ -149,5 +164,16 @@ def _program(data, parameters, run):
     def prepare(seed):
         softness = jnp.float32(parameters["softness"])
         return {"key": jax.random.key(seed), "softness": softness, **jax.device_put(arrays)}
+
+    return Program(prepare, run)
+
+
+def _several(program, n_chains):
+    def prepare(seed):
+        inputs = program.prepare(seed)
+        return {**inputs, "key": jax.random.split(inputs["key"], n_chains)}
+
+    def run(inputs):
+        return jax.lax.map(lambda key: program.run({**inputs, "key": key}), inputs["key"])
 
     return Program(prepare, run)
