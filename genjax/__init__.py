@@ -106,3 +106,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), "extras", *_EXTRAS})
+
+
+__all__ = sorted(name for name in __dir__() if not name.startswith("_") and name not in ("Any", "importlib"))

@@ -161,6 +161,11 @@ def ancestral_lineage(ancestor_indices: Array, index: Any = 0) -> Array:
     return indices
 
 
+for _function in (systematic_resample, stratified_resample, residual_resample, categorical_resample):
+    _function.__static_parameters__ = ("n",)  # type: ignore[attr-defined]
+resample_ancestors.__static_parameters__ = ("n", "method")  # type: ignore[attr-defined]
+
+
 # Noise, by site
 
 
