@@ -134,7 +134,7 @@ def test_evidence_keeps_no_matrix_of_particles_by_points():
         compiled = evidence.lower(jax.random.key(0), jnp.zeros(n_points)).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
-    # Three draws and a weight per particle, and the two words of the random bit generator: 24 bytes. A matrix: 80 or 800.
+    # Per particle three draws, a weight and two words of random bits: 24 bytes. A matrix would take 80 or 800.
     assert temporary_bytes(20) <= 25e6
     assert temporary_bytes(200) <= 25e6
 
