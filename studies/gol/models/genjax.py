@@ -106,11 +106,16 @@ def log_density_around(value, around, children, softness):
     return log_density
 
 
-def draw_cell(around, children, softness):
-    """One draw of a cell from its conditional given everything else."""
+def log_odds(around, children, softness):
+    """log p(alive | everything else) - log p(dead | everything else) of one cell."""
     alive = log_density_around(jnp.array(True), around, children, softness)
     dead = log_density_around(jnp.array(False), around, children, softness)
-    return flip.sample(jax.nn.sigmoid(alive - dead))
+    return alive - dead
+
+
+def draw_cell(around, children, softness):
+    """One draw of a cell from its conditional given everything else."""
+    return flip.sample(jax.nn.sigmoid(log_odds(around, children, softness)))
 
 
 draw_class = modular_vmap(modular_vmap(draw_cell, in_axes=(0, 0, None)), in_axes=(0, 0, None))
@@ -126,16 +131,22 @@ def gibbs_sweep(classes, target_classes, inside_classes, softness):
 
     def draw(classes, index):
         row, column = index // 3, index % 3
-        around = [[shifted(classes, row + i, column + j) for j in range(-2, 3)] for i in range(-2, 3)]
-        children = [
-            [(shifted(target_classes, row + i, column + j), shifted(inside_classes, row + i, column + j))
-             for j in OFFSETS] for i in OFFSETS
-        ]  # fmt: skip
+        around, children = neighbourhood(classes, target_classes, inside_classes, row, column)
         drawn = draw_class(around, children, softness) & shifted(inside_classes, row, column)
         return jax.lax.dynamic_update_slice(classes, drawn[None, None], (row, column, 1, 1)), None
 
     # A loop over the classes compiles once what nine copies would compile nine times.
     return jax.lax.scan(draw, classes, jnp.arange(9))[0]
+
+
+def neighbourhood(classes, target_classes, inside_classes, row, column):
+    """What `log_density_around` needs of the cells of one class: the same rows, with an (h, w) slice in each place."""
+    around = [[shifted(classes, row + i, column + j) for j in range(-2, 3)] for i in range(-2, 3)]
+    children = [
+        [(shifted(target_classes, row + i, column + j), shifted(inside_classes, row + i, column + j)) for j in OFFSETS]
+        for i in OFFSETS
+    ]
+    return around, children
 
 
 def split(board):

@@ -17,9 +17,18 @@ def _alive_next(total, alive):
     return (total == 3) | ((total == 4) & alive)
 
 
-def _gained_agreements(cell, target):
-    """Next cells won by a living cell less those lost, -9 to 9: `cell(i, j)` and `target(i, j)` are shifted slices."""
-    around = {(i, j): cell(i, j).astype(jnp.int8) for i in range(-2, 3) for j in range(-2, 3)}
+def _shifted(classes, row, column):
+    """For every cell (i, j) of class (0, 0), the cell (i + row, j + column); `row` and `column` are unsigned."""
+    size = (1, 1, classes.shape[2] - 2, classes.shape[3] - 2)
+    row, column = row + 3, column + 3
+    return jax.lax.dynamic_slice(classes, (row % 3, column % 3, row // 3, column // 3), size)[0, 0]
+
+
+def _gained_agreements(classes, targets, row, column):
+    """Next cells that agree if a cell of class (row, column) lives, less those if it is dead: -9 to 9, int8."""
+    around = {
+        (i, j): _shifted(classes, row + i, column + j).astype(jnp.int8) for i in range(-2, 3) for j in range(-2, 3)
+    }
     around[0, 0] = jnp.zeros_like(around[0, 0])
     rows = {(i, j): around[i, j - 1] + around[i, j] + around[i, j + 1] for i in range(-2, 3) for j in (-1, 0, 1)}
     gained = jnp.zeros_like(around[0, 0])
@@ -28,28 +37,19 @@ def _gained_agreements(cell, target):
             total = rows[i - 1, j] + rows[i, j] + rows[i + 1, j]
             if_dead = _alive_next(total, around[i, j] == 1)
             if_alive = _alive_next(total + 1, (around[i, j] == 1) | (i == j == 0))
-            gained += (if_alive.astype(jnp.int8) - if_dead.astype(jnp.int8)) * target(i, j)
+            gained += (if_alive.astype(jnp.int8) - if_dead.astype(jnp.int8)) * _shifted(targets, row + i, column + j)
     return gained
 
 
 def _sweep(key, classes, targets, softness):
-    height, width = classes.shape[2] - 2, classes.shape[3] - 2
     log_odds_of_one = jnp.log1p(-softness) - jnp.log(softness)
 
     def draw(classes, step):
         key, index = step
         row, column = index // 3, index % 3
-
-        def shifted(array):
-            def at(i, j):
-                r, c = row + 3 + i, column + 3 + j
-                return jax.lax.dynamic_slice(array, (r % 3, c % 3, r // 3, c // 3), (1, 1, height, width))[0, 0]
-
-            return at
-
-        target = shifted(targets)
-        probability = jax.nn.sigmoid(_gained_agreements(shifted(classes), target).astype(jnp.float32) * log_odds_of_one)
-        drawn = jax.random.bernoulli(key, probability) & (target(0, 0) != 0)
+        gained = _gained_agreements(classes, targets, row, column)
+        drawn = jax.random.bernoulli(key, jax.nn.sigmoid(gained.astype(jnp.float32) * log_odds_of_one))
+        drawn &= _shifted(targets, row, column) != 0
         start = (row, column, jnp.uint32(1), jnp.uint32(1))
         return jax.lax.dynamic_update_slice(classes, drawn[None, None], start), None
 
