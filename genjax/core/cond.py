@@ -62,6 +62,7 @@ class Cond(GFI[X, R], Generic[X, R]):
     callee_false: GFI[Any, Any]
 
     def _trace(self, check: Any, args: Any, kwargs: Any, true: Any, false: Any) -> CondTr[X, R]:
+        _check_shared(self, true.get_choices(), false.get_choices())
         score = jnp.where(check, true.get_score(), false.get_score())
         retval = self._where(check, true.get_retval(), false.get_retval())
         trs = (without_args(true), without_args(false))
@@ -133,7 +134,8 @@ class Cond(GFI[X, R], Generic[X, R]):
     def _with_choices(self, tr: Any, choices: Any, args: Any, kwargs: Any) -> list[Any]:
         callees = (self.callee_true, self.callee_false)
         return [
-            callee.update(inner, choices, *args, **kwargs)[0] for callee, inner in zip(callees, tr.trs, strict=True)
+            callee.update(inner, _in_dtypes_of(inner.get_choices(), choices), *args, **kwargs)[0]
+            for callee, inner in zip(callees, tr.trs, strict=True)
         ]
 
     def _check_used(self, x: Any, args: Any, kwargs: Any) -> None:
@@ -153,16 +155,48 @@ class Cond(GFI[X, R], Generic[X, R]):
 
 
 def as_check(check: Any) -> jax.Array:
-    """A check as a JAX boolean.
+    """A check as a JAX boolean scalar.
 
     Raises:
-        TypeError: it is neither a bool nor an array of booleans.
+        TypeError: it is no bool.
+        ValueError: it is an array of several.
     """
-    if isinstance(check, (bool, np.bool_)) or getattr(check, "dtype", None) == jnp.bool_:
-        return jnp.asarray(check)
-    raise TypeError(
-        f"The check of a Cond must be a bool or a boolean array, got {getattr(check, 'dtype', type(check).__name__)}. "
-        "Write a comparison, e.g. `x > 0`, or `x.astype(bool)`."
+    if not (isinstance(check, (bool, np.bool_)) or getattr(check, "dtype", None) == jnp.bool_):
+        got = getattr(check, "dtype", type(check).__name__)
+        raise TypeError(
+            f"The check of a Cond must be a bool or a boolean scalar, got {got}. Write a comparison, e.g. `x > 0`, or "
+            "`x.astype(bool)`."
+        )
+    if jnp.ndim(check):
+        raise ValueError(
+            f"The check of a Cond must be one bool, got shape {jnp.shape(check)}. For a check per lane write "
+            "`Cond(a, b).vmap(in_axes=(0, ...))(checks, ...)`."
+        )
+    return jnp.asarray(check)
+
+
+def _check_shared(cond: Any, true: Any, false: Any, path: tuple[str, ...] = ()) -> None:
+    """Raise unless values at addresses of both branches can stand for each other."""
+    if isinstance(true, dict) and isinstance(false, dict):
+        for addr in true.keys() & false.keys():
+            _check_shared(cond, true[addr], false[addr], (*path, addr))
+        return
+    shapes = [jax.tree.map(jnp.shape, choice) for choice in (true, false)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"The branches of {cond!r} both have the address {' / '.join(path) or '()'}, with choices of different "
+            f"shapes: {shapes[0]} and {shapes[1]}. Give them the same shape, or different addresses."
+        )
+
+
+def _in_dtypes_of(own: Any, choices: Any) -> Any:
+    """Choices that both branches share have one dtype in the union; bring them back to the branch's own."""
+    if isinstance(own, dict) and isinstance(choices, dict):
+        return {addr: _in_dtypes_of(own[addr], value) if addr in own else value for addr, value in choices.items()}
+    if jax.tree.structure(own) != jax.tree.structure(choices):
+        return choices
+    return jax.tree.map(
+        lambda mine, value: value.astype(mine.dtype) if hasattr(value, "astype") else value, own, choices
     )
 
 

@@ -6,6 +6,8 @@ import operator
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+import jax
+
 from genjax.core.pytree import Pytree
 
 A = TypeVar("A")
@@ -74,6 +76,29 @@ class Const(Pytree, Generic[A]):
 def const(value: A) -> Const[A]:
     """`Const(value)`."""
     return Const(value)
+
+
+def count(value: Any, what: str) -> int | None:
+    """A static count, or None where none is given.
+
+    Raises:
+        TypeError: it is traced, or no integer.
+        ValueError: it is negative.
+    """
+    if value is None:
+        return None
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(
+            f"{what} must be a Python int, got a traced value. Under `seed` or `jit` integers become traced; pass it "
+            "as `const(n)`, or close over it."
+        )
+    try:
+        n = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} must be an int or `const(int)`, got {type(value).__name__} {value!r}.") from None
+    if n < 0:
+        raise ValueError(f"{what} must not be negative, got {n}.")
+    return n
 
 
 def unwrap(value: Any) -> Any:

@@ -58,6 +58,13 @@ def name_of(gen_fn: Any) -> str:
     return getattr(gen_fn, "__name__", None) or repr(gen_fn)
 
 
+def gen_fn_html(gen_fn: Any) -> str:
+    """A generative function in a notebook: its expression, and what is known of its source."""
+    describe = getattr(gen_fn, "describe", None)
+    title = html.escape(describe()) if describe is not None else ""
+    return f'<code title="{title}">{html.escape(repr(gen_fn))}</code>'
+
+
 def trace_text(trace: Any) -> str:
     """One line for the run, one per address."""
     score = trace.raw_score()

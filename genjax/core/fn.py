@@ -54,8 +54,12 @@ class _Handler:
                 "`Cond(gen_fn, gen_fn)`, and leave out jax.jit."
             )
         self._locations[addr] = caller_location()
-        with jax.named_scope(addr):  # shows the address path in errors and profiles
-            return self.call(addr, gen_fn, args, kwargs)
+        try:
+            with jax.named_scope(addr):  # shows the address path in errors and profiles
+                return self.call(addr, gen_fn, args, kwargs)
+        except Exception as error:
+            error.add_note(f"At address {addr!r} of {self.function.describe()}{at_user_location()}")
+            raise
 
     def made(self, thunk: Thunk) -> None:
         self._pending[id(thunk)] = (thunk, caller_location())

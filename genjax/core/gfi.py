@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 import jax
 import jax.numpy as jnp
 
+from genjax.core import display
 from genjax.core.choices import filter_choices, merge_choices
 from genjax.core.handlers import Thunk, current_handler
 from genjax.core.pytree import Pytree
@@ -114,6 +115,9 @@ class GFI(Pytree, Generic[X, R]):
         from genjax.core.cond import Cond
 
         return Cond(self, other)
+
+    def _repr_html_(self) -> str:
+        return display.gen_fn_html(self)
 
     # Calls
 

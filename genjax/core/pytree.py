@@ -62,7 +62,9 @@ def _register(cls: type, dynamic: tuple[str, ...], static: tuple[str, ...]) -> N
     keys = tuple(jax.tree_util.GetAttrKey(name) for name in dynamic)
 
     def flatten(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        return tuple(getattr(value, n) for n in dynamic), tuple(getattr(value, n) for n in static)
+        statics = tuple(getattr(value, n) for n in static)
+        # With their types, because 1 == 1.0 == True but a program compiled for one is wrong for the others.
+        return tuple(getattr(value, n) for n in dynamic), (statics, tuple(map(type, statics)))
 
     def flatten_with_keys(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         children, statics = flatten(value)
@@ -72,7 +74,7 @@ def _register(cls: type, dynamic: tuple[str, ...], static: tuple[str, ...]) -> N
         value: Any = object.__new__(cls)
         for name, child in zip(dynamic, children, strict=True):
             object.__setattr__(value, name, child)
-        for name, static_value in zip(static, statics, strict=True):
+        for name, static_value in zip(static, statics[0], strict=True):
             object.__setattr__(value, name, static_value)
         return value
 

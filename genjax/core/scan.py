@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from genjax.core.arguments import unshare, without_args
 from genjax.core.choices import Indexed, Strict, is_empty
-from genjax.core.const import Const, unwrap
+from genjax.core.const import Const, count, unwrap
 from genjax.core.gfi import GFI, scalar
 from genjax.core.handlers import at_user_location
 from genjax.core.pytree import Pytree
@@ -65,15 +65,7 @@ class Scan(GFI[X, Any], Generic[X]):
     length: Any = Pytree.field(default=Const(None))
 
     def __post_init__(self) -> None:
-        length = unwrap(self.length)
-        object.__setattr__(self, "length", Const(length))
-        if isinstance(length, jax.core.Tracer):
-            raise TypeError(
-                "The length of a Scan must be a Python int, got a traced value. Under `seed` or `jit` integers become "
-                "traced; pass it as `const(n)`, or close over it."
-            )
-        if length is not None and length < 0:
-            raise ValueError(f"The length of a Scan must not be negative, got {length}.")
+        object.__setattr__(self, "length", Const(count(unwrap(self.length), "The length of a Scan")))
 
     # The loop
 
@@ -99,7 +91,7 @@ class Scan(GFI[X, Any], Generic[X]):
         try:
             return jax.lax.scan(step, init, sequences, length=n_steps)
         except TypeError as error:
-            if "carry" not in str(error):
+            if "carry input" not in str(error):
                 raise
             raise TypeError(
                 f"The carry of {self!r} changes its structure, shape or dtype between steps{at_user_location()}. "

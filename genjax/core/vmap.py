@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from genjax.core.arguments import without_args
 from genjax.core.choices import Indexed, Strict, is_empty
-from genjax.core.const import Const, unwrap
+from genjax.core.const import Const, count, unwrap
 from genjax.core.gfi import GFI
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
@@ -69,14 +69,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
         object.__setattr__(self, "in_axes", Const(_FrozenAxes.freeze(unwrap(self.in_axes))))
         for name in ("axis_size", "axis_name", "spmd_axis_name"):
             object.__setattr__(self, name, Const(unwrap(getattr(self, name))))
-        size = self.axis_size.value
-        if isinstance(size, jax.core.Tracer):
-            raise TypeError(
-                "The number of copies of a Vmap must be a Python int, got a traced value. Under `seed` or `jit` "
-                "integers become traced; pass the number as `const(n)`, or close over it."
-            )
-        if size is not None and size < 0:
-            raise ValueError(f"The number of copies of a Vmap must not be negative, got {size}.")
+        object.__setattr__(self, "axis_size", Const(count(self.axis_size.value, "The number of copies of a Vmap")))
 
     def _map(self, lane: Callable[..., Any], mapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """vmap `lane(mapped, args, kwargs)` with axis 0 of `mapped` and our axes of the arguments."""

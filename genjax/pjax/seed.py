@@ -8,6 +8,7 @@ order: a site takes `key, sub = split(key)` and draws with `sub`; a loop or bran
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import weakref
@@ -56,27 +57,61 @@ def seed(function: Callable[..., Any]) -> Callable[..., Any]:
     def seeded(key: Any, /, *args: Any, **kwargs: Any) -> Any:
         if static_names:
             args, kwargs = _keep_static(function, static_names, args, kwargs)
-        return compiled(_as_typed_key(key), *args, **kwargs)
+        key = _as_typed_key(key)
+        try:
+            return compiled(key, *args, **kwargs)
+        except TypeError as error:
+            _explain_arguments(function, args, kwargs, error)
+            raise
 
+    # What `wraps` copied says nothing about the key; JAX reads signatures to find static arguments by name.
+    del seeded.__wrapped__
+    with contextlib.suppress(TypeError, ValueError):  # some callables have no signature
+        seeded.__signature__ = _with_key(inspect.signature(function))  # type: ignore[attr-defined]
     return seeded
 
 
+def _with_key(signature: inspect.Signature) -> inspect.Signature:
+    parameters = list(signature.parameters.values())
+    name = "key" if "key" not in signature.parameters else "seed_key"
+    return signature.replace(parameters=[inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY), *parameters])
+
+
+def _explain_arguments(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: TypeError
+) -> None:
+    """Raise an error that names the argument, if one of them is no JAX type."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path((args, kwargs)):
+        try:
+            jax.typeof(leaf)
+        except TypeError:
+            label = "args" if path[0].idx == 0 else "kwargs"
+            raise TypeError(
+                f"seed({getattr(function, '__name__', 'function')}) got {leaf!r} ({type(leaf).__name__}) in "
+                f"{label}{jax.tree_util.keystr(path[1:])}. Arguments become traced arrays; pass what must stay a "
+                "Python value as `const(value)`, or close over it."
+            ) from error
+
+
 _cache: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-_cache_of_methods: dict[Any, Any] = {}
+_cache_by_value: dict[Any, Any] = {}
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """One compiled wrapper per function, so that `seed(f)` written twice compiles once."""
+    identity: Any = None
     if inspect.ismethod(function):
-        # A bound method is a new object at each access: remember it by (method, value of the object).
+        identity = (function.__func__, function.__self__)  # a bound method is a new object at each access
+    elif type(function).__eq__ is not object.__eq__:
+        identity = (None, function)  # a callable that compares by value, such as a generative function
+    if identity is not None:
         try:
-            owner = (function.__func__, function.__self__)
-            if owner not in _cache_of_methods:
-                if len(_cache_of_methods) >= 1024:
-                    _cache_of_methods.pop(next(iter(_cache_of_methods)))
-                _cache_of_methods[owner] = jax.jit(_interpreted(function))
-            return _cache_of_methods[owner]
-        except TypeError:  # the object has no hash
+            if identity not in _cache_by_value:
+                if len(_cache_by_value) >= 1024:
+                    _cache_by_value.pop(next(iter(_cache_by_value)))
+                _cache_by_value[identity] = jax.jit(_interpreted(function))
+            return _cache_by_value[identity]
+        except TypeError:  # it has no hash
             return jax.jit(_interpreted(function))
     try:
         if function not in _cache:
@@ -119,10 +154,15 @@ def _interpreted(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _as_typed_key(key: Any) -> Any:
-    if hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        return key
     if getattr(key, "dtype", None) == jnp.uint32 and getattr(key, "ndim", 0) >= 1:
-        return jax.random.wrap_key_data(key)
+        key = jax.random.wrap_key_data(key)
+    if hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if key.ndim:
+            raise ValueError(
+                f"seed(f) takes one key, got an array of keys of shape {key.shape}. For a run per key write "
+                "`jax.vmap(seed(f))(keys, ...)`."
+            )
+        return key
     raise TypeError(
         f"seed(f) takes a key as first argument, got {type(key).__name__}. Pass `jax.random.key(0)` "
         "(or a legacy `jax.random.PRNGKey(0)`), then the arguments of f."
@@ -184,13 +224,20 @@ def _scan(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
     return [*carry, *ys]
 
 
+def _apart(key: Any) -> Any:
+    """A key for a second stream, beside the one that starts by splitting `key` in two.
+
+    With threefry `fold_in(key, i)` is the i-th of the keys that `split` gives, so that 0 and 1 are taken.
+    """
+    return jax.random.fold_in(key, 2)
+
+
 def _while(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
     parts = while_parts(eqn, values)
 
     def condition(state: Any) -> Any:
-        (key, carry) = state
-        # The body splits this key; fold_in gives the condition's sites a stream apart.
-        return _run_keyed(parts.condition, jax.random.fold_in(key, 0), [*parts.condition_constants, *carry])[0]
+        key, carry = state
+        return _run_keyed(parts.condition, _apart(key), [*parts.condition_constants, *carry])[0]
 
     def body(state: Any) -> Any:
         key, carry = state
@@ -241,10 +288,12 @@ def _custom_vjp(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
     def forward(key: Any, *args: Any) -> tuple[list[Any], Any]:
         closed, flat, out_tree = stage_flat(rules.forward, *args)
         residuals, outputs = jax.tree.unflatten(out_tree, _run_keyed(closed, key, flat))
-        return outputs, residuals
+        return outputs, (key, residuals)
 
     def backward(residuals: Any, cotangents: Any) -> tuple[Any, ...]:
-        return (None, *rules.backward(residuals, cotangents))
+        key, residuals = residuals
+        closed, flat, out_tree = stage_flat(rules.backward, residuals, cotangents)
+        return (None, *jax.tree.unflatten(out_tree, _run_keyed(closed, _apart(key), flat)))
 
     call.defvjp(forward, backward)
     return call(key, *values)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 import sys
 import threading
 import warnings
@@ -131,9 +132,13 @@ class LaneSampler:
     batched = KeyfulSampler.batched
 
 
-def _return_key(key: Any, *, sample_shape: tuple[int, ...] = ()) -> Any:
-    del sample_shape
-    return key
+def _return_key(key: Any) -> Any:
+    # The equations behind were staged for a key of the default kind; a caller's key may be of another.
+    default = jax.eval_shape(lambda: jax.random.key(0))
+    if key.dtype == default.dtype:
+        return key
+    data = jax.eval_shape(jax.random.key_data, default)
+    return jax.random.wrap_key_data(jax.random.bits(key, data.shape, data.dtype))
 
 
 _DYNAMIC = type("_Dynamic", (), {"__repr__": lambda self: "<array>"})()
@@ -245,7 +250,7 @@ def sample_site(
 
 
 def _as_shape(shape: Any) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
+    return (operator.index(shape),) if np.ndim(shape) == 0 else tuple(operator.index(n) for n in shape)
 
 
 def _is_array(leaf: Any) -> bool:
