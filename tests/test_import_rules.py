@@ -61,7 +61,7 @@ def rule_for(path: Path) -> Rule | None:
             return rule_of_system(name)
         case ("studies", "__init__.py" | "base.py"):
             return Rule(("numpy",))
-        case ("studies", "threefry.py"):
+        case ("studies", "threefry.py" | "polynomial.py"):
             return Rule(("numpy", "scipy"))
         case ("studies", "figure_style.py"):
             return Rule(("numpy", "matplotlib"))
@@ -75,7 +75,7 @@ def rule_for(path: Path) -> Rule | None:
             return Rule(allowed, never=(f"{own}.models",))
         case ("studies", study, _):
             own = f"studies.{study}"
-            allowed = ("numpy", "scipy", "PIL", "yaml", "studies.base", "studies.threefry", own)
+            allowed = ("numpy", "scipy", "PIL", "yaml", "studies.base", "studies.threefry", "studies.polynomial", own)
             return Rule(allowed, never=(f"{own}.models", f"{own}.figures"))
         case ("pipelines", *_):
             drawing = ("matplotlib", "PIL") if name.startswith(("render", "report")) else ()
