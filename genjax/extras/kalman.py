@@ -80,6 +80,7 @@ def kalman_filter(
         innovation = observation - _times(C, mean)
         S = _times(_times(C, covariance), C.T) + R
         log_density = jax.scipy.stats.multivariate_normal.logpdf(innovation, jnp.zeros_like(innovation), S)
+        log_density = jnp.where(_is_regular(S), log_density, jnp.nan)
         gain = _solve_positive(S, _times(C, covariance)).T
         kept = identity - _times(gain, C)
         updated = _times(_times(kept, covariance), kept.T) + _times(_times(gain, R), gain.T)
@@ -214,10 +215,15 @@ def _solve_positive(S: Array, b: Array) -> Array:
     """`S^-1 b` for a covariance S; the pseudo-inverse where it is singular."""
     if S.shape[0] == 1:
         return jnp.where(S > 0, b / jnp.where(S > 0, S, 1), 0)
-    factor = jnp.linalg.cholesky(S)
-    regular = jax.scipy.linalg.cho_solve((factor, True), b)
+    by_factor = lambda: jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(S), True), b)
     by_pseudo_inverse = lambda: _times(jnp.linalg.pinv(S, hermitian=True), b)
-    return jax.lax.cond(jnp.all(jnp.isfinite(regular)), lambda: regular, by_pseudo_inverse)
+    return jax.lax.cond(_is_regular(S), by_factor, by_pseudo_inverse)
+
+
+def _is_regular(S: Array) -> Array:
+    """Whether a covariance is positive definite beyond rounding, by what the others leave of each variance."""
+    left = jnp.square(jnp.diagonal(jnp.linalg.cholesky(S)))
+    return jnp.all(left > 4 * S.shape[0] * jnp.finfo(S.dtype).eps * jnp.diagonal(S))  # False for NaN
 
 
 def _square_root(covariance: Array) -> Array:

@@ -227,9 +227,11 @@ def _accumulate(amounts: Array, limb: int) -> tuple[Array, Array]:
     whole = jnp.floor(amounts)
     units = jnp.round((amounts - whole) * float(4**limb)).astype(jnp.int32)
     mask = 2**limb - 1
-    low = jnp.cumsum(units & mask)
-    high = jnp.cumsum(units >> limb) + (low >> limb)
-    return jnp.cumsum(whole.astype(jnp.int32)) + (high >> limb), ((high & mask) << limb) | (low & mask)
+    # One cumulative sum of three rows: XLA unrolls each into a tree, which takes long to compile.
+    rows = jnp.stack([whole.astype(jnp.int32), units >> limb, units & mask])
+    whole, high, low = jnp.cumsum(rows, axis=1)
+    high = high + (low >> limb)
+    return whole + (high >> limb), ((high & mask) << limb) | (low & mask)
 
 
 def _count_below(positions: tuple[Array, Array], boundaries: tuple[Array, Array]) -> Array:
