@@ -151,10 +151,10 @@ def _run_chains(
             "or a single trace for all."
         )
     lanes = None if n_chains == 1 else Lanes(n_chains, different_starts)
-    traces, accepts, varying = repeat(kernel, collect, initial, schedule, lanes)
+    traces, accepts, constants = repeat(kernel, collect, initial, schedule, lanes)
     rate = jnp.mean(accepts) if accepts.size else jnp.array(jnp.nan)
     result = MCMCResult(traces, accepts, rate, Const(schedule.n_kept), Const(n_chains))
     if n_chains == 1:
         return result
-    rhat, ess_bulk, ess_tail = diagnose(get_choices(traces), varying)
+    rhat, ess_bulk, ess_tail = diagnose(get_choices(traces), constants)
     return dataclasses.replace(result, rhat=rhat, ess_bulk=ess_bulk, ess_tail=ess_tail)

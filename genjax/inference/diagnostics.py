@@ -8,6 +8,7 @@ truncation of the autocorrelation sum is Geyer's (*Practical Markov chain Monte 
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import jax
@@ -38,12 +39,8 @@ def compute_rhat(samples: Any) -> jax.Array:
     x = _as_draws(samples, "compute_rhat")
     if x.shape[0] < 2 or x.shape[1] < _FEWEST_DRAWS:
         return jnp.full(x.shape[2:], jnp.nan, x.dtype)
-    halves = _split(x)
-    folded = jnp.abs(halves - jnp.median(halves, axis=(0, 1)))
-    bulk, tail = _rhat(_normal_scores(halves)), _rhat(_normal_scores(folded))
-    # Draws at two values of equal distance to the median, as of a fair coin, leave nothing to fold.
-    worst = jnp.where(_is_constant(folded), bulk, jnp.maximum(bulk, tail))
-    return jnp.where(_is_constant(x) | ~_all_finite(x), jnp.nan, worst)
+    halves, folded = _halves_and_folded(x)
+    return _or_nan(_worst_rhat(_normal_scores(_beside(halves, folded)), folded), x)
 
 
 @functools.partial(jax.jit, static_argnames="kind")
@@ -72,43 +69,39 @@ def compute_ess(samples: Any, kind: str = "bulk") -> jax.Array:
     if x.shape[1] < _FEWEST_DRAWS:
         return jnp.full(x.shape[2:], jnp.nan, x.dtype)
     if kind == "bulk":
-        size = _ess(_normal_scores(_split(x)))
-    else:
-        quantiles = jnp.quantile(x, jnp.array([0.05, 0.95], x.dtype), axis=(0, 1))
-        indicators = [_split((x <= quantile).astype(x.dtype)) for quantile in quantiles]
-        # Where a quantile is the largest value, all draws are below it, and that tail has nothing to estimate.
-        size = jnp.minimum(*(jnp.where(_is_constant(i), i.shape[0] * i.shape[1], _ess(i)) for i in indicators))
-    return jnp.where(_is_constant(x) | ~_all_finite(x), jnp.nan, size)
+        return _or_nan(_ess(_normal_scores(_split(x))), x)
+    indicators = _tail_indicators(x)
+    return _or_nan(_smaller(_ess(indicators), indicators), x)
 
 
-def diagnose(samples: Any, varying: set[int]) -> tuple[Any, Any, Any]:
+def diagnose(samples: Any, constants: list[Any]) -> tuple[Any, Any, Any]:
     """`(rhat, ess_bulk, ess_tail)` of every leaf, each a tree like `samples`.
 
     All quantities are computed as one array, which compiles once instead of once per leaf.
 
     Args:
         samples: pytree of arrays (chains, steps, ...).
-        varying: ids of the leaves worth looking at; the others are known to be constant, so NaN.
+        constants: those leaves that are known to be constant, so NaN without looking.
 
     Returns:
         Trees of arrays (...), the leaves' trailing shapes.
     """
     leaves, tree = jax.tree.flatten(samples)
-    chosen = [leaf for leaf in leaves if id(leaf) in varying]
+    known = {id(leaf) for leaf in constants}
+    chosen = [leaf for leaf in leaves if id(leaf) not in known]
     dtype = jnp.result_type(float)
     flat = [leaf.reshape(*leaf.shape[:2], -1).astype(dtype) for leaf in chosen]
     if flat:
-        joined = jnp.concatenate(flat, axis=2)
-        values = [compute_rhat(joined), compute_ess(joined, "bulk"), compute_ess(joined, "tail")]
+        values = _diagnose_together(jnp.concatenate(flat, axis=2))
     else:
-        values = [jnp.zeros(0, dtype)] * 3
+        values = (jnp.zeros(0, dtype),) * 3
 
     def arrange(numbers: jax.Array) -> Any:
         arranged, position = [], 0
         for leaf in leaves:
             shape = leaf.shape[2:]
-            if id(leaf) in varying:
-                size = leaf[0, 0].size if leaf.shape[1] else int(jnp.prod(jnp.array(shape, int)))
+            if id(leaf) not in known:
+                size = math.prod(shape)
                 arranged.append(numbers[position : position + size].reshape(shape))
                 position += size
             else:
@@ -118,7 +111,48 @@ def diagnose(samples: Any, varying: set[int]) -> tuple[Any, Any, Any]:
     return arrange(values[0]), arrange(values[1]), arrange(values[2])
 
 
+def _diagnose_together(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`(rhat, ess_bulk, ess_tail)` as the public functions give them, with their common parts compiled once."""
+    if x.shape[0] < 2 or x.shape[1] < _FEWEST_DRAWS:
+        return compute_rhat(x), compute_ess(x, "bulk"), compute_ess(x, "tail")
+    halves, folded = _halves_and_folded(x)
+    scores = _normal_scores(_beside(halves, folded))
+    indicators = _tail_indicators(x)
+    sizes = _ess(jnp.concatenate([scores[:, :, :1], indicators], axis=2))
+    tail = _smaller(sizes[1:], indicators)
+    return _or_nan(_worst_rhat(scores, folded), x), _or_nan(sizes[0], x), _or_nan(tail, x)
+
+
 # Pieces. Arrays are (chains, draws, ...); results (...).
+
+
+def _halves_and_folded(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    halves = _split(x)
+    return halves, jnp.abs(halves - jnp.median(halves, axis=(0, 1)))
+
+
+def _worst_rhat(scores: jax.Array, folded: jax.Array) -> jax.Array:
+    """The larger R-hat of the normal scores of draws and of folded draws, which are beside each other."""
+    bulk, tail = _rhat(scores)
+    # Draws at two values of equal distance to the median, as of a fair coin, leave nothing to fold.
+    return jnp.where(_is_constant(folded), bulk, jnp.maximum(bulk, tail))
+
+
+def _tail_indicators(x: jax.Array) -> jax.Array:
+    low, high = jnp.quantile(x, jnp.array([0.05, 0.95], x.dtype), axis=(0, 1))
+    return _split(_beside(x <= low, x <= high).astype(x.dtype))
+
+
+def _smaller(sizes: jax.Array, indicators: jax.Array) -> jax.Array:
+    """The smaller effective size of the two tails."""
+    # Where a quantile is the largest value, all draws are below it, and that tail has nothing to estimate.
+    n_draws = indicators.shape[0] * indicators.shape[1]
+    return jnp.min(jnp.where(_is_constant(indicators), n_draws, sizes), axis=0)
+
+
+def _or_nan(value: jax.Array, x: jax.Array) -> jax.Array:
+    """NaN where there is nothing to diagnose: constants, and draws that are not finite."""
+    return jnp.where(_is_constant(x) | ~jnp.all(jnp.isfinite(x), axis=(0, 1)), jnp.nan, value)
 
 
 def _as_draws(samples: Any, what: str) -> jax.Array:
@@ -128,6 +162,11 @@ def _as_draws(samples: Any, what: str) -> jax.Array:
     if x.ndim == 0:
         raise ValueError(f"{what} got a scalar; samples are (chains, steps, ...).")
     return x[None] if x.ndim == 1 else x
+
+
+def _beside(first: jax.Array, second: jax.Array) -> jax.Array:
+    """Two sets of draws along a new axis behind the draws', to be treated as one."""
+    return jnp.stack([first, second], axis=2)
 
 
 def _split(x: jax.Array) -> jax.Array:
@@ -142,8 +181,8 @@ def _normal_scores(x: jax.Array) -> jax.Array:
     ordered = jnp.sort(pooled, axis=0)
 
     def average_ranks(values: jax.Array, ordered: jax.Array) -> jax.Array:
-        below = jnp.searchsorted(ordered, values, side="left", method="sort")
-        up_to = jnp.searchsorted(ordered, values, side="right", method="sort")
+        below = jnp.searchsorted(ordered, values, side="left")
+        up_to = jnp.searchsorted(ordered, values, side="right")
         return (below + up_to + 1) / 2
 
     ranks = jax.vmap(average_ranks, in_axes=1, out_axes=1)(pooled, ordered)
@@ -178,12 +217,20 @@ def _ess(x: jax.Array) -> jax.Array:
     # Geyer: sums of neighbouring autocorrelations are positive and fall. Beyond lag n - 3 there is little to average.
     n_pairs = max(1, (n - 1) // 2)
     pairs = rho[0 : 2 * n_pairs : 2] + rho[1 : 2 * n_pairs : 2]
-    positive = jnp.cumprod(pairs > 0, axis=0).astype(bool)
-    n_positive = jnp.minimum(jnp.sum(positive, axis=0), n_pairs - 1)
-    counted = jnp.arange(n_pairs).reshape(-1, *(1,) * (pairs.ndim - 1)) < n_positive
-    total = jnp.sum(jnp.where(counted, jax.lax.cummin(pairs, axis=0), 0.0), axis=0)
+    last = n_pairs - 1
+
+    def add(so_far: Any, step: Any) -> Any:
+        smallest, total, n_counted = so_far
+        t, pair = step
+        counts = (n_counted == t) & (pair > 0) & (t < last)
+        smallest = jnp.minimum(smallest, pair)
+        return (smallest, total + jnp.where(counts, smallest, 0.0), n_counted + counts), None
+
+    nothing = jnp.zeros(pairs.shape[1:], x.dtype)
+    start = (nothing + jnp.inf, nothing, jnp.zeros(pairs.shape[1:], int))
+    (_, total, n_counted), _ = jax.lax.scan(add, start, (jnp.arange(n_pairs), pairs))
     # The first autocorrelation that is not counted in a pair still improves the estimate for antithetic chains.
-    next_rho = jnp.take_along_axis(rho, 2 * n_positive[None], axis=0)[0]
+    next_rho = jnp.take_along_axis(rho, 2 * n_counted[None], axis=0)[0]
     tau = -1 + 2 * total + jnp.maximum(next_rho, 0.0)
     n_draws = n_chains * n
     return n_draws / jnp.maximum(tau, 1 / jnp.log10(n_draws))
@@ -191,7 +238,3 @@ def _ess(x: jax.Array) -> jax.Array:
 
 def _is_constant(x: jax.Array) -> jax.Array:
     return jnp.all(x == x[0, 0], axis=(0, 1))
-
-
-def _all_finite(x: jax.Array) -> jax.Array:
-    return jnp.all(jnp.isfinite(x), axis=(0, 1))

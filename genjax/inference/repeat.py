@@ -50,7 +50,7 @@ class Lanes(NamedTuple):
 
 def repeat(
     kernel: Kernel, collect: Callable[[Any], Any] | None, initial: Any, schedule: Schedule, lanes: Lanes | None
-) -> tuple[Any, jax.Array, set[int]]:
+) -> tuple[Any, jax.Array, list[Any]]:
     """Run a kernel by `schedule` from `initial`.
 
     The kernel is staged once. Leaves of the trace that it hands through untouched (arguments, observations) are no
@@ -64,8 +64,8 @@ def repeat(
         lanes: None for a single chain.
 
     Returns:
-        `(kept, accepts, varying)`: the kept states with leading axes ([lanes], n_kept), accepts (bool) likewise, and
-        the ids of those arrays in `kept` that may differ between steps.
+        `(kept, accepts, constants)`: the kept states with leading axes ([lanes], n_kept), accepts (bool) likewise, and
+        those arrays in `kept` that are the same at every step.
 
     Raises:
         TypeError: the kernel returns a trace of another structure, or leaves of another shape.
@@ -75,11 +75,12 @@ def repeat(
     kept, accepts = _loop(step, schedule, lanes)
     batch = (schedule.n_kept,) if lanes is None else (lanes.size, schedule.n_kept)
     values = [kept[id(out)] if id(out) in kept else _spread(*step.constant(out, lanes), batch) for out in step.records]
-    varying = {id(array) for array in kept.values()}
+    stored = {id(array) for array in kept.values()}
+    constants = [value for value in values if id(value) not in stored]
     collected = jax.tree.unflatten(step.records_tree, values)
     if collect is None:
         collected = _with_shared_args(restore(collected), step, lanes)
-    return collected, accepts, varying
+    return collected, accepts, constants
 
 
 class _Step(NamedTuple):

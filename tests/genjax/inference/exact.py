@@ -1,0 +1,125 @@
+"""Models whose posteriors are known exactly, and comparisons that allow for the Monte Carlo error of a chain."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import stats
+
+from genjax import Scan, beta, compute_ess, flip, gen, get_choices, multivariate_normal, normal, seed
+from genjax import chain as make_chain
+
+#: Standard errors that a mean may be off: two-sided tail of a normal, 6e-7 per comparison.
+SIGMAS = 5.0
+
+
+def assert_mean(samples, expected, least_size=200):
+    """The mean of a chain's samples (steps,) or (chains, steps) is `expected`, within its standard error.
+
+    The standard error takes the chain's own effective sample size, which must be at least `least_size`.
+    """
+    samples = np.asarray(samples, np.float64)
+    size = float(compute_ess(samples))
+    assert size > least_size, f"effective sample size {size:.0f}"
+    error = SIGMAS * samples.std() / np.sqrt(size)
+    assert abs(samples.mean() - expected) < error, f"mean {samples.mean():.4f}, not {expected:.4f} +- {error:.4f}"
+
+
+@gen
+def conjugate_normal():
+    """mu ~ N(0, 1), y ~ N(mu, 1/2): mu | y ~ N(0.8 y, 0.2)."""
+    mu = normal(0.0, 1.0) @ "mu"
+    normal(mu, 0.5) @ "y"
+    return mu
+
+
+@gen
+def beta_bernoulli(n):
+    """p ~ Beta(2, 3); n flips. Given all heads: p ~ Beta(2 + n, 3)."""
+    p = beta(2.0, 3.0) @ "p"
+    flip(jnp.full(n.value, p)) @ "flips"
+    return p
+
+
+@gen
+def skewed():
+    """x ~ N(0, 1), y ~ N(x^2/2, 1/2): E y = 1/2, Var y = 3/4, E (y - 1/2)^3 = 1, E x^2 y = 3/2."""
+    x = normal(0.0, 1.0) @ "x"
+    y = normal(x**2 / 2, 0.5) @ "y"
+    return y
+
+
+COVARIANCE = np.array([[1.0, 0.6], [0.6, 2.0]])
+
+
+@gen
+def correlated():
+    return multivariate_normal(jnp.array([1.0, -1.0]), jnp.array(COVARIANCE)) @ "v"
+
+
+@gen
+def hidden_step(state, _):
+    stays = flip(jnp.where(state, 0.8, 0.3)) @ "state"
+    normal(jnp.where(stays, 1.0, -1.0), 1.0) @ "obs"
+    return stays, stays
+
+
+OBSERVED = np.array([0.5, -0.3, 1.2], np.float32)
+
+
+@gen
+def hidden_chain():
+    """Three hidden bits and a noisy observation of each, as a Scan."""
+    return Scan(hidden_step, length=3)(jnp.array(True), None) @ "steps"
+
+
+def hidden_posterior():
+    """p(bits | OBSERVED) for all eight, indexed by the bits as a binary number, by enumeration in NumPy."""
+    weights = []
+    for code in range(8):
+        bits = [(code >> 2) & 1, (code >> 1) & 1, code & 1]
+        weight, previous = 1.0, 1
+        for bit, obs in zip(bits, OBSERVED, strict=True):
+            p = 0.8 if previous else 0.3
+            weight *= (p if bit else 1 - p) * stats.norm.pdf(obs, 1.0 if bit else -1.0, 1.0)
+            previous = bit
+        weights.append(weight)
+    return np.array(weights) / sum(weights)
+
+
+def run_chain(kernel, trace, n_steps, key=0, **options):
+    """A seeded chain's result."""
+    return seed(make_chain(kernel))(jax.random.key(key), trace, n_steps, **options)
+
+
+def rank_statistics(kernel, n_replicates, n_draws=19, thinning=10, burn_in=100, key=0):
+    """Simulation-based calibration of a kernel on `conjugate_normal`.
+
+    For each replicate: mu and y from the model, then a chain on mu given y from an independent start, and the rank of
+    mu among `n_draws` thinned draws. If the kernel has the posterior as its invariant distribution and the draws are
+    nearly independent, ranks are uniform on 0..n_draws (Talts et al., *Validating Bayesian inference algorithms with
+    simulation-based calibration*, 2018).
+
+    Returns:
+        Counts of the n_draws + 1 ranks.
+    """
+
+    def replicate(key):
+        simulate_key, start_key, chain_key = jax.random.split(key, 3)
+        truth = seed(conjugate_normal.simulate)(simulate_key)
+        start, _ = seed(conjugate_normal.generate)(start_key, {"y": truth["y"]})
+        run = seed(make_chain(kernel, collect=get_choices))
+        n_steps = burn_in + n_draws * thinning
+        draws = run(chain_key, start, n_steps, burn_in=burn_in, autocorrelation_resampling=thinning).traces["mu"]
+        return jnp.sum(draws < truth["mu"])
+
+    ranks = jax.jit(jax.vmap(replicate))(jax.random.split(jax.random.key(key), n_replicates))
+    return np.bincount(ranks, minlength=n_draws + 1)
+
+
+def uniformity_p_value(counts):
+    """Chi-square test that all ranks are equally likely."""
+    return stats.chisquare(counts).pvalue
+
+
+#: Calibration fails below this p-value: the probability of a false alarm.
+CALIBRATION_LEVEL = 1e-5
