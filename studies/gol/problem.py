@@ -207,11 +207,16 @@ def _check_last_sweep(problem: Problem, parameters: dict, outputs: dict, diagnos
     # The softness that the last sweep used is that of the sweep before.
     softness = float(outputs["softness"][-2] if "softness" in outputs else parameters["softness"])
     residuals, variances, gained = sweep_residuals(previous, final, target, softness)
-    sums = [
-        (f"{np.sum(gained == gain)} cells for which living agrees with {gain:+d} more next cells: the number alive",
-         residuals[gained == gain], variances[gained == gain])
-        for gain in range(-9, 10)
-    ]  # fmt: skip
+    classes = 3 * (np.arange(target.shape[0]) % 3)[:, None] + np.arange(target.shape[1]) % 3
+    sums = []
+    for gain in range(-9, 10):
+        chosen = gained == gain
+        what = f"of {chosen.sum()} cells for which living agrees with {gain:+d} more next cells, the number alive"
+        sums.append((what, residuals[chosen], variances[chosen]))
+        # Draws that are shared within a class show in its own sum.
+        for index in range(9):
+            inside = chosen & (classes == index)
+            sums.append((f"{what} in class {index}", residuals[inside], variances[inside]))
     # A chain that stands still at a likely board has the right number alive, but too few cells that changed.
     sums.append(("the number of cells that changed", np.where(previous, -residuals, residuals), variances))
     sums.append(("the product of neighbours in a class", residuals[:-3] * residuals[3:], variances[:-3] * variances[3:]))
