@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.extend.core  # `import jax` does not pull it in
 from jax._src import effects, source_info_util
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Primitive
+from jax._src.interpreters import partial_eval
+from jax._src.lax.control_flow import loops
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Primitive, Var
 from jax.interpreters import ad, batching, mlir
 
 __all__ = [
@@ -27,9 +29,11 @@ __all__ = [
     "bind_equation",
     "custom_jvp_rule",
     "custom_vjp_rules",
+    "draw_once_under_remat",
     "enable_tfp",
     "equation_context",
     "hide_frames_of",
+    "keep_in_loops",
     "lower_function",
     "make_effect",
     "register_batching",
@@ -91,6 +95,49 @@ def make_effect(name: str) -> Any:
     ):
         allowed.add_type(kind)
     return kind()
+
+
+# Differentiation moves and repeats equations, which must not happen to a random choice
+
+
+def draw_once_under_remat(primitive: Primitive) -> None:
+    """Save what the primitive gave under `jax.checkpoint`, so that the backward pass sees the same draw."""
+
+    def rule(_saveable: Any, unknown_inputs: Any, inputs_saved: Any, eqn: Any) -> Any:
+        if not any(unknown_inputs):
+            return eqn, None, [False], [False], []
+        residuals = [v for v, is_saved in zip(eqn.invars, inputs_saved, strict=True) if isinstance(v, Var)]
+        unsaved = [v for v, is_saved in zip(eqn.invars, inputs_saved, strict=True) if not is_saved and v in residuals]
+        return None, eqn, [True], [True], unsaved
+
+    partial_eval.partial_eval_jaxpr_custom_rules[primitive] = rule
+
+
+def keep_in_loops(is_concerned: Callable[[Jaxpr], bool]) -> None:
+    """Leave equations in the scan that they stand in, if `is_concerned(body)`.
+
+    Linearizing a scan, JAX computes what does not depend on the carry once, before the loop. A draw without varying
+    parameters would be shared by all steps. JAX offers no setting for this; its source tells how to turn it off.
+    """
+    hoist = loops._scan_known_hoisting
+
+    def hoist_unless_concerned(known_body: Any, constants: Any, n_residuals: int, *counts: int) -> Any:
+        if is_concerned(getattr(known_body, "jaxpr", known_body)):
+            return known_body, constants, [False] * n_residuals, []
+        return hoist(known_body, constants, n_residuals, *counts)
+
+    loops._scan_known_hoisting = hoist_unless_concerned
+    rule = partial_eval.partial_eval_jaxpr_custom_rules[jax.lax.scan_p]
+
+    def refuse_if_concerned(saveable: Any, unknown_inputs: Any, inputs_saved: Any, eqn: Any) -> Any:
+        if any(unknown_inputs) and any(map(is_concerned, sub_jaxprs(eqn))):
+            raise NotImplementedError(
+                "A random choice stands inside a scan inside `jax.checkpoint`, and the checkpoint is differentiated "
+                "before it has a key. Differentiate outside of seed: `jax.grad(lambda x: seed(f)(key, x))`."
+            )
+        return rule(saveable, unknown_inputs, inputs_saved, eqn)
+
+    partial_eval.partial_eval_jaxpr_custom_rules[jax.lax.scan_p] = refuse_if_concerned
 
 
 # Equations

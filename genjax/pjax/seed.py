@@ -33,6 +33,7 @@ from genjax.pjax.evaluate import (
 from genjax.pjax.sites import SITE_PRIMITIVES
 
 _finder = Finder(SITE_PRIMITIVES)
+compat.keep_in_loops(_finder.in_jaxpr)
 
 
 def seed(function: Callable[..., Any]) -> Callable[..., Any]:

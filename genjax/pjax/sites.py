@@ -216,6 +216,7 @@ def _install_rules(primitive: Any) -> None:
     compat.register_lowering(primitive, _lower)
     compat.register_batching(primitive, batch)
     compat.register_jvp(primitive, differentiate)
+    compat.draw_once_under_remat(primitive)
 
 
 for _primitive in SITE_PRIMITIVES:
