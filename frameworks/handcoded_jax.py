@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from frameworks.base import Program
 from frameworks.jax_base import JaxFramework
@@ -51,3 +52,69 @@ class HandcodedJax(JaxFramework):
             return {**latents, "log_weights": log_weights}
 
         return Program(prepare, run)
+
+    def hmc(
+        self,
+        log_density: Callable[..., jax.Array],
+        data: Sequence[Any],
+        start: dict[str, Any],
+        *,
+        step_size: float,
+        n_leapfrog: int,
+        n_samples: int,
+        n_warmup: int,
+        n_chains: int,
+    ) -> Program:
+        """Hamiltonian Monte Carlo with unit mass, nothing adapted.
+
+        Args:
+            log_density: `(latents, *data) -> scalar`, log p(latents, data) of one state.
+            data: arrays that are handed to `log_density`.
+            start: the state from which every chain begins.
+            step_size: of a leapfrog step.
+            n_leapfrog: leapfrog steps of a trajectory.
+            n_samples: states kept of each chain, after `n_warmup` that are not.
+            n_chains: chains side by side.
+
+        Returns:
+            Program whose outputs are the latents, (n_chains, n_samples, ...) each.
+        """
+
+        def prepare(seed: int) -> dict[str, Any]:
+            return {"key": jax.random.key(seed), "data": jax.device_put(tuple(data)), "start": jax.device_put(start)}
+
+        def chain(key: jax.Array, start: dict[str, jax.Array], data: tuple[Any, ...]) -> dict[str, jax.Array]:
+            value_and_gradient = jax.value_and_grad(lambda state: log_density(state, *data))
+
+            def transition(carry: tuple, key: jax.Array) -> tuple[tuple, dict[str, jax.Array]]:
+                state, value = carry
+                momentum_key, accept_key = jax.random.split(key)
+                keys = jax.random.split(momentum_key, len(state))
+                momentum = {n: jax.random.normal(k, x.shape, x.dtype) for k, (n, x) in zip(keys, state.items())}
+
+                def leapfrog(_: Any, at: tuple) -> tuple:
+                    state, momentum, gradient, _value = at
+                    momentum = {n: r + 0.5 * step_size * gradient[n] for n, r in momentum.items()}
+                    state = {n: x + step_size * momentum[n] for n, x in state.items()}
+                    value, gradient = value_and_gradient(state)
+                    momentum = {n: r + 0.5 * step_size * gradient[n] for n, r in momentum.items()}
+                    return state, momentum, gradient, value
+
+                _, gradient = value_and_gradient(state)
+                new, end, _, new_value = jax.lax.fori_loop(0, n_leapfrog, leapfrog, (state, momentum, gradient, value))
+                kinetic = sum(jnp.sum(end[n] ** 2) - jnp.sum(momentum[n] ** 2) for n in state) / 2
+                accept = jnp.log(jax.random.uniform(accept_key)) < new_value - value - kinetic
+                kept = {n: jnp.where(accept, new[n], state[n]) for n in state}
+                return (kept, jnp.where(accept, new_value, value)), kept
+
+            keys = jax.random.split(key, n_warmup + n_samples)
+            carry = (start, log_density(start, *data))
+            carry, _ = jax.lax.scan(lambda carry, key: (transition(carry, key)[0], None), carry, keys[:n_warmup])
+            return jax.lax.scan(transition, carry, keys[n_warmup:])[1]
+
+        def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
+            keys = jax.random.split(inputs["key"], n_chains)
+            return jax.vmap(chain, in_axes=(0, None, None))(keys, inputs["start"], inputs["data"])
+
+        n_steps = n_chains * (n_warmup + n_samples)
+        return Program(prepare, run, {"gradient_evaluations": n_steps * (n_leapfrog + 1)})

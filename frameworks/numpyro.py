@@ -5,7 +5,8 @@ from typing import Any
 
 import jax
 from numpyro.handlers import seed as seed_handler
-from numpyro.infer.util import log_density
+from numpyro.infer.hmc import hmc
+from numpyro.infer.util import initialize_model, log_density
 
 from frameworks.base import Program
 from frameworks.jax_base import JaxFramework
@@ -49,3 +50,66 @@ class NumPyro(JaxFramework):
             return jax.vmap(particle, in_axes=(0, None))(keys, inputs["args"])
 
         return Program(prepare, run)
+
+    def hmc(
+        self,
+        model: Callable[..., Any],
+        args: tuple[Any, ...],
+        start: dict[str, Any],
+        *,
+        step_size: float,
+        n_leapfrog: int,
+        n_samples: int,
+        n_warmup: int,
+        n_chains: int,
+    ) -> Program:
+        """Hamiltonian Monte Carlo with unit mass, nothing adapted, through NumPyro's functional `hmc`.
+
+        The latents of `model` must live on the whole real line, where NumPyro's transform is the identity.
+
+        Args:
+            model: model function; its observations are among its arguments.
+            args: the model's arguments.
+            start: the state from which every chain begins.
+            step_size: of a leapfrog step.
+            n_leapfrog: leapfrog steps of a trajectory.
+            n_samples: states kept of each chain, after `n_warmup` that are not.
+            n_chains: chains side by side.
+
+        Returns:
+            Program whose outputs are the latents, (n_chains, n_samples, ...) each.
+        """
+        potential = initialize_model(jax.random.key(0), model, model_args=args, dynamic_args=True).potential_fn
+
+        def prepare(seed: int) -> dict[str, Any]:
+            return {"key": jax.random.key(seed), "args": jax.device_put(args), "start": jax.device_put(start)}
+
+        def chain(key: jax.Array, start: dict[str, jax.Array], args: tuple[Any, ...]) -> dict[str, jax.Array]:
+            initialize, transition = hmc(potential_fn_gen=potential, algo="HMC")
+            state = initialize(
+                start,
+                n_warmup,
+                step_size=step_size,
+                num_steps=n_leapfrog,
+                # Otherwise it stays 2 pi, and the step size that is asked for is replaced by 2 pi / num_steps.
+                trajectory_length=None,
+                adapt_step_size=False,
+                adapt_mass_matrix=False,
+                model_args=args,
+                rng_key=key,
+            )
+
+            def step(state: Any, _: None) -> tuple[Any, dict[str, jax.Array]]:
+                state = transition(state, args)
+                return state, state.z
+
+            state, _ = jax.lax.scan(lambda state, _: (step(state, None)[0], None), state, None, length=n_warmup)
+            return jax.lax.scan(step, state, None, length=n_samples)[1]
+
+        def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
+            keys = jax.random.split(inputs["key"], n_chains)
+            return jax.vmap(chain, in_axes=(0, None, None))(keys, inputs["start"], inputs["args"])
+
+        # The gradient at the start of a trajectory is that of the last end.
+        n_steps = n_chains * (n_warmup + n_samples)
+        return Program(prepare, run, {"gradient_evaluations": n_steps * n_leapfrog + n_chains})

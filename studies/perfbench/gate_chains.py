@@ -24,9 +24,9 @@ def check_chains(
     """Chains `a`, `b`, `c`, each ([n_calls,] n_chains, n_samples): the chains of all calls count.
 
     In order: form; no chain that stands still; the share of steps that move (0.70 for the published data and
-    settings) and the mean squared jump of every coefficient against a NumPy reference of the same kernel; split R-hat; mean
-    and mean square of every coefficient against the exact posterior. Standard errors include the autocorrelation of the
-    reference chains, not the system's own, so a chain that hardly moves cannot excuse itself.
+    settings) and the mean squared jump of every coefficient against a NumPy reference of the same kernel; split R-hat;
+    mean and mean square of every coefficient against the exact posterior. Standard errors include the autocorrelation
+    of the reference chains, not the system's own, so a chain that hardly moves cannot excuse itself.
     """
     n_chains, n_samples = int(parameters["n_chains"]), int(parameters["n_samples"])
     n_calls = len(outputs["a"]) if "a" in outputs and np.ndim(outputs["a"]) == 3 else 1

@@ -98,7 +98,7 @@ def _check_evidence(
 
 
 def check_form(outputs: dict[str, np.ndarray], shapes: dict[str, tuple[int, ...]]) -> str | None:
-    """Why the outputs lack a name, or have another shape, or values that are not finite; None if they are well formed."""
+    """Why the outputs lack a name, or have another shape, or values that are not finite, or None."""
     for name, shape in shapes.items():
         if name not in outputs:
             return f"outputs lack {name!r}: got {sorted(outputs)}"

@@ -38,9 +38,10 @@ def make_problem(parameters: dict[str, Any]) -> Problem:
             `data_seed`; and of the chains `step_size` and `n_leapfrog`.
 
     Returns:
-        Problem: `data["xs"]`, `data["ys"]` (n_points,) float32, ys = the true curve + noise_sd N(0, 1); `data["start"]`
-        (3,) float32, where all chains begin: the true coefficients. `truth`: `noise_sd`, `posterior`,
-        `relative_variance` and `squared_weight_posterior` of the importance weights, `chain_facts` of the kernel.
+        Problem: `data["xs"]`, `data["ys"]` (n_points,) float32, ys = the true curve + noise_sd N(0, 1);
+        `data["noise_sd"]` () float64; `data["start"]` (3,) float32, where all chains begin: the true coefficients.
+        `truth`: `noise_sd`, `posterior`, `relative_variance` and `squared_weight_posterior` of the importance weights,
+        `chain_facts` of the kernel.
 
     Raises:
         ValueError: a parameter is out of its range.
@@ -58,7 +59,12 @@ def make_problem(parameters: dict[str, Any]) -> Problem:
     xs, ys = make_points(n_points, noise_sd, seed)
     posterior, relative_variance, squared, facts = _truth(n_points, noise_sd, seed, step_size, n_leapfrog)
     return Problem(
-        data={"xs": xs, "ys": ys, "start": np.array(TRUE_COEFFICIENTS, np.float32)},
+        data={
+            "xs": xs,
+            "ys": ys,
+            "noise_sd": np.array(noise_sd),
+            "start": np.array(TRUE_COEFFICIENTS, np.float32),
+        },
         truth={
             "noise_sd": noise_sd,
             "posterior": posterior,

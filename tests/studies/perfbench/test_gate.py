@@ -32,6 +32,7 @@ def test_published_data_are_those_of_the_artifact():
     assert {name: (array.dtype, array.shape) for name, array in PUBLISHED.data.items()} == {
         "xs": (np.float32, (50,)),
         "ys": (np.float32, (50,)),
+        "noise_sd": (np.float64, ()),
         "start": (np.float32, (3,)),
     }
 

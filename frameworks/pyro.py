@@ -1,0 +1,155 @@
+"""Pyro: inference on models written with `pyro.sample`, vectorised over particles by plates."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyro
+import torch
+from pyro.infer import HMC, MCMC
+from pyro.infer.importance import vectorized_importance_weights
+from pyro.infer.mcmc.util import initialize_model
+
+from frameworks.base import Framework, Program
+
+
+class Pyro(Framework):
+    """Generic inference on model and guide functions."""
+
+    name = "pyro"
+    label = "Pyro"
+    color = "mediumseagreen"
+    distributions = ("pyro-ppl", "torch")
+
+    def unavailable(self, device: str) -> str | None:
+        """Why Pyro cannot run on `device`, or None."""
+        reason = super().unavailable(device)
+        if reason is None and device == "cuda" and not torch.cuda.is_available():
+            reason = f"no CUDA device: PyTorch {torch.__version__} sees none"
+        return reason
+
+    def start(self, device: str, dtype: str) -> None:
+        """Sets the default float type and device, and as many threads as XLA uses: one for each usable core."""
+        torch.set_default_dtype({"float32": torch.float32, "float64": torch.float64}[dtype])
+        torch.set_default_device(device)
+        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        # Checks of arguments would be timed, and no other system makes them.
+        pyro.enable_validation(False)
+        self._device = torch.device(device)
+
+    def device_name(self) -> str:
+        """The GPU's name; empty on CPU."""
+        return torch.cuda.get_device_name() if self._device.type == "cuda" else ""
+
+    def synchronize(self, values: Any) -> None:
+        """Waits for the GPU's queue; operations on the CPU are done when they return."""
+        del values
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def to_numpy(self, outputs: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+        """Copies every output to the host."""
+        return {name: value.detach().cpu().numpy() for name, value in outputs.items()}
+
+    def device_memory_bytes(self) -> int | None:
+        """Peak bytes of the GPU's allocator; None on CPU."""
+        return int(torch.cuda.max_memory_allocated()) if self._device.type == "cuda" else None
+
+    def importance_sampling(
+        self, model: Callable[..., Any], args: tuple[Any, ...], guide: Callable[..., Any], *, n_particles: int
+    ) -> Program:
+        """Importance sampling of a model by a guide with Pyro's own vectorised weights.
+
+        Args:
+            model: model function whose plates leave the dimensions left of -1 free; its observations are among its
+                arguments.
+            args: arguments of model and guide.
+            guide: proposal over the model's latent sites, of the same arguments.
+            n_particles: number of particles.
+
+        Returns:
+            Program whose outputs are the guide's sites, (n_particles,) each, and `log_weights` (n_particles,):
+            log w_i = log p(latents_i, data) - log q(latents_i).
+        """
+
+        def run(inputs: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+            with torch.inference_mode():
+                log_weights, _, guide_trace = vectorized_importance_weights(
+                    model, guide, *inputs, num_samples=n_particles, max_plate_nesting=1, normalized=False
+                )
+                latents = {name: guide_trace.nodes[name]["value"].reshape(-1) for name in guide_trace.stochastic_nodes}
+            return {**latents, "log_weights": log_weights}
+
+        return Program(self._prepare(args), run)
+
+    def hmc(
+        self,
+        model: Callable[..., Any],
+        args: tuple[Any, ...],
+        start: dict[str, Any],
+        *,
+        step_size: float,
+        n_leapfrog: int,
+        n_samples: int,
+        n_warmup: int,
+        n_chains: int,
+    ) -> Program:
+        """Pyro's `HMC` in `MCMC`: unit mass, neither step size nor mass adapted, the potential compiled by Pyro's jit.
+
+        The latents of `model` must live on the whole real line. The potential is made and compiled once, when the
+        program is made: `MCMC.run` would otherwise trace it anew in every call.
+
+        Args:
+            model: model function; its observations are among its arguments.
+            args: the model's arguments.
+            start: the state from which the chain begins.
+            step_size: of a leapfrog step.
+            n_leapfrog: leapfrog steps of a trajectory.
+            n_samples: states kept, after `n_warmup` that are not.
+            n_chains: one. Pyro runs several chains in several processes, one after the other, or not at all.
+
+        Returns:
+            Program whose outputs are the latents, (1, n_samples) each.
+
+        Raises:
+            ValueError: more than one chain.
+        """
+        if n_chains != 1:
+            raise ValueError(f"pyro's hmc got n_chains={n_chains}. Pyro does not run chains side by side: pass 1.")
+        point = {name: torch.as_tensor(value, device=self._device) for name, value in start.items()}
+        given = [torch.as_tensor(argument, device=self._device) for argument in args]
+        _, potential, _, _ = initialize_model(
+            model,
+            tuple(given),
+            jit_compile=True,
+            jit_options={"ignore_warnings": True, "check_trace": False},
+            initial_params=point,
+        )
+
+        def run(inputs: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+            del inputs  # the potential holds the arguments
+            kernel = HMC(
+                potential_fn=potential,
+                step_size=step_size,
+                num_steps=n_leapfrog,
+                adapt_step_size=False,
+                adapt_mass_matrix=False,
+            )
+            chain = MCMC(
+                kernel, num_samples=n_samples, warmup_steps=n_warmup, initial_params=point, disable_progbar=True
+            )
+            chain.run()
+            return chain.get_samples(group_by_chain=True)
+
+        n_steps = n_warmup + n_samples
+        notes = {"gradient_evaluations": n_steps * n_leapfrog + 1, "threads": torch.get_num_threads()}
+        return Program(self._prepare(args), run, notes)
+
+    def _prepare(self, args: tuple[Any, ...]) -> Callable[[int], list[torch.Tensor]]:
+        def prepare(seed: int) -> list[torch.Tensor]:
+            # Pyro draws from PyTorch's global generator.
+            pyro.set_rng_seed(seed)
+            return [torch.as_tensor(argument, device=self._device) for argument in args]
+
+        return prepare

@@ -1,0 +1,110 @@
+"""TensorFlow Probability on JAX: inference with its distributions and transition kernels."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import tensorflow_probability.substrates.jax as tfp
+
+from frameworks.base import Program
+from frameworks.jax_base import JaxFramework
+
+
+class TensorFlowProbability(JaxFramework):
+    """Generic inference on a prior and a likelihood made of `tfp.distributions`."""
+
+    name = "tfp"
+    label = "TFP"
+    color = "mediumpurple"
+    distributions = ("jax", "jaxlib", "tfp-nightly")
+
+    def importance_sampling(
+        self,
+        prior: Callable[[], Any],
+        likelihood: Callable[..., Any],
+        args: tuple[Any, ...],
+        observations: Any,
+        *,
+        n_particles: int,
+    ) -> Program:
+        """Importance sampling with the prior as proposal: one batched draw, one batched density.
+
+        Args:
+            prior: `() -> joint distribution` whose draws are a dict.
+            likelihood: `(latents, *args) -> distribution` of the observations, batched as the latents are.
+            args: arrays that the likelihood depends on.
+            observations: its value.
+            n_particles: number of particles.
+
+        Returns:
+            Program whose outputs are the latents, (n_particles, ...) each, and `log_weights` (n_particles,):
+            log w_i = log p(observations | latents_i).
+        """
+
+        def prepare(seed: int) -> dict[str, Any]:
+            given = jax.device_put((args, observations))
+            return {"key": jax.random.key(seed), "args": given[0], "observations": given[1]}
+
+        def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
+            latents = prior().sample(n_particles, seed=inputs["key"])
+            log_weights = likelihood(latents, *inputs["args"]).log_prob(inputs["observations"])
+            return {**latents, "log_weights": log_weights}
+
+        return Program(prepare, run)
+
+    def hmc(
+        self,
+        prior: Callable[[], Any],
+        likelihood: Callable[..., Any],
+        args: tuple[Any, ...],
+        observations: Any,
+        start: dict[str, Any],
+        *,
+        step_size: float,
+        n_leapfrog: int,
+        n_samples: int,
+        n_warmup: int,
+        n_chains: int,
+    ) -> Program:
+        """`tfp.mcmc.HamiltonianMonteCarlo` in `tfp.mcmc.sample_chain`: unit mass, nothing adapted, chains as a batch.
+
+        Args:
+            prior, likelihood, args, observations: as for `importance_sampling`.
+            start: the state from which every chain begins.
+            step_size: of a leapfrog step.
+            n_leapfrog: leapfrog steps of a trajectory.
+            n_samples: states kept of each chain, after `n_warmup` that are not.
+            n_chains: chains side by side.
+
+        Returns:
+            Program whose outputs are the latents, (n_chains, n_samples, ...) each.
+        """
+        names = list(start)
+
+        def prepare(seed: int) -> dict[str, Any]:
+            given = jax.device_put((args, observations, start))
+            return {"key": jax.random.key(seed), "args": given[0], "observations": given[1], "start": given[2]}
+
+        def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
+            def log_density(*state: jax.Array) -> jax.Array:
+                latents = dict(zip(names, state, strict=True))
+                log_likelihood = likelihood(latents, *inputs["args"]).log_prob(inputs["observations"])
+                return prior().log_prob(latents) + log_likelihood
+
+            kernel = tfp.mcmc.HamiltonianMonteCarlo(log_density, step_size=step_size, num_leapfrog_steps=n_leapfrog)
+            states = tfp.mcmc.sample_chain(
+                num_results=n_samples,
+                num_burnin_steps=n_warmup,
+                current_state=[
+                    jax.numpy.broadcast_to(inputs["start"][name], (n_chains, *inputs["start"][name].shape))
+                    for name in names
+                ],
+                kernel=kernel,
+                trace_fn=None,
+                seed=inputs["key"],
+            )
+            return {name: jax.numpy.swapaxes(values, 0, 1) for name, values in zip(names, states, strict=True)}
+
+        # The gradient at the start of a trajectory is that of the last end.
+        n_steps = n_chains * (n_warmup + n_samples)
+        return Program(prepare, run, {"gradient_evaluations": n_steps * n_leapfrog + n_chains})
