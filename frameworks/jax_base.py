@@ -3,6 +3,7 @@
 The worker sets `JAX_PLATFORMS` before this file is imported; it imports no probabilistic system.
 """
 
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -44,7 +45,24 @@ class JaxFramework(Framework):
             lowered = jax.jit(program.run).trace(inputs).lower()
         with phase(phases, "compile"):
             compiled = lowered.compile()
+        self._require_memory(compiled)
         return Built(run=compiled, phases=phases, cost=compiled_cost(compiled))
+
+    def _require_memory(self, compiled: Any) -> None:
+        """Refuse a program that this machine cannot hold, before Linux ends a process of its own choosing.
+
+        Raises:
+            MemoryError: XLA's count of scratch space and results exceeds the available memory of the host. A GPU's
+                allocator refuses by itself.
+        """
+        analysis, available = compiled.memory_analysis(), available_memory_bytes()
+        if self._device.platform != "cpu" or analysis is None or available is None:
+            return
+        needed = analysis.temp_size_in_bytes + analysis.output_size_in_bytes
+        if needed > available:
+            raise MemoryError(
+                f"out of memory: the program needs {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are available"
+            )
 
     def synchronize(self, values: Any) -> None:
         """Blocks on every array in the tree."""
@@ -60,12 +78,22 @@ class JaxFramework(Framework):
         return int(statistics["peak_bytes_in_use"]) if statistics and "peak_bytes_in_use" in statistics else None
 
 
+def available_memory_bytes() -> int | None:
+    """Host memory that a new allocation can have, or None where the system does not say (elsewhere than Linux)."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
+
+
 def compiled_cost(compiled: Any) -> dict[str, float]:
     """XLA's count of one call of a compiled program.
 
     Returns:
-        `flops` and `bytes_accessed` from the cost analysis and `temporary_bytes` (the scratch space that the program
-        needs beside its arguments and results) from the memory analysis; a count that the back end lacks is left out.
+        `flops` and `bytes_accessed` from the cost analysis; `temporary_bytes` (the scratch space that the program
+        needs beside its arguments and results) and `output_bytes` (the results) from the memory analysis. A count that
+        the back end lacks is left out.
     """
     cost: dict[str, float] = {}
     analysis = compiled.cost_analysis() or {}
@@ -75,4 +103,5 @@ def compiled_cost(compiled: Any) -> dict[str, float]:
     memory = compiled.memory_analysis()
     if memory is not None:
         cost["temporary_bytes"] = float(memory.temp_size_in_bytes)
+        cost["output_bytes"] = float(memory.output_size_in_bytes)
     return cost

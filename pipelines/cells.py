@@ -57,11 +57,13 @@ class Race:
     Args:
         baseline: the cell that ratios refer to, if it is among the cells.
         varying: names of the parameters that the task's grid varies, for titles.
+        budget_share: fraction of `timing.budget_seconds` that it may spend.
     """
 
     cells: tuple[Cell, ...]
     baseline: Cell | None
     varying: tuple[str, ...] = ()
+    budget_share: float = 1.0
 
     @property
     def title(self) -> str:
@@ -76,7 +78,8 @@ def races(configuration: Configuration) -> list[Race]:
 
     A task's block may hold `frameworks`, `baseline` (a framework, or a mapping of race parameters to values),
     `parameters` and `grid` (over the study's parameters), `replicates` (seeds seed, seed + 1, ...), `stages`, `keep`,
-    and `race_over` (what cells of one race may differ in; `[framework]`).
+    `race_over` (what cells of one race may differ in; `[framework]`) and `budget_share` (of the timed seconds of a
+    race, where many races share what one should cost; 1).
     """
     found: list[Race] = []
     for task, block in configuration.tasks.items():
@@ -88,7 +91,9 @@ def races(configuration: Configuration) -> list[Race]:
             grouped.setdefault(canonical([shared, cell.seed]), []).append(cell)
         varying = tuple(name for name, values in grid.items() if len(values) > 1 and name not in over)
         for cells in grouped.values():
-            found.append(Race(tuple(cells), _baseline(cells, block.get("baseline")), varying))
+            found.append(
+                Race(tuple(cells), _baseline(cells, block.get("baseline")), varying, block.get("budget_share", 1.0))
+            )
     return found
 
 

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pipelines import flags
+from pipelines import flags, resolvers
 from pipelines.errors import ConfigurationFaults, unknown
 from pipelines.timing import TimingSettings
 from pipelines.tree import Tree
@@ -74,6 +74,7 @@ def configure(arguments: list[str], tree: Tree, study: str | None = None) -> lis
         ConfigurationFaults: with everything that is wrong.
     """
     named = [word.partition("=")[2] for word in arguments if word.startswith(("study=", "--study="))]
+    resolvers.register()
     preset = study or (named[-1] if named else None)
     words, faults = flags.translate(arguments, preset)
     overrides: dict[str, Any] = {} if study is None else {"study": study}
@@ -144,7 +145,7 @@ def _one(
     try:
         values: Any = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        faults.append(_unresolved(config, error) or f"configs/study/{study}.yaml: {str(error).strip().splitlines()[0]}")
+        faults.append(_unresolved(config, error) or f"configs/study/{study}.yaml: {_first_line(error)}")
         return None
     check(study, values, tree, faults)
     if len(faults) > before:
@@ -170,6 +171,13 @@ def _one(
         recycle_after=values["worker"]["recycle_after"],
         overrides=tuple(words),
     )
+
+
+def _first_line(error: OmegaConfBaseException) -> str:
+    """What went wrong; of one of our own functions, its own sentence after the key that calls it."""
+    line = str(error).strip().splitlines()[0]
+    own = line.removeprefix("ValueError raised while resolving interpolation: ")
+    return line if own == line else f"{error.full_key}: {own}"
 
 
 def _unresolved(config: Any, error: OmegaConfBaseException) -> str | None:

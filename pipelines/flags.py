@@ -49,6 +49,14 @@ STUDIES: dict[str, dict[str, Flag]] = {
         "num-samples": Flag(("study.parameters.n_particles={value}",)),
         "repeats": Flag(("timing.min_rounds={value}", "timing.max_rounds={value}")),
     },
+    "curvefit": {
+        "scaling-max-samples": Flag(("study.scaling.max_particles={value}",)),
+        "scaling-trials": Flag(("study.scaling.n_trials={value}",)),
+        "scaling-max-large-trials": Flag(("study.scaling.n_large_trials={value}",)),
+        "scaling-particle-counts": Flag(("study.scaling.particle_counts={value}",), many=True),
+        # The published flag times five times as many calls.
+        "scaling-extended-timing": Flag(("study.scaling.budget_share=1.0", "timing.interval_width=0.02")),
+    },
     "gol": {
         "mode": Flag(
             choices={
@@ -93,8 +101,11 @@ def translate(arguments: list[str], study: str | None) -> tuple[list[str], list[
         word = words.pop(0)
         if not word.startswith("--"):
             name, has_value, value = word.partition("=")
-            option = flags.get(name.replace("_", "-"))
-            if has_value and option is not None and option.choices is not None:
+            # `gol.target=x` is the flag --target of the study gol.
+            prefix, has_study, own = name.partition(".")
+            is_of_study = bool(has_study) and prefix == study and own.replace("_", "-") in STUDIES.get(prefix, {})
+            option = flags.get((own if is_of_study else name).replace("_", "-"))
+            if has_value and option is not None and option.takes_value and (is_of_study or option.choices is not None):
                 _expand(name, option, value, overrides, faults)
             else:
                 overrides.append(word)

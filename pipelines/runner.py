@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +175,8 @@ class Runner:
         return entrant
 
     def _time(self, race: PlannedRace, entrants: list[Entrant], configuration: Configuration) -> None:
-        settings = configuration.timing
+        share = race.race.budget_share
+        settings = replace(configuration.timing, budget_seconds=share * configuration.timing.budget_seconds)
         baseline = next((i for i, one in enumerate(entrants) if one.planned.cell == race.race.baseline), None)
         load = provenance.load_average()
 

@@ -28,9 +28,18 @@ FIGURE_SIZES = {
     "single_medium": (6.5, 4.875),
     "three_panel": (18.0, 5.0),
     "inference_scaling": (18.0, 3.5),
+    "scaling_panels": (18.0, 5.2),
+    "trace_panels": (12.0, 4.6),
+    "trace_panel": (4.0, 4.6),
+    "posterior_panels": (15.0, 4.6),
+    "outlier_panels": (18.0, 9.0),
+    "vectorization": (15.0, 5.2),
     "faircoin_combined": (18.0, 8.0),
     "faircoin_timing": (10.0, 3.0),
     "faircoin_posterior": (10.0, 6.0),
+    "localization_problem": (20.0, 5.0),
+    "localization_comprehensive": (18.0, 12.5),
+    "localization_error": (20.0, 6.5),
 }
 """Width and height in inches."""
 

@@ -46,6 +46,18 @@ def basic_posterior(xs: np.ndarray, ys: np.ndarray, noise_sd: float) -> CurvePos
     return CurvePosterior(float(log_evidence[0]), mean[0], covariance[0])
 
 
+def basic_relative_variance(xs: np.ndarray, ys: np.ndarray, noise_sd: float) -> float:
+    """E[w^2] / E[w]^2 - 1 of the weights w = p(ys | curve) of curves from the prior.
+
+    The square of a normal density is one of half the variance: N(y; m, s^2)^2 = N(y; m, s^2 / 2) / (2 s sqrt(pi)).
+    About n_particles / (1 + relative variance) particles are effective.
+    """
+    log_second_moment = basic_posterior(xs, ys, noise_sd / np.sqrt(2)).log_evidence
+    log_second_moment -= len(xs) * np.log(2 * noise_sd * np.sqrt(np.pi))
+    with np.errstate(over="ignore"):  # infinite where no number of particles would do
+        return float(np.expm1(log_second_moment - 2 * basic_posterior(xs, ys, noise_sd).log_evidence))
+
+
 @dataclass(frozen=True)
 class RobustPosterior(CurvePosterior):
     """Posterior of the robust model.
@@ -98,7 +110,7 @@ def robust_posterior(
         alpha, beta = rate_prior
         log_prior = special.betaln(alpha + k, beta + n - k) - special.betaln(alpha, beta)
         rate_given_z = (alpha + k) / (alpha + beta + n)
-    else:
+    elif rate is not None:
         log_prior = special.xlogy(k, rate) + special.xlog1py(n - k, -rate)
         rate_given_z = np.full(len(z), float(rate))
     # An outlier outside of the bound has no density.

@@ -1,0 +1,59 @@
+"""Log densities of the curve models in float64 NumPy, independent of every framework under test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from studies.curvefit.truth import design
+
+LOG_ROOT_TWO_PI = 0.5 * np.log(2 * np.pi)
+
+
+def log_normal(values: np.ndarray, means: Any, sd: Any) -> np.ndarray:
+    """log N(value; mean, sd), elementwise."""
+    return -0.5 * ((values - means) / sd) ** 2 - np.log(sd) - LOG_ROOT_TWO_PI
+
+
+def curves_at(outputs: dict[str, np.ndarray], xs: np.ndarray) -> np.ndarray:
+    """(..., n_points) heights a + b x + c x^2 of the curves with coefficients `outputs["a"]`, ... (...,)."""
+    return np.stack([np.asarray(outputs[name], np.float64) for name in "abc"], axis=-1) @ design(xs).T
+
+
+def log_likelihoods(outputs: dict[str, np.ndarray], data: dict[str, np.ndarray], truth: dict[str, Any]) -> np.ndarray:
+    """log p(ys | latents) for each entry of the outputs, (...,).
+
+    The latents are the coefficients and, if they are among the outputs, `is_outlier` (..., n_points) or, with the
+    indicators summed out, `outlier_rate` alone.
+    """
+    ys = data["ys"].astype(np.float64)
+    inlier = log_normal(ys, curves_at(outputs, data["xs"]), truth["noise_sd"])
+    if "is_outlier" in outputs:
+        return np.where(outputs["is_outlier"], log_outlier(ys, truth), inlier).sum(axis=-1)
+    if "outlier_rate" in outputs:
+        return np.logaddexp(*_joint(outputs, inlier, log_outlier(ys, truth))).sum(axis=-1)
+    return inlier.sum(axis=-1)
+
+
+def outlier_probabilities(
+    outputs: dict[str, np.ndarray], data: dict[str, np.ndarray], truth: dict[str, Any]
+) -> np.ndarray:
+    """P(z_i = 1 | y_i, curve, rate) for each entry of the outputs, (..., n_points)."""
+    ys = data["ys"].astype(np.float64)
+    inlier = log_normal(ys, curves_at(outputs, data["xs"]), truth["noise_sd"])
+    outlier, inlier = _joint(outputs, inlier, log_outlier(ys, truth))
+    return special.expit(outlier - inlier)
+
+
+def log_outlier(ys: np.ndarray, truth: dict[str, Any]) -> np.ndarray:
+    """log Uniform(y; -outlier_bound, outlier_bound), (n_points,)."""
+    bound = truth["outlier_bound"]
+    return np.where(np.abs(ys) <= bound, -np.log(2 * bound), -np.inf)
+
+
+def _joint(outputs: dict[str, np.ndarray], inlier: np.ndarray, outlier: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rate = np.asarray(outputs["outlier_rate"], np.float64)[..., None]
+    with np.errstate(divide="ignore"):  # a rate may round to 0 or 1
+        return np.log(rate) + outlier, np.log1p(-rate) + inlier

@@ -1,0 +1,100 @@
+"""Gate of the Markov chains on the robust model: later halves against the exact posterior, and how long it took."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from studies.base import Problem
+from studies.curvefit.gate_form import check_form, latent_shapes
+from studies.curvefit.gate_importance import COEFFICIENT_LIMIT, PROBABILITY_LIMIT
+
+ACCEPTANCE_BAND = (0.3, 0.999)
+WINDOW = 50
+"""Iterations over which chains are averaged when they are compared with the truth."""
+
+SPREAD_LIMIT = 0.15
+"""Largest relative error of a coefficient's standard deviation."""
+
+
+def check_chains(
+    problem: Problem, parameters: dict[str, Any], outputs: dict[str, np.ndarray], diagnostics: dict[str, float]
+) -> str | None:
+    """Chains: latents (n_chains, n_steps, ...) with `is_outlier`, and `accepts` (n_chains, n_steps).
+
+    The later half of all chains: P(outlier) of every point within 0.03, coefficient means within 0.1 posterior standard
+    deviations, their spread within 15%; acceptance between 0.3 and 0.999; rates within [0, 1]; no chain that stands
+    still. `standard_errors` among the diagnostics says how far chance alone would go: the chains are independent.
+    """
+    n_chains, n_steps = parameters["n_chains"], parameters["n_steps"]
+    shapes = latent_shapes(problem.truth, len(problem.data["xs"]), n_chains, n_steps, with_indicators=True)
+    reason = check_form(outputs, {**shapes, "accepts": (n_chains, n_steps)})
+    if reason is not None:
+        return reason
+    posterior = problem.truth["posterior"]
+    coefficients = np.stack([outputs[name] for name in "abc"], axis=-1)
+    z = outputs["is_outlier"]
+    half = n_steps // 2
+    diagnostics["iterations_to_truth"] = iterations_to_truth(problem, outputs)
+    diagnostics["acceptance_rate"] = float(outputs["accepts"][:, half:].mean())
+    later = coefficients[:, half:].reshape(-1, 3)
+    probability_error = np.abs(z[:, half:].mean(axis=(0, 1)) - posterior.outlier_probability)
+    coefficient_error = np.abs(later.mean(axis=0) - posterior.mean) / posterior.sd
+    spread_error = np.abs(later.std(axis=0) / posterior.sd - 1)
+    diagnostics["outlier_probability_error"] = float(probability_error.max())
+    diagnostics["coefficient_error"] = float(coefficient_error.max())
+    diagnostics["spread_error"] = float(spread_error.max())
+    diagnostics["outlier_rate_error"] = float(abs(outputs["outlier_rate"][:, half:].mean() - posterior.rate_mean))
+    diagnostics["n_outliers_mean"] = float(z[:, half:].sum(axis=-1).mean())
+    # Of the mean over chains, in posterior standard deviations: chains are independent, states of one are not.
+    means = coefficients[:, half:].mean(axis=1)
+    diagnostics["standard_errors"] = float((means.std(axis=0) / posterior.sd).max() / np.sqrt(n_chains))
+    frozen = int((coefficients[:, :, 0].max(axis=1) == coefficients[:, :, 0].min(axis=1)).sum())
+    diagnostics["frozen_chains"] = frozen
+    if frozen and n_steps >= WINDOW:
+        return f"{frozen} of {n_chains} chains never move"
+    acceptance = diagnostics["acceptance_rate"]
+    if not ACCEPTANCE_BAND[0] <= acceptance <= ACCEPTANCE_BAND[1]:
+        return f"HMC accepts {acceptance:.3g} of its moves, outside of {ACCEPTANCE_BAND}"
+    for what, errors, limit in (
+        ("P(outlier)", probability_error, PROBABILITY_LIMIT),
+        ("a coefficient's mean, in posterior sd,", coefficient_error, COEFFICIENT_LIMIT),
+        ("a coefficient's spread, relative,", spread_error, SPREAD_LIMIT),
+    ):
+        if not errors.max() <= limit:
+            return f"{what} is {errors.max():.2g} off over the later half of the chains (limit {limit:g})"
+    return None
+
+
+def iterations_to_truth(problem: Problem, outputs: dict[str, np.ndarray]) -> float:
+    """The first iteration from which every window of `WINDOW` iterations, averaged over all chains, is right.
+
+    Right means P(outlier) within 0.03 and coefficient means within 0.1 posterior standard deviations. NaN if no window
+    is right to the end, or the chains are shorter than a window.
+    """
+    errors = windowed_errors(problem, outputs)
+    wrong = np.flatnonzero((errors[0] > PROBABILITY_LIMIT) | (errors[1] > COEFFICIENT_LIMIT))
+    n_windows = len(errors[0])
+    first = int(wrong[-1]) + 1 if len(wrong) else 0
+    return float(first) if first < n_windows else np.nan
+
+
+def windowed_errors(problem: Problem, outputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Largest error of P(outlier), and of a coefficient's mean in posterior sd, in each window of `WINDOW` iterations.
+
+    Returns:
+        Two arrays (n_steps - WINDOW + 1,), by first iteration of the window, averaged over chains; empty for chains
+        shorter than that.
+    """
+    posterior = problem.truth["posterior"]
+    coefficients = np.stack([outputs[name].mean(axis=0) for name in "abc"], axis=-1)
+    probability = _windows(outputs["is_outlier"].mean(axis=0)) - posterior.outlier_probability
+    coefficient = (_windows(coefficients) - posterior.mean) / posterior.sd
+    return np.abs(probability).max(axis=-1, initial=0.0), np.abs(coefficient).max(axis=-1, initial=0.0)
+
+
+def _windows(values: np.ndarray) -> np.ndarray:
+    """Means over windows along the first axis: (n_steps, k) to (n_steps - WINDOW + 1, k), or (0, k)."""
+    sums = np.cumsum(np.concatenate([np.zeros((1, values.shape[1])), values]), axis=0)
+    return (sums[WINDOW:] - sums[:-WINDOW]) / WINDOW if len(values) >= WINDOW else values[:0]

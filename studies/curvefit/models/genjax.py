@@ -1,0 +1,187 @@
+"""The curve models in GenJAX: three coefficients, and points that may be outliers."""
+
+import jax
+import jax.numpy as jnp
+
+from genjax import Cond, beta, distribution, flip, gen, normal, sel, uniform
+from genjax.inference import hmc
+
+
+def prior_traces(framework, data, parameters):
+    """Program that draws traces of the basic model side by side: curves, points and log densities."""
+    return framework.simulation(basic_model(parameters), (data["xs"],), n_traces=parameters["n_traces"])
+
+
+def single_trace(framework, data, parameters):
+    """The same, of one trace by itself, without `vmap`."""
+    return framework.simulation(basic_model(parameters), (data["xs"],))
+
+
+def importance_sampling(framework, data, parameters):
+    """Program that generates traces of the basic model with the observations constrained."""
+    model, arguments = basic_model(parameters), (data["xs"],)
+    return framework.importance_sampling(model, arguments, observed(data), n_particles=parameters["n_particles"])
+
+
+def scaling(framework, data, parameters):
+    """The same program, over many sizes."""
+    return importance_sampling(framework, data, parameters)
+
+
+def evidence(framework, data, parameters):
+    """Program that repeats the estimate of the basic model's log evidence, less often where it is costly."""
+    sizes = {name: parameters[name] for name in ("n_particles", "batch_size")}
+    most = parameters["n_large_trials"] if parameters["n_particles"] > 100_000 else parameters["n_trials"]
+    sizes["n_replicates"] = min(most, parameters["n_trials"])
+    return framework.log_evidence(basic_model(parameters), (data["xs"],), observed(data), **sizes)
+
+
+def posterior_draws(framework, data, parameters):
+    """Program of independent importance samplers of the basic model, one draw from each."""
+    return sampled(framework, data, parameters, basic_model(parameters), observed(data))
+
+
+def misspecified_draws(framework, data, parameters):
+    """The same, of the basic model on data with outliers."""
+    return posterior_draws(framework, data, parameters)
+
+
+def robust_importance_sampling(framework, data, parameters):
+    """The same, of the robust model: every particle guesses all indicators."""
+    return sampled(framework, data, parameters, robust_model(parameters), {"ys": {"y": {"obs": data["ys"]}}})
+
+
+def robust_marginal_importance_sampling(framework, data, parameters):
+    """The same, of the robust model with the indicators summed out."""
+    return sampled(framework, data, parameters, marginal_model(parameters), observed(data))
+
+
+def gibbs_hmc(framework, data, parameters):
+    """Program of chains: exact draws of the indicators and of their rate, then HMC on the coefficients."""
+    point = robust_point(parameters)
+
+    def draw_indicators(trace):
+        choices, (xs,) = trace.get_choices(), trace.get_args()[0]
+        curve, rate = curve_of(choices["curve"]), choices["outlier_rate"]
+
+        def log_odds(x, y):
+            outlier, inlier = (
+                point.assess({"is_outlier": jnp.array(z), "y": {"obs": y}}, x, curve, rate)[0] for z in (True, False)
+            )
+            return outlier - inlier
+
+        logits = jax.vmap(log_odds)(xs, choices["ys"]["y"]["obs"])
+        return trace.update({"ys": {"is_outlier": flip.sample(jax.nn.sigmoid(logits))}})[0]
+
+    def draw_rate(trace):
+        is_outlier = trace.get_choices()["ys"]["is_outlier"]
+        n_outliers = jnp.sum(is_outlier)
+        alpha, beta_ = parameters["rate_alpha"] + n_outliers, parameters["rate_beta"] + len(is_outlier) - n_outliers
+        return trace.update({"outlier_rate": beta.sample(alpha, beta_)})[0]
+
+    def kernel(trace):
+        return hmc(draw_rate(draw_indicators(trace)), sel("curve"), parameters["step_size"], parameters["n_leapfrog"])
+
+    return framework.chains(
+        robust_model(parameters), (data["xs"],), {"ys": {"y": {"obs": data["ys"]}}}, kernel,
+        n_chains=parameters["n_chains"], n_steps=parameters["n_steps"],
+        gradient_evaluations_per_step=parameters["n_leapfrog"] + 1,
+    )  # fmt: skip
+
+
+def observed(data):
+    """The observations as constraints of the models without indicators."""
+    return {"ys": {"obs": data["ys"]}}
+
+
+def sampled(framework, data, parameters, model, constraints):
+    sizes = {name: parameters[name] for name in ("n_particles", "n_draws")}
+    return framework.posterior_draws(model, (data["xs"],), constraints, **sizes)
+
+
+# The models
+
+
+@gen
+def coefficients():
+    """a, b, c ~ N(0, 1), stacked."""
+    return jnp.stack([normal(0.0, 1.0) @ name for name in ("a", "b", "c")])
+
+
+def curve_of(choices):
+    """The coefficients of a trace, stacked."""
+    return jnp.stack([choices[name] for name in ("a", "b", "c")])
+
+
+def height(x, curve):
+    """a + b x + c x^2."""
+    return curve[0] + x * (curve[1] + x * curve[2])
+
+
+def basic_model(parameters):
+    """y_i ~ N(height(x_i), noise_sd)."""
+
+    @gen
+    def point(x, curve):
+        return normal(height(x, curve), parameters["noise_sd"]) @ "obs"
+
+    @gen
+    def basic_curve(xs):
+        curve = coefficients() @ "curve"
+        return point.vmap(in_axes=(0, None))(xs, curve) @ "ys"
+
+    return basic_curve
+
+
+def robust_point(parameters):
+    """z ~ Bernoulli(rate); y ~ Uniform(-outlier_bound, outlier_bound) where z, else N(height(x), noise_sd)."""
+    bound = parameters["outlier_bound"]
+
+    @gen
+    def outlier(mean):
+        return uniform(-bound, bound) @ "obs"
+
+    @gen
+    def inlier(mean):
+        return normal(mean, parameters["noise_sd"]) @ "obs"
+
+    @gen
+    def point(x, curve, rate):
+        is_outlier = flip(rate) @ "is_outlier"
+        return Cond(outlier, inlier)(is_outlier, height(x, curve)) @ "y"
+
+    return point
+
+
+def with_rate(point, parameters):
+    """Points that share a curve and a rate ~ Beta(rate_alpha, rate_beta)."""
+
+    @gen
+    def robust_curve(xs):
+        curve = coefficients() @ "curve"
+        rate = beta(parameters["rate_alpha"], parameters["rate_beta"]) @ "outlier_rate"
+        return point.vmap(in_axes=(0, None, None))(xs, curve, rate) @ "ys"
+
+    return robust_curve
+
+
+def robust_model(parameters):
+    """The robust model, with an indicator per point."""
+    return with_rate(robust_point(parameters), parameters)
+
+
+def marginal_model(parameters):
+    """The robust model without indicators: the density of a point is the sum over both of its values."""
+    point = robust_point(parameters)
+
+    def log_density(y, x, curve, rate):
+        both = (point.assess({"is_outlier": jnp.array(z), "y": {"obs": y}}, x, curve, rate)[0] for z in (True, False))
+        return jnp.logaddexp(*both)
+
+    marginal = distribution(point, log_density, "marginal_point")
+
+    @gen
+    def marginal_point(x, curve, rate):
+        return marginal(x, curve, rate) @ "obs"
+
+    return with_rate(marginal_point, parameters)
