@@ -3,6 +3,21 @@
 import importlib
 from typing import Any
 
+from genjax.adev import Dual as Dual
+from genjax.adev import categorical_enum_parallel as categorical_enum_parallel
+from genjax.adev import expectation as expectation
+from genjax.adev import flip_enum as flip_enum
+from genjax.adev import flip_enum_parallel as flip_enum_parallel
+from genjax.adev import flip_mvd as flip_mvd
+from genjax.adev import flip_reinforce as flip_reinforce
+from genjax.adev import geometric_reinforce as geometric_reinforce
+from genjax.adev import multivariate_normal_diag_reparam as multivariate_normal_diag_reparam
+from genjax.adev import multivariate_normal_reinforce as multivariate_normal_reinforce
+from genjax.adev import multivariate_normal_reparam as multivariate_normal_reparam
+from genjax.adev import normal_reinforce as normal_reinforce
+from genjax.adev import normal_reparam as normal_reparam
+from genjax.adev import uniform_reinforce as uniform_reinforce
+from genjax.adev import uniform_reparam as uniform_reparam
 from genjax.core import GFI as GFI
 from genjax.core import Cond as Cond
 from genjax.core import Const as Const

@@ -96,9 +96,14 @@ class Family:
             TypeError: an unknown, repeated or missing parameter.
             ValueError: alternative parameters, such as logits and probs, given together or not at all.
         """
-        form, sampler, arrays = self._bind(args, kwargs)
+        sampler, arrays = self.sampler_and_parameters(args, kwargs)
+        return sample_site(sampler, arrays, sample_shape)
+
+    def sampler_and_parameters(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Sampler, list[Array]]:
+        """The sampler that these arguments call for, and its parameters: arrays of one floating dtype."""
+        _, sampler, arrays = self._bind(args, kwargs)
         dtype = _floating_dtype(arrays)
-        return sample_site(sampler, [a.astype(dtype) for a in arrays], sample_shape)
+        return sampler, [a.astype(dtype) for a in arrays]
 
     def logpdf(self, value: Any, *args: Any, **kwargs: Any) -> Array:
         """Log density (log probability where the family is discrete) of `value`, elementwise: `(*batch,)`.

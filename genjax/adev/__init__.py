@@ -1,0 +1,33 @@
+"""ADEV: unbiased gradients of expectations, with the estimator chosen per random choice."""
+
+from genjax.adev.dual import Dual as Dual
+from genjax.adev.dual import DualTree as DualTree
+from genjax.adev.estimators import REINFORCE as REINFORCE
+from genjax.adev.estimators import CategoricalEnumParallel as CategoricalEnumParallel
+from genjax.adev.estimators import FlipEnum as FlipEnum
+from genjax.adev.estimators import FlipEnumParallel as FlipEnumParallel
+from genjax.adev.estimators import FlipMVD as FlipMVD
+from genjax.adev.estimators import MultivariateNormalDiagREPARAM as MultivariateNormalDiagREPARAM
+from genjax.adev.estimators import MultivariateNormalREPARAM as MultivariateNormalREPARAM
+from genjax.adev.estimators import NormalREPARAM as NormalREPARAM
+from genjax.adev.estimators import UniformREPARAM as UniformREPARAM
+from genjax.adev.estimators import categorical_enum_parallel as categorical_enum_parallel
+from genjax.adev.estimators import flip_enum as flip_enum
+from genjax.adev.estimators import flip_enum_parallel as flip_enum_parallel
+from genjax.adev.estimators import flip_mvd as flip_mvd
+from genjax.adev.estimators import flip_reinforce as flip_reinforce
+from genjax.adev.estimators import geometric_reinforce as geometric_reinforce
+from genjax.adev.estimators import multivariate_normal_diag_reparam as multivariate_normal_diag_reparam
+from genjax.adev.estimators import multivariate_normal_reinforce as multivariate_normal_reinforce
+from genjax.adev.estimators import multivariate_normal_reparam as multivariate_normal_reparam
+from genjax.adev.estimators import normal_reinforce as normal_reinforce
+from genjax.adev.estimators import normal_reparam as normal_reparam
+from genjax.adev.estimators import reinforce as reinforce
+from genjax.adev.estimators import uniform_reinforce as uniform_reinforce
+from genjax.adev.estimators import uniform_reparam as uniform_reparam
+from genjax.adev.expectation import ADEVProgram as ADEVProgram
+from genjax.adev.expectation import Expectation as Expectation
+from genjax.adev.expectation import expectation as expectation
+from genjax.adev.interpreter import ADEV as ADEV
+from genjax.adev.primitive import ADEVPrimitive as ADEVPrimitive
+from genjax.adev.primitive import invoke_closed_over as invoke_closed_over

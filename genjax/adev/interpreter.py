@@ -1,0 +1,401 @@
+"""The interpreter behind `expectation`: a staged program into one expression with unbiased derivatives.
+
+Equations without random choices are bound as they are. Choices with direct rules (pathwise, score function) are
+evaluated in place, in any control flow but `while`; the score function's log densities add up, and multiply the
+program's result at its end. The other rules get the rest of the program as a continuation: of the equations that
+follow, of the branch of a `cond` that the choice is in (and then of what follows the `cond`, once per branch), and of
+the remaining steps of a `scan`, which is unrolled step by step.
+
+All keys come from one, in program order; so the continuations of one choice share their randomness.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from genjax.adev.dual import is_differentiable
+from genjax.adev.primitive import EXPECTATION_KEY, ADEVPrimitive
+from genjax.adev.rules import JVP_ESTIMATE, Rule
+from genjax.pjax import compat
+from genjax.pjax.evaluate import (
+    Finder,
+    close,
+    keep_finished_lanes,
+    remat,
+    scan_parts,
+    unsupported_message,
+    while_parts,
+)
+from genjax.pjax.sites import SITE_PRIMITIVES, adev_sample_p, sample_p
+
+#: The most steps of a `scan` that is unrolled because choices in it need the rest of the program.
+LARGEST_UNROLLED_SCAN = 64
+#: The most runs of the rest of a program that nested exact enumerations may ask for.
+LARGEST_ENUMERATION = 2**16
+
+Continuation = Callable[[list[Any], "ADEV"], Any]
+
+
+@dataclass(frozen=True)
+class ADEV:
+    """The state of one evaluation, passed from equation to equation.
+
+    Attributes:
+        key: for the choices that follow.
+        log_factor: the sum of `log p - stop_gradient(log p)` so far; scalar.
+        is_pure: whether only the value is wanted, and no derivative.
+        n_runs: number of runs of the rest of the program that the enumerations so far have asked for.
+    """
+
+    key: Any
+    log_factor: Any
+    is_pure: bool
+    n_runs: int = 1
+
+    def split(self) -> tuple[ADEV, Any]:
+        """The state with the next key, and a key to use."""
+        key, sub = jax.random.split(self.key)
+        return replace(self, key=key), sub
+
+
+def surrogate(closed: Any, args: Sequence[Any], key: Any, is_pure: bool) -> jax.Array:
+    """A scalar whose expectation is the program's; so is its derivative's, unless `is_pure`.
+
+    Args:
+        closed: the staged program, of one scalar output.
+        args: its arguments.
+        key: a random key.
+        is_pure: only the value is wanted.
+    """
+    check(closed.jaxpr)
+
+    def finish(outputs: list[Any], state: ADEV) -> jax.Array:
+        (result,) = outputs
+        if not is_differentiable(result):
+            result = result.astype(jnp.result_type(float))
+        if state.is_pure:
+            return result
+        # The factor's value is 1; its derivative is that of the log density.
+        return result * jnp.exp(state.log_factor).astype(result.dtype)
+
+    return run(closed, args, ADEV(key, jnp.zeros(()), is_pure), finish)
+
+
+def check(jaxpr: Any) -> None:
+    """Refuse a program with choices that have no estimator.
+
+    Raises:
+        NotImplementedError: the program has such a choice.
+    """
+    for eqn in jaxpr.eqns:
+        if eqn.primitive is sample_p and eqn.params["sampler"] != EXPECTATION_KEY:
+            frames = compat.user_frames(eqn.source_info.traceback)
+            place = f", at {frames[0]}" if frames else ""
+            raise NotImplementedError(
+                "ADEV encountered pjax.sample site without ADEV semantics. Use ADEV estimator primitives (flip_enum, "
+                "normal_reparam, normal_reinforce, ...) for every random choice of an expectation; this one is "
+                f"`{eqn.params['sampler'].name}`{place}. (`key` is a choice that is differentiated within the "
+                "expectation, by jax.grad or jax.jvp: take derivatives of the expectation instead.)"
+            )
+        for body in compat.sub_jaxprs(eqn):
+            check(body)
+
+
+# Which equations need what
+
+_finder = Finder(SITE_PRIMITIVES)
+_known: dict[bool, weakref.WeakKeyDictionary[Any, bool]] = {
+    False: weakref.WeakKeyDictionary(),
+    True: weakref.WeakKeyDictionary(),
+}
+
+
+def rule_of(primitive: ADEVPrimitive) -> Rule:
+    """The rule of a primitive: built in, unless the user's class defines `prim_jvp_estimate`."""
+    method = type(primitive).prim_jvp_estimate
+    return primitive.rule if getattr(method, "is_built_in", False) else JVP_ESTIMATE  # type: ignore[attr-defined]
+
+
+def _needs_rest(eqn: Any, is_pure: bool) -> bool:
+    if eqn.primitive is adev_sample_p:
+        return rule_of(eqn.params["sampler"].primitive).needs_rest(eqn.params["shape"], is_pure)
+    return any(_jaxpr_needs_rest(body, is_pure) for body in compat.sub_jaxprs(eqn))
+
+
+def _jaxpr_needs_rest(jaxpr: Any, is_pure: bool) -> bool:
+    known = _known[is_pure].get(jaxpr)
+    if known is None:
+        known = _known[is_pure][jaxpr] = any(_needs_rest(eqn, is_pure) for eqn in jaxpr.eqns)
+    return known
+
+
+# Evaluation
+
+
+def run(closed: Any, args: Sequence[Any], state: ADEV, then: Continuation) -> Any:
+    """Evaluate a closed jaxpr and give its outputs to `then`, whose result is returned."""
+    environment = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
+    environment.update(zip(closed.jaxpr.invars, args, strict=True))
+    return _resume(closed.jaxpr, 0, environment, state, then)
+
+
+def _resume(jaxpr: Any, start: int, environment: dict[Any, Any], state: ADEV, then: Continuation) -> Any:
+    def read(atom: Any) -> Any:
+        return atom.val if isinstance(atom, compat.Literal) else environment[atom]
+
+    for position in range(start, len(jaxpr.eqns)):
+        eqn = jaxpr.eqns[position]
+        values = [read(atom) for atom in eqn.invars]
+        if not _finder.in_equation(eqn):
+            environment.update(zip(eqn.outvars, compat.bind_equation(eqn, values), strict=True))
+            continue
+        name = eqn.primitive.name
+        if not _needs_rest(eqn, state.is_pure):
+            with compat.equation_context(eqn):
+                outputs, state = _lookup(_DIRECT, name)(eqn, values, state)
+            environment.update(zip(eqn.outvars, outputs, strict=True))
+            continue
+        return _lookup(_WITH_REST, name)(eqn, values, state, _rest(jaxpr, position, environment, state.is_pure, then))
+    return then([read(atom) for atom in jaxpr.outvars], state)
+
+
+def _rest(jaxpr: Any, position: int, environment: dict[Any, Any], was_pure: bool, then: Continuation) -> Continuation:
+    """What follows the equation at `position`, as a function of its outputs; it may be called several times."""
+
+    def rest(outputs: Sequence[Any], state: ADEV) -> Any:
+        becomes_pure = state.is_pure and not was_pure
+        kept = {variable: _constant(v) if becomes_pure else v for variable, v in environment.items()}
+        kept.update(zip(jaxpr.eqns[position].outvars, outputs, strict=True))
+        return _resume(jaxpr, position + 1, kept, state, then)
+
+    return rest
+
+
+def _constant(value: Any) -> Any:
+    is_key = jax.dtypes.issubdtype(getattr(value, "dtype", float), jax.dtypes.extended)
+    return value if is_key else jax.lax.stop_gradient(value)
+
+
+def _lookup(rules: dict[str, Callable[..., Any]], name: str) -> Callable[..., Any]:
+    if name not in rules:
+        raise NotImplementedError(unsupported_message("A random choice of an expectation", name))
+    return rules[name]
+
+
+def _pair(outputs: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+    return outputs, state
+
+
+def _evaluate(closed: Any, args: Sequence[Any], key: Any, log_factor: Any, is_pure: bool) -> tuple[list[Any], Any]:
+    """Outputs and log factor of a jaxpr whose choices are all direct."""
+    outputs, state = run(closed, args, ADEV(key, log_factor, is_pure), _pair)
+    return outputs, state.log_factor
+
+
+# Direct rules: (eqn, values, state) -> (outputs, state)
+
+
+def _site(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+    state, key = state.split()
+    site, shape = eqn.params["sampler"], eqn.params["shape"]
+    if eqn.primitive is sample_p:  # the key of an expectation within this one
+        return [site.draw(key, *values, shape=shape)], state
+    value, log_density = rule_of(site.primitive).direct(site, key, values, shape, state.is_pure)
+    if log_density is not None:
+        factor = (log_density - jax.lax.stop_gradient(log_density)).astype(state.log_factor.dtype)
+        state = replace(state, log_factor=state.log_factor + factor)
+    return [value], state
+
+
+def _cond(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+    state, key = state.split()
+    index, *operands = values
+    branches = [
+        lambda key, factor, *ops, b=branch: _evaluate(b, ops, key, factor, state.is_pure)
+        for branch in eqn.params["branches"]
+    ]
+    outputs, factor = jax.lax.switch(index, branches, key, state.log_factor, *operands)
+    return outputs, replace(state, log_factor=factor)
+
+
+def _scan(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+    state, key = state.split()
+    parts = scan_parts(eqn, values)
+    carry, ys, factor = _scan_steps(parts, key, parts.carry, 0, state)
+    return [*carry, *ys], replace(state, log_factor=factor)
+
+
+def _scan_steps(parts: Any, key: Any, carry: list[Any], done: int, state: ADEV) -> tuple[list[Any], list[Any], Any]:
+    """The steps of a scan after the first `done`, in order of execution: `(carry, ys, log factor)`."""
+    n_left = parts.length - done
+    xs = [x[:n_left] if parts.reverse else x[done:] for x in parts.xs]
+    indices = jnp.arange(n_left) if parts.reverse else jnp.arange(done, parts.length)
+
+    def body(loop: Any, step: Any) -> tuple[Any, Any]:
+        carry, factor = loop
+        index, xs = step
+        step_key = jax.random.fold_in(key, index)
+        outputs, factor = _evaluate(parts.body, [*parts.constants, *carry, *xs], step_key, factor, state.is_pure)
+        return (outputs[: len(carry)], factor), outputs[len(carry) :]
+
+    (carry, factor), ys = jax.lax.scan(
+        body, (carry, state.log_factor), (indices, xs), length=n_left, reverse=parts.reverse, unroll=parts.unroll
+    )
+    return carry, ys, factor
+
+
+def _while(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+    if not state.is_pure:
+        raise NotImplementedError(
+            "A random choice of an expectation stands inside a `while_loop` (or a `fori_loop` of unknown length), whose "
+            "gradient JAX cannot take in reverse mode. Use `lax.scan` with a static length; `estimate` works as it is."
+        )
+    state, key = state.split()
+    parts = while_parts(eqn, values)
+
+    def go_on(loop: Any) -> Any:
+        key, carry = loop
+        args = [*parts.condition_constants, *carry]
+        return _evaluate(parts.condition, args, jax.random.fold_in(key, 0), state.log_factor, True)[0][0]
+
+    def body(loop: Any) -> Any:
+        key, carry = loop
+        next_key, sub = jax.random.split(jax.random.fold_in(key, 1))
+        new, _ = _evaluate(parts.body, [*parts.body_constants, *carry], sub, state.log_factor, True)
+        return next_key, keep_finished_lanes(go_on(loop), new, carry) if has_lanes else new
+
+    has_lanes = bool(parts.condition.out_avals[0].shape)
+    _, carry = jax.lax.while_loop(lambda loop: jnp.any(go_on(loop)), body, (key, parts.carry))
+    return carry, state
+
+
+def _inline(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+    return run(_body(eqn), values, state, _pair)
+
+
+def _remat(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+    state, key = state.split()
+    body = _body(eqn)
+    function = remat(eqn, lambda key, factor, *args: _evaluate(body, args, key, factor, state.is_pure))
+    outputs, factor = function(key, state.log_factor, *values)
+    return outputs, replace(state, log_factor=factor)
+
+
+def _body(eqn: Any) -> Any:
+    return close(eqn.params["call_jaxpr"] if "call_jaxpr" in eqn.params else eqn.params["jaxpr"])
+
+
+_DIRECT: dict[str, Callable[..., Any]] = {
+    **{primitive.name: _site for primitive in SITE_PRIMITIVES},
+    "cond": _cond,
+    "scan": _scan,
+    "while": _while,
+    "jit": _inline,
+    "pjit": _inline,
+    "closed_call": _inline,
+    "remat2": _remat,
+    "checkpoint": _remat,
+}
+
+
+# Rules with the rest of the program: (eqn, values, state, rest) -> the program's result
+
+
+class _RestOfProgram:
+    """What a rule of `genjax.adev.rules` sees of the rest."""
+
+    def __init__(self, state: ADEV, rest: Continuation):
+        self._state, self._rest = state, rest
+        self.n_runs = state.n_runs
+
+    def __call__(self, value: Any, n_runs: int = 1) -> jax.Array:
+        total = self.n_runs * n_runs
+        if total > LARGEST_ENUMERATION:
+            raise ValueError(
+                f"The nested enumerations of this expectation take more than {LARGEST_ENUMERATION} runs of its rest "
+                "(the product of the numbers of values). Use measure-valued (*_mvd) or score function (*_reinforce) "
+                "estimators, or one choice under vmap, whose lanes are taken one at a time."
+            )
+        return self._rest([value], replace(self._state, n_runs=total))
+
+    def pure(self, value: Any) -> jax.Array:
+        return self._rest([value], replace(self._state, is_pure=True))
+
+
+def _site_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+    state, key = state.split()
+    site = eqn.params["sampler"]
+    return rule_of(site.primitive).integrate(site, key, values, eqn.params["shape"], _RestOfProgram(state, rest))
+
+
+def _cond_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+    index, *operands = values
+    branches = [lambda *ops, b=branch: run(b, ops, state, rest) for branch in eqn.params["branches"]]
+    return jax.lax.switch(index, branches, *operands)
+
+
+def _scan_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+    state, key = state.split()
+    parts = scan_parts(eqn, values)
+    if parts.length > LARGEST_UNROLLED_SCAN:
+        raise NotImplementedError(
+            f"A scan of {parts.length} steps inside an expectation has choices whose estimator needs the rest of the "
+            f"program (enumeration, measure-valued, or a primitive of your own); such a scan is unrolled, up to "
+            f"{LARGEST_UNROLLED_SCAN} steps. Use *_reparam or *_reinforce in it, or draw all choices before the scan "
+            "with one estimator under vmap, whose lanes are independent."
+        )
+    if parts.length == 0:
+        ys = [jnp.zeros(v.aval.shape, v.aval.dtype) for v in eqn.outvars[len(parts.carry) :]]
+        return rest([*parts.carry, *ys], state)
+    next_key = state.key
+
+    def from_step(done: int, carry: list[Any], outputs: list[list[Any]], state: ADEV) -> Any:
+        if done == parts.length:
+            return finish(carry, outputs, [], state)
+        if not _jaxpr_needs_rest(parts.body.jaxpr, state.is_pure):
+            carry, ys, factor = _scan_steps(parts, key, carry, done, state)
+            return finish(carry, outputs, ys, replace(state, log_factor=factor))
+        index = parts.length - 1 - done if parts.reverse else done
+        xs = [x[index] for x in parts.xs]
+
+        def after(outs: list[Any], state: ADEV) -> Any:
+            return from_step(done + 1, outs[: len(carry)], [*outputs, outs[len(carry) :]], state)
+
+        step_state = replace(state, key=jax.random.fold_in(key, index))
+        return run(parts.body, [*parts.constants, *carry, *xs], step_state, after)
+
+    def finish(carry: list[Any], outputs: list[list[Any]], last: list[Any], state: ADEV) -> Any:
+        ordered = outputs[::-1] if parts.reverse else outputs
+        columns = [jnp.stack(column) for column in zip(*ordered, strict=True)]
+        if last:  # the steps that were not unrolled
+            pairs = zip(last, columns, strict=True) if parts.reverse else zip(columns, last, strict=True)
+            columns = [jnp.concatenate(pair) for pair in pairs] if columns else last
+        return rest([*carry, *columns], replace(state, key=next_key))
+
+    return from_step(0, parts.carry, [], state)
+
+
+def _while_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+    raise NotImplementedError(
+        "A random choice whose estimator needs the rest of the program (enumeration, measure-valued, or a primitive of "
+        "your own) stands inside a `while_loop` (or a `fori_loop` of unknown length). Use `lax.scan` with a static length."
+    )
+
+
+def _inline_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+    return run(_body(eqn), values, state, rest)
+
+
+_WITH_REST: dict[str, Callable[..., Any]] = {
+    adev_sample_p.name: _site_with_rest,
+    "cond": _cond_with_rest,
+    "scan": _scan_with_rest,
+    "while": _while_with_rest,
+    **dict.fromkeys(("jit", "pjit", "closed_call", "remat2", "checkpoint"), _inline_with_rest),
+}

@@ -1,0 +1,162 @@
+"""`ADEVPrimitive`: a random choice that knows how to estimate derivatives of expectations over it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from genjax.adev.dual import Dual
+from genjax.core.pytree import Pytree
+from genjax.pjax.sites import KeyfulSampler, LaneSampler, adev_sample_p, sample_p
+
+KPure = Callable[[Any], jax.Array]
+KDual = Callable[[Dual], Dual]
+
+
+@Pytree.dataclass
+class ADEVPrimitive(Pytree):
+    """A sampler with a rule for the derivative of an expectation. Subclass it to add an estimator.
+
+    A subclass defines `sample_with_key` and `prim_jvp_estimate` (and `sample`, where other code wants a keyless draw).
+    Calling an instance makes a random choice; inside `expectation` the choice is differentiated by the rule, and
+    anywhere else it is a draw like any other. Instances are compared by their fields.
+
+    Source: Lew, Huot, Staton, Mansinghka, *ADEV: Sound automatic differentiation of expected values of probabilistic
+    programs*, POPL 2023, section 4 (primitives with built-in derivative estimators).
+    """
+
+    def sample(self, *args: Any) -> Any:
+        """Draw a value without a key, by other random choices.
+
+        Raises:
+            NotImplementedError: the subclass does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement sample(*args) to be drawn without a key.")
+
+    def sample_with_key(self, key: jax.Array, *args: Any, sample_shape: tuple[int, ...] = ()) -> Any:
+        """Draw a value of shape `(*sample_shape, *shape of one draw)` with a key.
+
+        Raises:
+            NotImplementedError: the subclass does not define it.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement sample_with_key(key, *args, sample_shape=()) to be used as a "
+            "random choice."
+        )
+
+    def prim_jvp_estimate(self, dual_args: tuple[Any, ...], konts: tuple[KPure, KDual]) -> Dual:
+        """Estimate the value and the directional derivative of `E[rest(v)]`, v drawn by this primitive.
+
+        Args:
+            dual_args: the arguments as Duals (trees of Duals for arguments that are trees).
+            konts: `(kpure, kdual)`. `kpure(v)` estimates the rest's value at v; `kdual(Dual(v, dv))` its value and
+                directional derivative. Each call is a run of the rest of the program.
+
+        Returns:
+            A Dual of scalars, both unbiased; the tangent linear in the tangents of the arguments and of `kdual`.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement prim_jvp_estimate(dual_args, (kpure, kdual)) to be differentiated."
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a random choice with these arguments; keyword arguments are named by the signature of `sample`."""
+        site, parameters = self.site(args, kwargs)
+        return adev_sample_p.bind(*parameters, sampler=site, shape=())
+
+    def site(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
+        """The static part of a choice with these arguments, and its array parameters."""
+        if kwargs:
+            bound = inspect.signature(self.prim_arguments()).bind(*args, **kwargs)
+            bound.apply_defaults()
+            args = bound.args
+        leaves, in_tree = jax.tree.flatten(args)
+        return PrimitiveSite(self, in_tree), [jnp.asarray(leaf) for leaf in leaves]
+
+    def prim_arguments(self) -> Callable[..., Any]:
+        """The function whose signature names the arguments."""
+        return self.sample
+
+
+def invoke_closed_over(instance: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """`instance(*args)`: a call as a function of one object and its arguments."""
+    return instance(*args)
+
+
+# The static part of a site of a user's primitive
+
+
+@dataclass(frozen=True)
+class PrimitiveSite:
+    """One choice by a primitive about which nothing is known but its methods."""
+
+    primitive: ADEVPrimitive
+    in_tree: Any
+
+    @property
+    def name(self) -> str:
+        return type(self.primitive).__name__
+
+    def arguments(self, arrays: Any) -> tuple[Any, ...]:
+        return jax.tree.unflatten(self.in_tree, arrays)
+
+    def draw(self, key: Any, *arrays: Any, shape: tuple[int, ...]) -> Any:
+        del shape
+        return jnp.asarray(self.primitive.sample_with_key(key, *self.arguments(arrays)))
+
+    def batch_shape(self, arrays: Any) -> tuple[int, ...]:
+        """Nothing is known about batches of such a primitive: it makes one choice."""
+        return ()
+
+    def log_density(self, value: Any, arrays: Any) -> jax.Array:
+        """`log p(value)`, summed; for primitives that have a density."""
+        return jnp.sum(self.primitive.log_density(value, *self.arguments(arrays)))  # type: ignore[attr-defined]
+
+    abstract = KeyfulSampler.abstract
+
+    def batched(self, size: int, arguments: Any, dims: Any, shape: tuple[int, ...]) -> tuple[Any, list[Any], Any]:
+        return PrimitiveLanes(self, size, tuple(dims)), list(arguments), shape
+
+
+@dataclass(frozen=True)
+class PrimitiveLanes(LaneSampler):
+    """Independent choices of a user's primitive along a new leading axis."""
+
+    @property
+    def primitive(self) -> ADEVPrimitive:
+        return self.inner.primitive
+
+    def lane(self, index: int, arrays: Any) -> list[Any]:
+        """The arguments of one lane."""
+        return [
+            array if dim is None else jax.lax.index_in_dim(array, index, dim, keepdims=False)
+            for array, dim in zip(arrays, self.dims, strict=True)
+        ]
+
+    def log_density(self, value: Any, arrays: Any) -> jax.Array:
+        of_lane = lambda v, *a: self.inner.log_density(v, a)
+        return jnp.sum(jax.vmap(of_lane, in_axes=(0, *self.dims))(value, *arrays))
+
+    batched = PrimitiveSite.batched
+
+
+# The key of an estimate
+
+
+def _return_key(key: Any, *, sample_shape: tuple[int, ...] = ()) -> Any:
+    del sample_shape
+    return key
+
+
+#: A choice that gives an estimate its key, where none is given. It may stand inside another expectation.
+EXPECTATION_KEY = KeyfulSampler("expectation", _return_key, jax.tree.structure(((), {})), ())
+
+
+def draw_key() -> Any:
+    """A key from `seed`, or from the counter of eager draws."""
+    return sample_p.bind(sampler=EXPECTATION_KEY, shape=())

@@ -1,0 +1,310 @@
+"""Variational inference: gradient ascent on the ELBO, with the gradient estimator chosen per random choice.
+
+For a target density p(x, y), observations y and a family q(x; t),
+
+    ELBO(t) = E_{x ~ q(.; t)}[log p(x, y) - log q(x; t)] <= log p(y).
+
+Source: Becker, Lew, Wang, Ghavami, Huot, Rinard, Mansinghka, *Probabilistic programming with programmable variational
+inference*, PLDI 2024; the importance-weighted bound: Burda, Grosse, Salakhutdinov, *Importance weighted autoencoders*,
+ICLR 2016, equation 8.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from genjax.adev import Expectation, expectation
+from genjax.adev.estimators import (
+    multivariate_normal_diag_reparam,
+    multivariate_normal_reinforce,
+    multivariate_normal_reparam,
+)
+from genjax.adev.primitive import draw_key
+from genjax.core.const import Const, unwrap
+from genjax.core.fn import Fn, gen
+from genjax.core.gfi import GFI
+from genjax.core.pytree import Pytree
+from genjax.pjax import modular_vmap, seed
+
+
+@Pytree.dataclass
+class VariationalApproximation(Pytree):
+    """What `elbo_vi` and `optimize_vi` return.
+
+    Attributes:
+        final_params: the parameters after the last step.
+        param_history: the parameters after each step, with a leading axis n_iterations; None if not tracked.
+        loss_history: (n_iterations,), minus the ELBO estimate at the parameters before each step.
+        n_iterations: number of steps.
+    """
+
+    final_params: Any
+    param_history: Any
+    loss_history: jax.Array
+    n_iterations: Const[int]
+
+    def get_final_params(self) -> Any:
+        """The parameters after the last step."""
+        return self.final_params
+
+    def get_loss_history(self) -> jax.Array:
+        """Minus the ELBO estimate before each step: (n_iterations,)."""
+        return self.loss_history
+
+    def get_param_history(self) -> Any:
+        """The parameters after each step, with a leading axis n_iterations."""
+        return self.param_history
+
+
+# The objective
+
+
+def elbo_factory(
+    target_gf: GFI[Any, Any],
+    variational_family: GFI[Any, Any],
+    constraint: Any,
+    target_args: tuple[Any, ...] = (),
+    n_samples: int | Const[int] = 1,
+    is_importance_weighted: bool = False,
+) -> Expectation:
+    """The ELBO as an expectation over the parameters of a variational family.
+
+    Args:
+        target_gf: the model.
+        variational_family: called as `family(constraint, *params)`; its random choices have gradient estimators, and
+            are the model's choices that `constraint` leaves out. Its return value is ignored.
+        constraint: the observed choices.
+        target_args: the model's arguments.
+        n_samples: n, the number of vmapped draws x_i of the family.
+        is_importance_weighted: average the weights, and not their logarithms.
+
+    Returns:
+        An `Expectation` over `params`: with `log w_i = log p(x_i, y) - log q(x_i; params)`, `mean_i log w_i`; importance
+        weighted, `log(mean_i w_i)`, a bound on log p(y) that gets tighter with n.
+
+    Raises:
+        ValueError: n_samples is less than 1.
+    """
+    n_samples = unwrap(n_samples)
+    if n_samples < 1:
+        raise ValueError(f"elbo_factory got n_samples={n_samples}. It takes at least 1.")
+
+    def log_weight(*params: Any) -> jax.Array:
+        trace = variational_family.simulate(constraint, *params)
+        choices, _ = target_gf.merge(constraint, trace.get_choices())
+        log_density, _ = target_gf.assess(choices, *target_args)
+        return jnp.sum(log_density) + trace.get_score()
+
+    def elbo(*params: Any) -> jax.Array:
+        if n_samples == 1:
+            return log_weight(*params)
+        log_weights = modular_vmap(lambda: log_weight(*params), in_axes=(), axis_size=n_samples)()
+        if is_importance_weighted:
+            return jax.nn.logsumexp(log_weights) - jnp.log(n_samples)
+        return jnp.mean(log_weights)
+
+    return expectation(elbo)
+
+
+# Optimisation
+
+
+def optimize_vi(
+    elbo_fn: Expectation,
+    init_params: Any,
+    learning_rate: Any = 1e-3,
+    n_iterations: int | Const[int] = 1000,
+    track_history: bool | Const[bool] = True,
+    optimizer: Any = None,
+) -> VariationalApproximation:
+    """Maximise an expectation by stochastic gradient ascent.
+
+    Runs without a key, under `seed`, `jit` and `vmap`; it compiles once per objective and shapes.
+
+    Args:
+        elbo_fn: the objective, an `Expectation` over the parameters.
+        init_params: where to start: any tree of floating numbers. A tuple holds several arguments of the objective.
+        learning_rate: step size r of `params <- params + r gradient`, used where no optimizer is given.
+        n_iterations: number of steps.
+        track_history: whether to keep the parameters of every step.
+        optimizer: anything with `init(params) -> state` and `update(gradients, state, params) -> (updates, state)`,
+            such as an optax optimiser; it is given gradients of the loss, minus the objective, and its updates are
+            added. Under `seed` pass it as `Const(optimizer)`.
+
+    Returns:
+        A `VariationalApproximation`.
+
+    Raises:
+        TypeError: a leaf of init_params is no floating number, or the optimizer lacks `init` or `update`.
+    """
+    params, settings = _prepare(init_params, n_iterations, track_history, optimizer)
+    # The steps have keys of their own, so that the loop can be compiled where no key was given.
+    return seed(_ascend)(draw_key(), elbo_fn, params, learning_rate, settings)
+
+
+optimize_vi.__static_parameters__ = ("n_iterations", "track_history", "optimizer")  # type: ignore[attr-defined]
+
+
+def elbo_vi(
+    target_gf: GFI[Any, Any],
+    variational_family: GFI[Any, Any],
+    init_params: Any,
+    constraint: Any,
+    target_args: tuple[Any, ...] = (),
+    learning_rate: Any = 1e-3,
+    n_iterations: int | Const[int] = 1000,
+    track_history: bool | Const[bool] = True,
+    optimizer: Any = None,
+    n_samples: int | Const[int] = 1,
+    is_importance_weighted: bool | Const[bool] = False,
+) -> VariationalApproximation:
+    """Fit a variational family to the posterior of a model by maximising its ELBO.
+
+    Args:
+        target_gf, variational_family, constraint, target_args, n_samples, is_importance_weighted: see `elbo_factory`.
+        init_params, learning_rate, n_iterations, track_history, optimizer: see `optimize_vi`.
+
+    Returns:
+        A `VariationalApproximation`.
+
+    Raises:
+        TypeError, ValueError: see `elbo_factory` and `optimize_vi`.
+    """
+    objective = Const((_static("n_samples", n_samples), bool(unwrap(is_importance_weighted))))
+    params, settings = _prepare(init_params, n_iterations, track_history, optimizer)
+    return seed(_fit)(
+        draw_key(),
+        (target_gf, variational_family, objective),
+        constraint,
+        target_args,
+        params,
+        learning_rate,
+        settings,
+    )
+
+
+elbo_vi.__static_parameters__ = (  # type: ignore[attr-defined]
+    "n_iterations",
+    "track_history",
+    "optimizer",
+    "n_samples",
+    "is_importance_weighted",
+)
+
+
+def _fit(models: Any, constraint: Any, target_args: Any, params: Any, learning_rate: Any, settings: Any) -> Any:
+    target_gf, variational_family, objective = models
+    elbo = elbo_factory(target_gf, variational_family, constraint, tuple(target_args), *objective.value)
+    return _ascend(elbo, params, learning_rate, settings)
+
+
+def _ascend(elbo: Expectation, params: Any, learning_rate: Any, settings: Any) -> VariationalApproximation:
+    n_iterations, is_tracked, optimizer = settings.value
+
+    def step(loop: Any, _: None) -> tuple[Any, Any]:
+        params, state = loop
+        arguments = params if isinstance(params, tuple) else (params,)
+        value, gradient = elbo.value_and_grad_estimate(*arguments)
+        if isinstance(params, tuple) and len(params) == 1:
+            gradient = (gradient,)
+        if optimizer is None:
+            updates = jax.tree.map(lambda g: learning_rate * g, gradient)
+        else:
+            updates, state = optimizer.update(jax.tree.map(jnp.negative, gradient), state, params)
+        params = jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, updates)
+        return (params, state), (params if is_tracked else None, -value)
+
+    state = None if optimizer is None else optimizer.init(params)
+    (params, _), (history, losses) = jax.lax.scan(step, (params, state), None, length=n_iterations)
+    return VariationalApproximation(params, history, losses, Const(n_iterations))
+
+
+def _prepare(init_params: Any, n_iterations: Any, track_history: Any, optimizer: Any) -> tuple[Any, Const[Any]]:
+    """The parameters as arrays, and what is static about the optimisation."""
+    optimizer = unwrap(optimizer)
+    if optimizer is not None and not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise TypeError(f"The optimizer, a {type(optimizer).__name__}, has no methods `init` and `update`.")
+    settings = (_static("n_iterations", n_iterations), bool(unwrap(track_history)), optimizer)
+    return jax.tree.map(_as_floating, init_params), Const(settings)
+
+
+def _as_floating(leaf: Any) -> jax.Array:
+    array = jnp.asarray(float(leaf) if isinstance(leaf, int) else leaf)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(f"Variational parameters are floating numbers, got {array.dtype} of shape {array.shape}.")
+    return jnp.asarray(array, array.dtype)
+
+
+def _static(name: str, value: Any) -> int:
+    value = unwrap(value)
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(f"{name} must be a Python int, got a traced value. Pass `const(n)` under `seed` or `jit`.")
+    return int(value)
+
+
+# Families
+
+
+@functools.lru_cache(maxsize=64)
+def mean_field_normal_family(n_dims: int, gradient_estimator: str = "reparam") -> Fn[Any]:
+    """Independent normals.
+
+    Args:
+        n_dims: n, the length of the vector.
+        gradient_estimator: "reparam" or "reinforce".
+
+    Returns:
+        A generative function `family(constraint, params)` with params (2n,): n means, then n log standard deviations.
+        It has one choice `"x"`, (n,) ~ N(means, diag(exp(2 log_stds))), and returns it.
+
+    Raises:
+        ValueError: another gradient estimator.
+    """
+    _check_estimator(gradient_estimator)
+
+    @gen
+    def mean_field_normal(constraint: Any, params: Any) -> Any:
+        means, stds = params[:n_dims], jnp.exp(params[n_dims:])
+        if gradient_estimator == "reparam":
+            return multivariate_normal_diag_reparam(means, stds) @ "x"
+        return multivariate_normal_reinforce(means, jnp.diag(jnp.square(stds))) @ "x"
+
+    return mean_field_normal
+
+
+@functools.lru_cache(maxsize=64)
+def full_covariance_normal_family(n_dims: int, gradient_estimator: str = "reparam") -> Fn[Any]:
+    """A normal with any covariance.
+
+    Args:
+        n_dims: n, the length of the vector.
+        gradient_estimator: "reparam" or "reinforce".
+
+    Returns:
+        A generative function `family(constraint, params)` with params `{"mean": (n,), "chol_cov": (n, n)}`; what is
+        above the diagonal of chol_cov = L is ignored. It has one choice `"x"`, (n,) ~ N(mean, L L^T), and returns it.
+
+    Raises:
+        ValueError: another gradient estimator.
+    """
+    _check_estimator(gradient_estimator)
+    normal = multivariate_normal_reparam if gradient_estimator == "reparam" else multivariate_normal_reinforce
+
+    @gen
+    def full_covariance_normal(constraint: Any, params: Any) -> Any:
+        factor = jnp.tril(params["chol_cov"])
+        covariance = jnp.matmul(factor, factor.T, precision=jax.lax.Precision.HIGHEST)
+        return normal(params["mean"].reshape(n_dims), covariance) @ "x"
+
+    return full_covariance_normal
+
+
+def _check_estimator(name: str) -> None:
+    if name not in ("reparam", "reinforce"):
+        raise ValueError(f"Unknown gradient estimator {name!r}. Choose 'reparam' or 'reinforce'.")
+
+
