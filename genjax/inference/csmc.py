@@ -50,7 +50,7 @@ def init_csmc(
     n = count(n_samples, "n_samples")
     args = as_args(target_args)
     particles = init(target_gf, args, n, constraints, proposal_gf)
-    arguments = (constraints, *args)
+    arguments = (plain(constraints), *args)
     trace, weight = _retained(target_gf, args, constraints, retained_choices, proposal_gf, arguments)
     return _with_first(particles, trace, weight)
 
@@ -78,7 +78,7 @@ def extend_csmc(
     args = as_args(args) if isinstance(args, (tuple, list)) else (args,)
     first = jax.tree.map(lambda a: a.value[0] if is_shared(a) else a[0], args, is_leaf=is_shared)
     old_choices = jax.tree.map(lambda leaf: leaf[0], particles.traces.get_choices())
-    arguments = (constraints, old_choices, *first)
+    arguments = (plain(constraints), old_choices, *first)
     trace, weight = _retained(gf, first, constraints, retained_choices, extension_proposal, arguments)
     return _with_first(new, trace, particles.log_weights[0] + weight)
 

@@ -95,8 +95,8 @@ def log_evidence(
     return log_mean_weight(jax.vmap(lane, in_axes=(), axis_size=n)())
 
 
-for _function in (importance_sampling, log_evidence):
-    _function.__static_parameters__ = ("n_samples", "n_draws", "method")  # type: ignore[attr-defined]
+importance_sampling.__static_parameters__ = ("n_samples", "n_draws", "method")  # type: ignore[attr-defined]
+log_evidence.__static_parameters__ = ("n_samples",)  # type: ignore[attr-defined]
 
 
 # One weighted trace, and a batch
@@ -115,7 +115,7 @@ def weighted_trace(target_gf: Any, args: Any, constraints: Any, proposal_gf: Any
     args = as_args(args)
     if proposal_gf is None:
         return target_gf.generate(constraints, *args)
-    proposed = proposal_gf.simulate(constraints, *args)
+    proposed = proposal_gf.simulate(plain(constraints), *args)
     choices = proposed.get_choices()
     trace, weight = target_gf.generate(merged(target_gf, choices, constraints), *args)
     check_proposed(choices, trace.get_choices(), target_gf)

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.core.arguments import argument_axes, is_shared, map_batch, raw_args, share, with_args, without_args
+from genjax.core.choices import plain
 from genjax.core.const import Const, unwrap
 from genjax.core.gfi import scalar
 from genjax.core.pytree import Pytree
@@ -171,10 +172,10 @@ def extend(
         trace, weight = _extended_trace(gf, args, constraints, old_choices, extension_proposal)
         return without_args(trace), scalar(weight)
 
-    plain = jax.tree.map(lambda node: node.value[0] if is_shared(node) else node, args, is_leaf=is_shared)
+    lane_args = _lane_args(args)
     old_choices = particles.traces.get_choices() if extension_proposal is not None else None
     traces, weights = jax.vmap(lane, in_axes=(argument_axes(args), 0), axis_size=particles.n_samples.value)(
-        plain, old_choices
+        lane_args, old_choices
     )
     return _moved(particles, with_args(traces, (args, {})), _plus(particles.log_weights, weights))
 
@@ -198,9 +199,8 @@ def rejuvenate(particles: ParticleCollection, kernel: Any) -> ParticleCollection
     def lane(bare: Any, args: Any) -> Any:
         return without_args(kernel(with_args(bare, args)))
 
-    plain = jax.tree.map(lambda node: node.value[0] if is_shared(node) else node, args, is_leaf=is_shared)
     bare = with_args(particles.traces, ((), {}))
-    traces = jax.vmap(lane, in_axes=(0, argument_axes(args)), axis_size=score.shape[0])(bare, plain)
+    traces = jax.vmap(lane, in_axes=(0, argument_axes(args)), axis_size=score.shape[0])(bare, _lane_args(args))
     return dataclasses.replace(particles, traces=with_args(traces, args))
 
 
@@ -268,10 +268,15 @@ def _plus(old: Array, change: Array) -> Array:
     return jnp.where(old == -jnp.inf, -jnp.inf, old + change)
 
 
+def _lane_args(args: Any) -> Any:
+    """Arguments to be mapped by `argument_axes(args)`."""
+    return jax.tree.map(lambda node: node.value[0] if is_shared(node) else node, args, is_leaf=is_shared)
+
+
 def _extended_trace(gf: Any, args: Any, constraints: Any, old_choices: Any, proposal: Any) -> tuple[Any, Any]:
     if proposal is None:
         return gf.generate(constraints, *args)
-    proposed = proposal.simulate(constraints, old_choices, *args)
+    proposed = proposal.simulate(plain(constraints), old_choices, *args)
     choices = proposed.get_choices()
     trace, weight = gf.generate(merged(gf, constraints, choices), *args)
     check_proposed(choices, trace.get_choices(), gf)

@@ -201,10 +201,10 @@ def _at(observations: Any, t: int) -> Any:
 
 def _length(observations: Any) -> int:
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(observations)]
-    lengths = {shape[0] if shape else None for shape in shapes}
-    if len(lengths) != 1 or not lengths.isdisjoint({None, 0}):
+    lengths = {shape[0] if shape else 0 for shape in shapes}
+    if len(lengths) != 1 or 0 in lengths:
         raise ValueError(
             "rejuvenation_smc() needs `observations`: constraints whose leaves all have the same leading time axis of "
             f"at least one step; got leaves of shapes {shapes}."
         )
-    return int(lengths.pop())
+    return lengths.pop()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from genjax import const, flip, gen, normal, seed
+from genjax import const, flip, gen, normal, seed, strict
 from genjax.inference import importance_sampling, log_evidence
 from genjax.inference.importance import weighted_trace
 
@@ -63,6 +63,13 @@ def test_weight_is_the_ratio_of_densities():
     mu = float(trace.get_choices()["mu"])
     exact = stats.norm(0, 1).logpdf(mu) + stats.norm(mu, 0.5).logpdf(1.5) - stats.norm(1.2, 0.6).logpdf(mu)
     assert log_weight == pytest.approx(exact, abs=1e-5)
+
+
+def test_strict_constraints_reach_a_proposal_as_they_are_written():
+    result = importance_sampling(conjugate, (0.0,), 5, strict({"y": 1.5}), near_posterior)
+    assert np.all(np.asarray(result.traces["y"]) == 1.5)
+    with pytest.raises(ValueError, match="'z'"):
+        importance_sampling(conjugate, (0.0,), 5, strict({"y": 1.5, "z": 0.0}), near_posterior)
 
 
 def test_partial_proposal_leaves_the_rest_to_the_model():
