@@ -8,8 +8,8 @@ from PIL import Image
 
 from studies.base import Animation
 
-DOTS_PER_INCH = 80
-N_COLOURS = 64
+DOTS_PER_INCH = 64
+N_COLOURS = 48
 HOLD = 8
 """How many times longer than the others the last frame stays; the first stays half of that."""
 
@@ -23,7 +23,8 @@ def write_gif(animation: Animation, path: Path) -> None:
         animation.show(index)
         canvas.draw()
         picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        frames.append(picture.quantize(N_COLOURS, dither=Image.Dither.NONE))
+        # This method keeps colours that few pixels have, such as that of a line.
+        frames.append(picture.quantize(N_COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE))
     durations = [animation.milliseconds] * len(frames)
     durations[0] *= max(1, HOLD // 2)
     durations[-1] = animation.milliseconds * HOLD

@@ -6,7 +6,6 @@ Published layout: Figure 18. Every number drawn comes from stored rows, their bo
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
 from studies import figure_style as style
@@ -28,7 +27,7 @@ def showcase(context: FigureContext) -> Figure:
     """The target; four stages of the inferred board before it; and what the last of them evolves to."""
     row = context.rows.only(framework=FRAMEWORK)
     drawing = Figure(figsize=(14.0, 5.0))
-    left, middle, right = (drawing.add_axes((x, 0.13, 0.30, 0.74)) for x in (0.01, 0.35, 0.69))
+    left, middle, right = (drawing.add_axes((x, 0.13, 0.30, 0.74)) for x in (0.01, 0.355, 0.69))
     problem = context.problem(row.parameters)
     target = problem.data["target"]
     draw_board(left, target, style.RED, 4)
@@ -41,17 +40,17 @@ def showcase(context: FigureContext) -> Figure:
         sweeps = problem.truth["frame_sweeps"]
         stages = [int(np.flatnonzero(sweeps == sweep)[0]) for sweep in thirds(row.parameters["n_sweeps"])]
         for position, stage in enumerate(stages):
-            corner = (0.35 + 0.155 * (position % 2), 0.51 - 0.38 * (position // 2), 0.145, 0.36)
+            corner = (0.3645 + 0.138 * (position % 2), 0.5 - 0.385 * (position // 2), 0.133, 0.3725)
             panel = drawing.add_axes(corner)
             is_last = position == len(stages) - 1
-            draw_board(panel, row.arrays["frames"][stage], style.GREEN if is_last else style.DARK_GREY, 4 if is_last else 1,
-                       "--" if is_last else "-")  # fmt: skip
+            frame = (style.GREEN, 4, "--") if is_last else (style.DARK_GREY, 1, "-")
+            draw_board(panel, row.arrays["frames"][stage], *frame)
             panel.text(
                 0.04, 0.95, f"t={sweeps[stage]}", transform=panel.transAxes, ha="left", va="top",
                 fontsize=style.FONT_SIZES["caption"], fontweight="bold", bbox=style.MARK_BACKGROUND,
             )  # fmt: skip
         draw_board(right, next_board(row.arrays["frames"][stages[-1]]), style.GREEN, 4, "--")
-    titles = (("Observed State", 0.16), ("Inversion via Gibbs", 0.50), ("One-Step Evolution", 0.84))
+    titles = (("Observed State", 0.16), ("Inversion via Gibbs", 0.4995), ("One-Step Evolution", 0.84))
     for title, x in titles:
         drawing.text(x, 0.915, title, ha="center", fontsize=style.FONT_SIZES["title"], fontweight="bold")
     subtitles = (
@@ -71,7 +70,7 @@ def thirds(n_sweeps: int) -> list[int]:
 
 
 def accuracy_text(row: Row) -> str:
-    """`91.7% as observed, 21,725 cells are not`."""
+    """The share of the next cells that are as observed, and the number of the others."""
     return f"{row.diagnostics['accuracy']:.1%} as observed, {row.diagnostics['errors']:,.0f} cells are not"
 
 
@@ -80,17 +79,18 @@ def footnotes(row: Row, context: FigureContext) -> list[str]:
     facts = [context.device_name, f"seed {row.seed}", f"softness {row.parameters['softness']:g}"]
     if row.median_s is not None:
         facts.append(f"{row.parameters['n_sweeps']} sweeps took {row.median_s:.3g} s")
-    published = context.settings.get("published") or {}
-    if published.get("accuracy") is not None:
-        facts.append(f"published: {published['accuracy']:.1%} ({published['note']})")
-    if published.get("seconds") is not None:
-        facts.append(f"in {published['seconds']:g} s")
+    reference = context.settings["reference"]
+    if reference["accuracy"] is not None:
+        time = f" in {reference['seconds']:g} s" if reference["seconds"] is not None else ""
+        facts.append(f"{reference['name'].lower()}: {reference['accuracy']:.1%}{time}")
     return facts
 
 
 def draw_board(axes: Axes, board: np.ndarray, colour: str, width: float, line: str = "-") -> None:
     """A board, living cells black, in a frame of its own shape."""
-    axes.imshow(~board, cmap="gray", vmin=0, vmax=1, interpolation="nearest" if max(board.shape) < 200 else "antialiased")
+    axes.imshow(
+        ~board, cmap="gray", vmin=0, vmax=1, interpolation="nearest" if max(board.shape) < 200 else "antialiased"
+    )
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(edgecolor=colour, linewidth=width, linestyle=line)
@@ -104,7 +104,7 @@ def draw_board(axes: Axes, board: np.ndarray, colour: str, width: float, line: s
 def timing(context: FigureContext) -> Figure:
     """Seconds of one sweep by size of the board, per device: the slope of time over sweeps within one program."""
     drawing = Figure(figsize=(9.0, 6.0))
-    axes = drawing.add_axes((0.15, 0.20, 0.81, 0.70))
+    axes = drawing.add_axes((0.15, 0.21, 0.81, 0.70))
     by_device = {context.device: context.rows}
     if len(context.other_device_rows):
         by_device[context.other_device_rows[0].device] = context.other_device_rows
@@ -130,7 +130,8 @@ def timing(context: FigureContext) -> Figure:
             axes.barh(position, value - left, left=left, height=thickness, color=colours[device], alpha=0.8,
                       edgecolor="black", label=device.upper() if index == 0 else None)  # fmt: skip
             axes.plot([low, high], [position, position], color="black", linewidth=2)
-            text = f"  {value:.3g} ms"
+            is_flagged = any(row.flags for row in by_device[device].where(framework=FRAMEWORK, height=side))
+            text = f"  {value:.3g} ms{' †' if is_flagged else ''}"
             other = costs.get(("cuda", side))
             axes.text(max(value, high), position, text, va="center", fontsize=style.FONT_SIZES["caption"])
             if device == "cpu" and other is not None and len(devices) == 2:
@@ -143,8 +144,10 @@ def timing(context: FigureContext) -> Figure:
         hand = sweep_cost(list(by_device[devices[-1]].where(framework="handcoded_jax", height=side)))
         if hand is not None:
             position = index + (len(devices) - 1) / 2 * thickness
-            axes.plot(1e3 * hand[0], position, marker="D", color="gold", markeredgecolor="black", markersize=9, zorder=5,
-                      linestyle="none", label=None if label else f"Handcoded JAX, {devices[-1].upper()}")  # fmt: skip
+            axes.plot(
+                1e3 * hand[0], position, marker="D", color="gold", markeredgecolor="black", markersize=9, zorder=5,
+                linestyle="none", label=None if label else f"Handcoded JAX, {devices[-1].upper()}",
+            )  # fmt: skip
             label = True
     if measured:
         axes.set_xscale("log")
@@ -158,10 +161,14 @@ def timing(context: FigureContext) -> Figure:
                  fontsize=style.FONT_SIZES["title"])  # fmt: skip
     handles, labels = axes.get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda index: "Handcoded" in labels[index])
-    axes.legend([handles[index] for index in order], [labels[index] for index in order], loc="upper right", frameon=False)
+    axes.legend(
+        [handles[index] for index in order], [labels[index] for index in order], loc="upper right", frameon=False
+    )
     style.keep_spines(axes, "left", "bottom")
     counts = ", ".join(str(count) for count in sorted(context.rows.values("n_sweeps")))
     facts = [context.device_name, f"slope of median time over {counts} sweeps in one scan, 95% intervals"]
+    if any(row.flags for rows in by_device.values() for row in rows):
+        facts.append("† the machine was busy or the times were unstable: see the report")
     style.footnote(drawing, facts, y=0.005)
     return drawing
 
@@ -206,10 +213,11 @@ def accuracy(context: FigureContext) -> Figure:
     """Accuracy by sweep: of the picture, and of a target drawn from the model; and the softness when inferred."""
     drawing = style.new_figure("three_panel")
     panels = [drawing.add_axes((x, 0.20, 0.262, 0.66)) for x in (0.058, 0.393, 0.728)]
-    picture, known, unknown = (context.rows.where(task=task) for task in ("accuracy", "known_predecessor", "unknown_softness"))
-    for axes, rows, title in (
-        (panels[0], picture, "Picture"), (panels[1], known, "Target with a known predecessor"), (panels[2], unknown, "Softness inferred"),
-    ):  # fmt: skip
+    picture, known, unknown = (
+        context.rows.where(task=task) for task in ("accuracy", "known_predecessor", "unknown_softness")
+    )
+    titles = ("Picture", "Target with a known predecessor", "Softness inferred")
+    for axes, rows, title in zip(panels, (picture, known, unknown), titles, strict=True):
         axes.set_title(title, fontweight="bold", fontsize=style.FONT_SIZES["label"])
         if not any(row.status == "ok" for row in rows):
             reason = style.status_text(rows[0].status, rows[0].reason) if len(rows) else "not asked for"
@@ -217,9 +225,11 @@ def accuracy(context: FigureContext) -> Figure:
     draw_curves(panels[0], picture, errors_to_accuracy)
     draw_curves(panels[1], known, errors_to_accuracy)
     draw_curves(panels[2], unknown, lambda row: row.arrays["softness"])
-    published = context.settings.get("published") or {}
-    if published.get("accuracy") is not None and len(picture):
-        panels[0].axhline(100 * published["accuracy"], color=style.RED, linestyle="--", linewidth=2, label="Published")
+    reference = context.settings["reference"]
+    if reference["accuracy"] is not None and len(picture):
+        panels[0].axhline(
+            100 * reference["accuracy"], color=style.RED, linestyle="--", linewidth=2, label=reference["name"]
+        )
     true = [row for row in known if row.status == "ok"]
     if true:
         n_cells = true[0].parameters["height"] * (true[0].parameters["width"] or true[0].parameters["height"])
@@ -227,7 +237,9 @@ def accuracy(context: FigureContext) -> Figure:
         panels[1].axhline(share, color=style.RED, linestyle="--", linewidth=2, label="True predecessor")
     mismatches = [row.arrays["errors"][:, -1].mean() / cells(row) for row in unknown if row.status == "ok"]
     if mismatches:
-        panels[2].axhline(np.mean(mismatches), color=style.RED, linestyle="--", linewidth=2, label="Mismatch at the end")
+        panels[2].axhline(
+            np.mean(mismatches), color=style.RED, linestyle="--", linewidth=2, label="Mismatch at the end"
+        )
     for axes in panels:
         axes.set_xlabel("Sweep")
         axes.grid(True)
@@ -283,10 +295,11 @@ def animation(context: FigureContext) -> Animation:
     if row.status != "ok":
         raise ValueError(f"The animation has nothing to show: {style.status_text(row.status, row.reason)}.")
     sweeps = context.problem(row.parameters).truth["frame_sweeps"]
-    target = context.problem(row.parameters).data["target"]
     curve = errors_to_accuracy(row)
     drawing = Figure(figsize=(11.0, 4.2))
-    board, after, plot = (drawing.add_axes(box) for box in ((0.01, 0.05, 0.33, 0.82), (0.35, 0.05, 0.33, 0.82), (0.765, 0.19, 0.22, 0.64)))
+    board, after, plot = (
+        drawing.add_axes(box) for box in ((0.01, 0.05, 0.33, 0.82), (0.35, 0.05, 0.33, 0.82), (0.765, 0.19, 0.22, 0.64))
+    )
     draw_board(board, row.arrays["frames"][0], style.DARK_GREY, 1.5)
     draw_board(after, next_board(row.arrays["frames"][0]), style.GREEN, 3)
     heading = drawing.text(0.175, 0.925, "", ha="center", fontweight="bold", fontsize=style.FONT_SIZES["label"])
@@ -307,5 +320,4 @@ def animation(context: FigureContext) -> Animation:
         heading.set_text(f"Inferred board, sweep {sweeps[index]}")
         dot.set_data([sweeps[index]], [curve[sweeps[index]]])
 
-    del target
     return Animation(drawing, show, len(sweeps), context.settings["milliseconds"])

@@ -46,7 +46,8 @@ def from_file(path: str, height: int, width: int) -> np.ndarray:
     dark = np.asarray(on_white.resize(size, Image.Resampling.BOX)).mean(2) < 127.5
     if dark.all() or not dark.any():
         raise ValueError(
-            f"gol got target={path!r}, whose {size[1]} by {size[0]} cells are all {'dark' if dark.all() else 'bright'}. "
+            f"gol got target={path!r}, whose {size[1]} by {size[0]} cells are all "
+            f"{'dark' if dark.all() else 'bright'}. "
             "Give a picture with dark and bright parts; the threshold is at half of full brightness."
         )
     board = np.zeros((height, width), bool)
@@ -106,9 +107,10 @@ def _curve(points: Sequence[tuple[float, float]], n_steps: int = 24) -> list[tup
 LEFT_EDGE = ((0.205, 0.80), (0.275, 0.66), (0.335, 0.52), (0.385, 0.37), (0.435, 0.255), (0.50, 0.17), (0.575, 0.13))
 TIP = ((0.575, 0.13), (0.645, 0.125), (0.705, 0.165), (0.725, 0.225))
 RIGHT_EDGE = (
-    (0.725, 0.225), (0.67, 0.205), (0.615, 0.225), (0.585, 0.29), (0.60, 0.40), (0.63, 0.54), (0.675, 0.68), (0.715, 0.80)
+    (0.725, 0.225), (0.67, 0.205), (0.615, 0.225), (0.585, 0.29), (0.60, 0.40), (0.63, 0.54), (0.675, 0.68),
+    (0.715, 0.80),
 )  # fmt: skip
-CONE = tuple([*_curve(LEFT_EDGE), *_curve(TIP), *_curve(RIGHT_EDGE)])
+CONE = (*_curve(LEFT_EDGE), *_curve(TIP), *_curve(RIGHT_EDGE))
 
 
 def _grown(points: Sequence[tuple[float, float]], distance: float) -> Sequence[tuple[float, float]]:

@@ -50,8 +50,8 @@ def pattern(name: str, height: int, width: int) -> np.ndarray:
     rows, columns = len(lines), len(lines[0])
     if rows + 2 > height or columns + 2 > width:
         raise ValueError(
-            f"The pattern {name} is {rows} by {columns} cells and needs a rim of one; the board is {height} by {width}. "
-            f"Use one of at least {rows + 2} by {columns + 2}."
+            f"The pattern {name} is {rows} by {columns} cells and needs a rim of one; the board is {height} by "
+            f"{width}. Use one of at least {rows + 2} by {columns + 2}."
         )
     board = np.zeros((height, width), bool)
     top, left = (height - rows) // 2, (width - columns) // 2

@@ -11,7 +11,8 @@ import pytest
 from scipy import stats
 
 from studies.gol import posterior
-from studies.gol.problem import bound, check, kept_sweeps, make_problem
+from studies.gol.gate import bound
+from studies.gol.problem import check, kept_sweeps, make_problem
 from studies.gol.rule import next_board
 
 _specification = importlib.util.spec_from_file_location("gol_sampler", Path(__file__).with_name("sampler.py"))
@@ -160,7 +161,13 @@ def test_bad_parameters(changes, message):
 
 def test_gate_accepts_a_right_sampler():
     for seed in range(4):
-        for changes in ({}, {"softness_prior": (1.0, 9.0)}, {"target": "known_predecessor"}, {"softness": 0.5}, {"n_sweeps": 1}):
+        for changes in (
+            {},
+            {"softness_prior": (1.0, 9.0)},
+            {"target": "known_predecessor"},
+            {"softness": 0.5},
+            {"n_sweeps": 1},
+        ):
             chosen = parameters(**changes)
             problem = make_problem(chosen)
             verdict = check("reconstruction", problem, chosen, sampler.run(problem, chosen, seed))
