@@ -74,6 +74,18 @@ STUDIES: dict[str, dict[str, Flag]] = {
         "device": Flag(choices={"cpu": ("device=cpu",), "gpu": ("device=cuda",), "cuda": ("device=cuda",)}),
         "target": Flag(("study.parameters.target={value}",)),
     },
+    "localization": {
+        "n-rays": Flag(("study.parameters.n_rays={value}",)),
+        "n-particles": Flag(("study.parameters.n_particles={value}",)),
+        "n-particles-big-grid": Flag(("study.parameters.n_particles_big_grid={value}",)),
+        "k-rejuv": Flag(("study.parameters.n_moves={value}",)),
+        "n-steps": Flag(("study.parameters.n_steps={value}",)),
+        # The published seed makes the data too.
+        "seed": Flag(("seed={value}", "study.parameters.data_seed={value}")),
+        "world-type": Flag(("study.parameters.world_type={value}",)),
+        "timing-repeats": Flag(("timing.min_rounds={value}", "timing.max_rounds={value}")),
+        "include-smc-comparison": Flag(("figures=[problem,comprehensive]",)),
+    },
 }
 """Flags of one study, after `studies.md` of each: added where the study is."""
 
