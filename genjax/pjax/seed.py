@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from genjax.pjax import compat
 from genjax.pjax.evaluate import (
@@ -179,8 +180,10 @@ def _keep_static(
     bound = inspect.signature(function).bind(*args, **kwargs)
     for name in names:
         value = bound.arguments.get(name)
+        if isinstance(value, np.integer):
+            value = int(value)
         if isinstance(value, (int, str)) or callable(value):
-            bound.arguments[name] = Const(bound.arguments[name])
+            bound.arguments[name] = Const(value)
     return bound.args, bound.kwargs
 
 
