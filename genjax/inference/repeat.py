@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import jaxpr_as_fun
 
 from genjax.core.arguments import Shared, raw_args, with_args
 from genjax.inference.carry import lean, plain, require_same_structure, restore
@@ -164,7 +163,7 @@ def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> tuple[dict[in
     places = [next(i for i, out in enumerate(outvars) if out is wanted) for wanted in outputs]
 
     def move(*leaves: Any) -> tuple[list[Any], list[Any]]:
-        results = jaxpr_as_fun(step.jaxpr)(*leaves)
+        results = compat.jaxpr_as_fun(step.jaxpr)(*leaves)
         return [results[i] for i in step.moving], [results[i] for i in places]
 
     carry: list[Any] = [step.start[i] for i in step.moving]

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import jaxpr_as_fun
 
 from genjax.core import Trace
 from genjax.core.selection import SelectionBase
@@ -91,7 +90,7 @@ def selected_density(trace: Trace[Any, Any], selection: SelectionBase, kernel: s
     order = {variable: i for i, variable in enumerate(computed_at)}
 
     def density(position: Arrays) -> tuple[jax.Array, Arrays]:
-        log_density, *leaves = jaxpr_as_fun(closed)(*position)
+        log_density, *leaves = compat.jaxpr_as_fun(closed)(*position)
         return log_density, [leaves[i] for i in computed_at.values()]
 
     def evaluate(position: Arrays) -> Point:

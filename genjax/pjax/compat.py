@@ -16,7 +16,7 @@ import jax.extend.core  # `import jax` does not pull it in
 from jax._src import effects, source_info_util
 from jax._src.interpreters import partial_eval
 from jax._src.lax.control_flow import loops
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Primitive, Var
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Primitive, Var, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "equation_context",
     "hide_frames_of",
     "keep_in_loops",
+    "jaxpr_as_fun",
     "lower_function",
     "make_effect",
     "register_batching",
