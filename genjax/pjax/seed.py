@@ -198,7 +198,9 @@ def _run_keyed(closed: Any, key: Any, args: Sequence[Any]) -> list[Any]:
         key, sub = jax.random.split(key)
         rule = _RULES.get(eqn.primitive.name)
         if rule is None:
-            raise NotImplementedError(unsupported_message("A random choice under `seed`", eqn.primitive.name))
+            where = "".join(f" (at {frame})" for frame in compat.user_frames(eqn.source_info.traceback)[:1])
+            message = unsupported_message(f"A random choice under `seed`{where}", eqn.primitive.name)
+            raise NotImplementedError(message)
         return rule(eqn, sub, values)
 
     return evaluate(closed, args, _finder, handle)
