@@ -112,16 +112,16 @@ def draw_probabilities(axes: Axes, column: Column, xs: np.ndarray, posterior: Ro
     if column.probability is None:
         axes.axis("off")
         axes.text(
-            0.5, 0.98, "this model knows no outliers: every point pulls at the curve", transform=axes.transAxes,
-            ha="center", va="top", fontsize=style.FONT_SIZES["caption"], style="italic", color=style.DARK_GREY,
+            0.5, 1.02, "this model knows no outliers: every point pulls at the curve", transform=axes.transAxes,
+            ha="center", va="top", fontsize=12, style="italic", color=style.DARK_GREY,
         )  # fmt: skip
         return
     exact = posterior.outlier_probability
     axes.vlines(xs, exact, column.probability, color="grey", linewidth=1.5, zorder=1)
+    axes.plot(xs, column.probability, "o", color=column.color, markersize=7, zorder=3, label=column.name)
     if column.baseline is not None:
         name, values = column.baseline
         axes.plot(xs, values, "x", color=style.GREEN, markersize=8, markeredgewidth=2, zorder=4, label=name)
-    axes.plot(xs, column.probability, "o", color=column.color, markersize=7, zorder=3, label=column.name)
     axes.plot(xs, exact, "o", markersize=11, markerfacecolor="none", markeredgecolor="black", zorder=2, label="exact")
     error = float(np.abs(column.probability - exact).max())
     axes.set(ylim=(-0.12, 1.12), yticks=[0, 1])
@@ -137,9 +137,9 @@ def draw_legend(axes: Axes, panels: list[Axes]) -> None:
         found, labels = panel.get_legend_handles_labels()
         handles |= dict(zip(labels, found, strict=True))
     if handles:
+        names = sorted(handles, key=lambda name: name != "exact")
         axes.legend(
-            list(handles.values()), list(handles), loc="lower center", fontsize=13, frameon=False,
-            title="P(outlier) at the right", title_fontsize=13,
+            [handles[name] for name in names], names, loc="lower center", fontsize=13, frameon=False,
         )  # fmt: skip
 
 
