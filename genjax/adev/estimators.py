@@ -137,7 +137,7 @@ class FlipEnumParallel(FamilyPrimitive):
 
 @Pytree.dataclass
 class FlipMVD(FamilyPrimitive):
-    """`flip_mvd(p)`: draw b; `dD(b) + s (D(not b) - D(b)) dp` with s = -1 if b else 1; under `vmap` summed over lanes."""
+    """`flip_mvd(p)`: draw b; `dD(b) + s (D(not b) - D(b)) dp`, s = -1 if b else 1; under `vmap` a sum over lanes."""
 
     family, rule, probabilities = FAMILIES["Flip"], MEASURE_VALUED, _flip_probabilities
 

@@ -11,7 +11,6 @@ All keys come from one, in program order; so the continuations of one choice sha
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,9 +18,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from genjax.adev.choices import check, jaxpr_needs_rest, needs_rest, rule_of
 from genjax.adev.dual import is_differentiable
-from genjax.adev.primitive import EXPECTATION_KEY, ADEVPrimitive
-from genjax.adev.rules import JVP_ESTIMATE, Rule
 from genjax.pjax import compat
 from genjax.pjax.evaluate import (
     Finder,
@@ -87,55 +85,9 @@ def surrogate(closed: Any, args: Sequence[Any], key: Any, is_pure: bool) -> jax.
     return run(closed, args, ADEV(key, jnp.zeros(()), is_pure), finish)
 
 
-def check(jaxpr: Any) -> None:
-    """Refuse a program with choices that have no estimator.
-
-    Raises:
-        NotImplementedError: the program has such a choice.
-    """
-    for eqn in jaxpr.eqns:
-        if eqn.primitive is sample_p and eqn.params["sampler"] != EXPECTATION_KEY:
-            frames = compat.user_frames(eqn.source_info.traceback)
-            place = f", at {frames[0]}" if frames else ""
-            raise NotImplementedError(
-                "ADEV encountered pjax.sample site without ADEV semantics. Use ADEV estimator primitives (flip_enum, "
-                "normal_reparam, normal_reinforce, ...) for every random choice of an expectation; this one is "
-                f"`{eqn.params['sampler'].name}`{place}. (`key` is a choice that is differentiated within the "
-                "expectation, by jax.grad or jax.jvp: take derivatives of the expectation instead.)"
-            )
-        for body in compat.sub_jaxprs(eqn):
-            check(body)
-
-
-# Which equations need what
+# Evaluation
 
 _finder = Finder(SITE_PRIMITIVES)
-_known: dict[bool, weakref.WeakKeyDictionary[Any, bool]] = {
-    False: weakref.WeakKeyDictionary(),
-    True: weakref.WeakKeyDictionary(),
-}
-
-
-def rule_of(primitive: ADEVPrimitive) -> Rule:
-    """The rule of a primitive: built in, unless the user's class defines `prim_jvp_estimate`."""
-    method = type(primitive).prim_jvp_estimate
-    return primitive.rule if getattr(method, "is_built_in", False) else JVP_ESTIMATE  # type: ignore[attr-defined]
-
-
-def _needs_rest(eqn: Any, is_pure: bool) -> bool:
-    if eqn.primitive is adev_sample_p:
-        return rule_of(eqn.params["sampler"].primitive).needs_rest(eqn.params["shape"], is_pure)
-    return any(_jaxpr_needs_rest(body, is_pure) for body in compat.sub_jaxprs(eqn))
-
-
-def _jaxpr_needs_rest(jaxpr: Any, is_pure: bool) -> bool:
-    known = _known[is_pure].get(jaxpr)
-    if known is None:
-        known = _known[is_pure][jaxpr] = any(_needs_rest(eqn, is_pure) for eqn in jaxpr.eqns)
-    return known
-
-
-# Evaluation
 
 
 def run(closed: Any, args: Sequence[Any], state: ADEV, then: Continuation) -> Any:
@@ -156,7 +108,7 @@ def _resume(jaxpr: Any, start: int, environment: dict[Any, Any], state: ADEV, th
             environment.update(zip(eqn.outvars, compat.bind_equation(eqn, values), strict=True))
             continue
         name = eqn.primitive.name
-        if not _needs_rest(eqn, state.is_pure):
+        if not needs_rest(eqn, state.is_pure):
             with compat.equation_context(eqn):
                 outputs, state = _lookup(_DIRECT, name)(eqn, values, state)
             environment.update(zip(eqn.outvars, outputs, strict=True))
@@ -253,8 +205,9 @@ def _scan_steps(parts: Any, key: Any, carry: list[Any], done: int, state: ADEV) 
 def _while(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
     if not state.is_pure:
         raise NotImplementedError(
-            "A random choice of an expectation stands inside a `while_loop` (or a `fori_loop` of unknown length), whose "
-            "gradient JAX cannot take in reverse mode. Use `lax.scan` with a static length; `estimate` works as it is."
+            "A random choice of an expectation stands inside a `while_loop` (or a `fori_loop` of unknown length), "
+            "whose gradient JAX cannot take in reverse mode. Use `lax.scan` with a static length; `estimate` works "
+            "as it is."
         )
     state, key = state.split()
     parts = while_parts(eqn, values)
@@ -358,7 +311,7 @@ def _scan_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuation
     def from_step(done: int, carry: list[Any], outputs: list[list[Any]], state: ADEV) -> Any:
         if done == parts.length:
             return finish(carry, outputs, [], state)
-        if not _jaxpr_needs_rest(parts.body.jaxpr, state.is_pure):
+        if not jaxpr_needs_rest(parts.body.jaxpr, state.is_pure):
             carry, ys, factor = _scan_steps(parts, key, carry, done, state)
             return finish(carry, outputs, ys, replace(state, log_factor=factor))
         index = parts.length - 1 - done if parts.reverse else done
@@ -384,7 +337,8 @@ def _scan_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuation
 def _while_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuation) -> Any:
     raise NotImplementedError(
         "A random choice whose estimator needs the rest of the program (enumeration, measure-valued, or a primitive of "
-        "your own) stands inside a `while_loop` (or a `fori_loop` of unknown length). Use `lax.scan` with a static length."
+        "your own) stands inside a `while_loop` (or a `fori_loop` of unknown length). Use `lax.scan` with a static "
+        "length."
     )
 
 

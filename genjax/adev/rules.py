@@ -79,8 +79,8 @@ class Pathwise(Rule):
         if not is_differentiable(value):
             raise TypeError(
                 f"The choice {site.name} has a pathwise estimator, but its values are {value.dtype}: discrete values "
-                "do not move with the parameters, so its gradient would be 0. Use an estimator by enumeration (*_enum), "
-                "measure-valued derivative (*_mvd) or score function (*_reinforce)."
+                "do not move with the parameters, so its gradient would be 0. Use an estimator by enumeration "
+                "(*_enum), measure-valued derivative (*_mvd) or score function (*_reinforce)."
             )
         return value, None
 
@@ -131,7 +131,7 @@ class MeasureValued(Rule):
 class Enumeration(MeasureValued):
     """All values of a scalar choice, exactly. Batched choices would take K^B runs, and go lane by lane instead."""
 
-    #: Calls of the rest written out one by one; deeper enumerations go through one vmapped call, whose program is short.
+    #: Calls of the rest written out one by one; deeper enumerations go through one vmapped call: a shorter program.
     largest_written_out = 4
 
     def __init__(self, is_parallel: bool):
@@ -150,7 +150,7 @@ class Enumeration(MeasureValued):
             results = jax.vmap(lambda value: rest(value, n_values))(jnp.arange(n_values).astype(dtype))
             return jnp.sum(probabilities * results)
         results = [rest(jnp.asarray(value, dtype), n_values) for value in range(n_values)]
-        return sum(probabilities[k] * result for k, result in enumerate(results))  # type: ignore[return-value]
+        return sum(probabilities[k] * result for k, result in enumerate(results))
 
 
 class JvpEstimate(Rule):

@@ -1,4 +1,4 @@
-"""Inference: importance sampling, Markov chain Monte Carlo, sequential Monte Carlo."""
+"""Inference: importance sampling, Markov chain Monte Carlo, sequential Monte Carlo, variational inference."""
 
 from genjax.inference.importance import ImportanceResult as ImportanceResult
 from genjax.inference.importance import importance_sampling as importance_sampling
@@ -24,3 +24,9 @@ from genjax.inference.smc import rejuvenate as rejuvenate
 from genjax.inference.smc import rejuvenation_smc as rejuvenation_smc
 from genjax.inference.smc import resample as resample
 from genjax.inference.smc import resample_csmc as resample_csmc
+from genjax.inference.vi import VariationalApproximation as VariationalApproximation
+from genjax.inference.vi import elbo_factory as elbo_factory
+from genjax.inference.vi import elbo_vi as elbo_vi
+from genjax.inference.vi import full_covariance_normal_family as full_covariance_normal_family
+from genjax.inference.vi import mean_field_normal_family as mean_field_normal_family
+from genjax.inference.vi import optimize_vi as optimize_vi

@@ -11,23 +11,19 @@ ICLR 2016, equation 8.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from genjax.adev import Expectation, expectation
-from genjax.adev.estimators import (
-    multivariate_normal_diag_reparam,
-    multivariate_normal_reinforce,
-    multivariate_normal_reparam,
-)
+from genjax.adev.choices import is_pathwise
 from genjax.adev.primitive import draw_key
 from genjax.core.const import Const, unwrap
-from genjax.core.fn import Fn, gen
 from genjax.core.gfi import GFI
 from genjax.core.pytree import Pytree
+from genjax.inference.variational_families import full_covariance_normal_family as full_covariance_normal_family
+from genjax.inference.variational_families import mean_field_normal_family as mean_field_normal_family
 from genjax.pjax import modular_vmap, seed
 
 
@@ -83,15 +79,16 @@ def elbo_factory(
         is_importance_weighted: average the weights, and not their logarithms.
 
     Returns:
-        An `Expectation` over `params`: with `log w_i = log p(x_i, y) - log q(x_i; params)`, `mean_i log w_i`; importance
-        weighted, `log(mean_i w_i)`, a bound on log p(y) that gets tighter with n.
+        An `Expectation` over `params`: with `log w_i = log p(x_i, y) - log q(x_i; params)`, `mean_i log w_i`;
+        importance weighted, `log(mean_i w_i)`, a bound on log p(y) that gets tighter with n. With score-function
+        estimators the latter's gradient is unbiased but noisy: every score multiplies the whole bound.
 
     Raises:
         ValueError: n_samples is less than 1.
     """
-    n_samples = unwrap(n_samples)
-    if n_samples < 1:
-        raise ValueError(f"elbo_factory got n_samples={n_samples}. It takes at least 1.")
+    n_draws = _static("n_samples", n_samples)
+    if n_draws < 1:
+        raise ValueError(f"elbo_factory got n_samples={n_draws}. It takes at least 1.")
 
     def log_weight(*params: Any) -> jax.Array:
         trace = variational_family.simulate(constraint, *params)
@@ -100,11 +97,16 @@ def elbo_factory(
         return jnp.sum(log_density) + trace.get_score()
 
     def elbo(*params: Any) -> jax.Array:
-        if n_samples == 1:
+        if n_draws == 1:
             return log_weight(*params)
-        log_weights = modular_vmap(lambda: log_weight(*params), in_axes=(), axis_size=n_samples)()
+        lane = lambda: log_weight(*params)
+        if not is_importance_weighted and not is_pathwise(lane):
+            # Each draw is an expectation of its own: the score of one draw then multiplies its own weight only, where
+            # one expectation over all draws would add the products of n^2 pairs, most of them noise.
+            lane = expectation(lane).estimate
+        log_weights = modular_vmap(lane, in_axes=(), axis_size=n_draws)()
         if is_importance_weighted:
-            return jax.nn.logsumexp(log_weights) - jnp.log(n_samples)
+            return jax.nn.logsumexp(log_weights) - jnp.log(n_draws)
         return jnp.mean(log_weights)
 
     return expectation(elbo)
@@ -244,67 +246,3 @@ def _static(name: str, value: Any) -> int:
     if isinstance(value, jax.core.Tracer):
         raise TypeError(f"{name} must be a Python int, got a traced value. Pass `const(n)` under `seed` or `jit`.")
     return int(value)
-
-
-# Families
-
-
-@functools.lru_cache(maxsize=64)
-def mean_field_normal_family(n_dims: int, gradient_estimator: str = "reparam") -> Fn[Any]:
-    """Independent normals.
-
-    Args:
-        n_dims: n, the length of the vector.
-        gradient_estimator: "reparam" or "reinforce".
-
-    Returns:
-        A generative function `family(constraint, params)` with params (2n,): n means, then n log standard deviations.
-        It has one choice `"x"`, (n,) ~ N(means, diag(exp(2 log_stds))), and returns it.
-
-    Raises:
-        ValueError: another gradient estimator.
-    """
-    _check_estimator(gradient_estimator)
-
-    @gen
-    def mean_field_normal(constraint: Any, params: Any) -> Any:
-        means, stds = params[:n_dims], jnp.exp(params[n_dims:])
-        if gradient_estimator == "reparam":
-            return multivariate_normal_diag_reparam(means, stds) @ "x"
-        return multivariate_normal_reinforce(means, jnp.diag(jnp.square(stds))) @ "x"
-
-    return mean_field_normal
-
-
-@functools.lru_cache(maxsize=64)
-def full_covariance_normal_family(n_dims: int, gradient_estimator: str = "reparam") -> Fn[Any]:
-    """A normal with any covariance.
-
-    Args:
-        n_dims: n, the length of the vector.
-        gradient_estimator: "reparam" or "reinforce".
-
-    Returns:
-        A generative function `family(constraint, params)` with params `{"mean": (n,), "chol_cov": (n, n)}`; what is
-        above the diagonal of chol_cov = L is ignored. It has one choice `"x"`, (n,) ~ N(mean, L L^T), and returns it.
-
-    Raises:
-        ValueError: another gradient estimator.
-    """
-    _check_estimator(gradient_estimator)
-    normal = multivariate_normal_reparam if gradient_estimator == "reparam" else multivariate_normal_reinforce
-
-    @gen
-    def full_covariance_normal(constraint: Any, params: Any) -> Any:
-        factor = jnp.tril(params["chol_cov"])
-        covariance = jnp.matmul(factor, factor.T, precision=jax.lax.Precision.HIGHEST)
-        return normal(params["mean"].reshape(n_dims), covariance) @ "x"
-
-    return full_covariance_normal
-
-
-def _check_estimator(name: str) -> None:
-    if name not in ("reparam", "reinforce"):
-        raise ValueError(f"Unknown gradient estimator {name!r}. Choose 'reparam' or 'reinforce'.")
-
-

@@ -1,0 +1,81 @@
+"""What the random choices of a staged program ask of the interpreter: their rules, and whether they have any."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from genjax.adev.primitive import EXPECTATION_KEY, ADEVPrimitive
+from genjax.adev.rules import JVP_ESTIMATE, PATHWISE, Rule
+from genjax.pjax import compat
+from genjax.pjax.sites import LaneSampler, adev_sample_p, sample_p
+
+
+def check(jaxpr: Any) -> None:
+    """Refuse a program with choices that have no estimator.
+
+    Raises:
+        NotImplementedError: the program has such a choice.
+    """
+    for eqn in jaxpr.eqns:
+        if eqn.primitive is sample_p and not _is_expectation_key(eqn.params["sampler"]):
+            frames = compat.user_frames(eqn.source_info.traceback)
+            place = f", at {frames[0]}" if frames else ""
+            raise NotImplementedError(
+                "ADEV encountered pjax.sample site without ADEV semantics. Use ADEV estimator primitives (flip_enum, "
+                "normal_reparam, normal_reinforce, ...) for every random choice of an expectation; this one is "
+                f"`{eqn.params['sampler'].name}`{place}. (`key` is a choice that is differentiated within the "
+                "expectation, by jax.grad or jax.jvp: take derivatives of the expectation instead.)"
+            )
+        for body in compat.sub_jaxprs(eqn):
+            check(body)
+
+
+def _is_expectation_key(sampler: Any) -> bool:
+    while isinstance(sampler, LaneSampler):
+        sampler = sampler.inner
+    return sampler == EXPECTATION_KEY
+
+
+_known: dict[bool, weakref.WeakKeyDictionary[Any, bool]] = {
+    False: weakref.WeakKeyDictionary(),
+    True: weakref.WeakKeyDictionary(),
+}
+
+
+def rule_of(primitive: ADEVPrimitive) -> Rule:
+    """The rule of a primitive: built in, unless the user's class defines `prim_jvp_estimate`."""
+    method = type(primitive).prim_jvp_estimate
+    return primitive.rule if getattr(method, "is_built_in", False) else JVP_ESTIMATE  # type: ignore[attr-defined]
+
+
+def needs_rest(eqn: Any, is_pure: bool) -> bool:
+    """Whether an equation has a choice, at any depth, whose rule needs the rest of the program."""
+    if eqn.primitive is adev_sample_p:
+        return rule_of(eqn.params["sampler"].primitive).needs_rest(eqn.params["shape"], is_pure)
+    return any(jaxpr_needs_rest(body, is_pure) for body in compat.sub_jaxprs(eqn))
+
+
+def jaxpr_needs_rest(jaxpr: Any, is_pure: bool) -> bool:
+    """`needs_rest` of any equation of a jaxpr; remembered."""
+    known = _known[is_pure].get(jaxpr)
+    if known is None:
+        known = _known[is_pure][jaxpr] = any(needs_rest(eqn, is_pure) for eqn in jaxpr.eqns)
+    return known
+
+
+def is_pathwise(function: Callable[[], Any]) -> bool:
+    """Whether all random choices of a function are differentiated through their draws."""
+
+    def holds(jaxpr: Any) -> bool:
+        return all(
+            rule_of(eqn.params["sampler"].primitive) is PATHWISE
+            if eqn.primitive is adev_sample_p
+            else all(map(holds, compat.sub_jaxprs(eqn)))
+            for eqn in jaxpr.eqns
+        )
+
+    return holds(jax.make_jaxpr(function)().jaxpr)
