@@ -196,7 +196,9 @@ def _in_dtypes_of(own: Any, choices: Any) -> Any:
     if jax.tree.structure(own) != jax.tree.structure(choices):
         return choices
     return jax.tree.map(
-        lambda mine, value: value.astype(mine.dtype) if hasattr(value, "astype") else value, own, choices
+        lambda mine, value: value.astype(mine.dtype) if hasattr(mine, "dtype") and hasattr(value, "astype") else value,
+        own,
+        choices,
     )
 
 

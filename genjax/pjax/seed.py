@@ -198,12 +198,18 @@ def _run_keyed(closed: Any, key: Any, args: Sequence[Any]) -> list[Any]:
         key, sub = jax.random.split(key)
         rule = _RULES.get(eqn.primitive.name)
         if rule is None:
-            where = "".join(f" (at {frame})" for frame in compat.user_frames(eqn.source_info.traceback)[:1])
-            message = unsupported_message(f"A random choice under `seed`{where}", eqn.primitive.name)
+            message = unsupported_message(f"A random choice under `seed`{_location(eqn)}", eqn.primitive.name)
             raise NotImplementedError(message)
         return rule(eqn, sub, values)
 
     return evaluate(closed, args, _finder, handle)
+
+
+def _location(eqn: Any) -> str:
+    """` (at <file>:<line>)` of the first site in an equation."""
+    while eqn.primitive not in SITE_PRIMITIVES:
+        eqn = next(e for body in compat.sub_jaxprs(eqn) for e in body.eqns if _finder.in_equation(e))
+    return "".join(f" (at {frame})" for frame in compat.user_frames(eqn.source_info.traceback)[:1])
 
 
 def _site(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
