@@ -90,7 +90,9 @@ class HandcodedJax(JaxFramework):
                 state, value = carry
                 momentum_key, accept_key = jax.random.split(key)
                 keys = jax.random.split(momentum_key, len(state))
-                momentum = {n: jax.random.normal(k, x.shape, x.dtype) for k, (n, x) in zip(keys, state.items())}
+                momentum = {
+                    n: jax.random.normal(k, x.shape, x.dtype) for k, (n, x) in zip(keys, state.items(), strict=True)
+                }
 
                 def leapfrog(_: Any, at: tuple) -> tuple:
                     state, momentum, gradient, _value = at
@@ -108,9 +110,8 @@ class HandcodedJax(JaxFramework):
                 return (kept, jnp.where(accept, new_value, value)), kept
 
             keys = jax.random.split(key, n_warmup + n_samples)
-            carry = (start, log_density(start, *data))
-            carry, _ = jax.lax.scan(lambda carry, key: (transition(carry, key)[0], None), carry, keys[:n_warmup])
-            return jax.lax.scan(transition, carry, keys[n_warmup:])[1]
+            _, states = jax.lax.scan(transition, (start, log_density(start, *data)), keys)
+            return {n: values[n_warmup:] for n, values in states.items()}
 
         def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
             keys = jax.random.split(inputs["key"], n_chains)

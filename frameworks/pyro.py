@@ -123,7 +123,8 @@ class Pyro(Framework):
             model,
             tuple(given),
             jit_compile=True,
-            jit_options={"ignore_warnings": True, "check_trace": False},
+            jit_options={"check_trace": False},
+            skip_jit_warnings=True,
             initial_params=point,
         )
 

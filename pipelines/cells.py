@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.configuration import Configuration
@@ -17,6 +17,9 @@ class Cell:
         stages: "gate", or "gate" and "time".
         keep: names of the outputs to store; None stores all.
         instance: which of several equal workers runs it; 0 but in an A/A race.
+        gate_calls: how many calls of the program, each with a seed of its own, the gate judges together; their outputs
+            then have a leading axis of that size. None judges one call as it is.
+        timing: timing settings that replace those of the run.
     """
 
     study: str
@@ -29,6 +32,8 @@ class Cell:
     stages: tuple[str, ...] = ("gate", "time")
     keep: tuple[str, ...] | None = None
     instance: int = 0
+    gate_calls: int | None = None
+    timing: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -118,6 +123,8 @@ def _cells(configuration: Configuration, task: str, block: dict[str, Any], grid:
                     dtype=block.get("dtype", configuration.dtype),
                     stages=tuple(block.get("stages", ("gate", "time"))),
                     keep=None if keep is None else tuple(keep),
+                    gate_calls=block.get("gate_calls"),
+                    timing=block.get("timing") or {},
                 )
 
 

@@ -163,7 +163,7 @@ def _one(
         parameters=block.get("parameters") or {},
         tasks=_chosen_tasks(block, _wanted_tasks(study, values, tree), values["frameworks"], frameworks),
         figures=_chosen_figures(block, values["figures"]),
-        stages=tuple(values["stages"]),
+        stages=tuple(stage for stage in values["stages"] if not (values.get("skip") or {}).get(stage)),
         results=_folder(tree, values["results"], "results" in overrides),
         figs=_folder(tree, values["figs"], "figs" in overrides),
         timing=TimingSettings(**values["timing"]),
@@ -228,7 +228,8 @@ def _wanted_tasks(study: str, values: dict[str, Any], tree: Tree) -> list[str]:
 def _chosen_tasks(
     block: dict[str, Any], wanted: list[str], asked: list[str] | None, known: list[str]
 ) -> dict[str, dict[str, Any]]:
-    chosen = {name: dict(task or {}) for name, task in block["tasks"].items() if name in wanted}
+    named = {name: dict(task or {}) for name, task in block["tasks"].items() if name in wanted}
+    chosen = {name: task for name, task in named.items() if not task.get("skip")}
     for task in chosen.values():
         # A task that names no frameworks is for all that there are, so that a new file appears in every plan.
         own = task.get("frameworks") or known

@@ -21,6 +21,7 @@ import numpy as np
 from pipelines.cells import Cell, canonical
 from pipelines.configuration import Configuration
 from pipelines.provenance import machine
+from pipelines.timing import TimingSettings
 from pipelines.tree import FrameworkDescription, Tree
 
 MEASURING = ("worker", "timing", "gate")
@@ -46,7 +47,9 @@ def inputs(
     if cell.instance:
         found["instance"] = str(cell.instance)
     if "time" in cell.stages:
-        found["timing settings"] = canonical(asdict(configuration.timing))
+        found["timing settings"] = _timing(configuration.timing.updated(cell.timing))
+    if cell.gate_calls is not None:
+        found["calls at the gate"] = str(cell.gate_calls)
     model = tree.model_path(cell.study, description)
     private = sorted(model.parent.glob("_*.py")) if model.is_file() else []
     here = Path(__file__).parent
@@ -61,6 +64,11 @@ def inputs(
     for name, version in versions(description).items():
         found[f"version of {name}"] = version
     return found
+
+
+def _timing(settings: TimingSettings) -> str:
+    """The settings as text, without those that are not set."""
+    return canonical({name: value for name, value in asdict(settings).items() if value is not None})
 
 
 def key(named: Mapping[str, str]) -> str:

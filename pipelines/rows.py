@@ -9,6 +9,7 @@ from pipelines.cells import canonical
 from pipelines.configuration import Configuration
 from pipelines.plan import SKIP, PlannedCell, StudyPlan
 from pipelines.store import Store
+from pipelines.timing import TimingSettings
 from studies.base import Row
 
 OUTPUT = "output/"
@@ -74,7 +75,8 @@ def row_of(
     times: dict[str, Any] = {}
     samples = arrays.get("samples_s")
     if record["status"] == "ok" and samples is not None and len(samples):
-        times = _times(record, samples, arrays.get("baseline_samples_s"), configuration)
+        settings = configuration.timing.updated(planned.cell.timing)
+        times = _times(record, samples, arrays.get("baseline_samples_s"), settings)
     flags = (*times.pop("flags", ()), *([flag] if flag else []))
     values = {name: getattr(row, name) for name in ("study", "task", "framework", "label", "color", "parameters")}
     return Row(
@@ -108,7 +110,7 @@ def _row(planned: PlannedCell, status: str, reason: str | None) -> Row:
 
 
 def _times(
-    record: dict[str, Any], samples: np.ndarray, baseline: np.ndarray | None, configuration: Configuration
+    record: dict[str, Any], samples: np.ndarray, baseline: np.ndarray | None, settings: TimingSettings
 ) -> dict[str, Any]:
     seed = record["identity"]["seed"]
     timing = record["timing"]
@@ -122,9 +124,9 @@ def _times(
     flags = statistics.flags(
         samples,
         None if is_baseline else ratio,
-        interval_width=configuration.timing.interval_width,
+        interval_width=settings.interval_width,
         idle_fraction=timing.get("idle_fraction"),
-        max_idle_fraction=configuration.timing.max_idle_fraction,
+        max_idle_fraction=settings.max_idle_fraction,
         load_average=timing.get("load_average"),
         cores=record["provenance"].get("cores"),
     )

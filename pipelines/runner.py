@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from pipelines import fingerprint, gate, provenance
+from pipelines.cells import Cell
 from pipelines.client import WorkerClient, WorkerPool
 from pipelines.configuration import Configuration
 from pipelines.plan import CACHED, PlannedCell, PlannedRace, Problems, StudyPlan
 from pipelines.progress import Reporter
 from pipelines.rows import OUTPUT
 from pipelines.store import Store
-from pipelines.timing import ContestantFailure, RaceResult, run_race
+from pipelines.timing import ContestantFailure, RaceResult, gate_seed, run_race
 
 
 @dataclass
@@ -150,6 +151,8 @@ class Runner:
             )
             first = client.request("gate", limits.gate_seconds, handle=handle)
             outputs = self._outputs(client, handle, limits.gate_seconds)
+            if cell.gate_calls is not None:
+                outputs = self._more_outputs(outputs, client, handle, cell, configuration)
         except ContestantFailure as failure:
             self._save_failure(planned, configuration, facts, failure)
             return None
@@ -176,7 +179,8 @@ class Runner:
 
     def _time(self, race: PlannedRace, entrants: list[Entrant], configuration: Configuration) -> None:
         share = race.race.budget_share
-        settings = replace(configuration.timing, budget_seconds=share * configuration.timing.budget_seconds)
+        settings = configuration.timing.updated(race.cells[0].cell.timing)
+        settings = replace(settings, budget_seconds=share * settings.budget_seconds)
         baseline = next((i for i, one in enumerate(entrants) if one.planned.cell == race.race.baseline), None)
         load = provenance.load_average()
 
@@ -228,6 +232,19 @@ class Runner:
             Path(path).unlink()
         folder.rmdir()
         return outputs
+
+    def _more_outputs(
+        self, first: dict[str, np.ndarray], client: WorkerClient, handle: str, cell: Cell, configuration: Configuration
+    ) -> dict[str, np.ndarray]:
+        """The outputs of `gate_calls` calls of the program that is timed, stacked; the first is given."""
+        limits, calls = configuration.limits, [first]
+        for index in range(1, cell.gate_calls or 1):
+            seed = gate_seed(cell.seed, index)
+            client.request("prepare", limits.prepare_seconds, handle=handle, seed=seed)
+            client.request("gate", limits.gate_seconds, handle=handle)
+            calls.append(self._outputs(client, handle, limits.gate_seconds))
+        # A framework that returns other names or shapes each time fails the form that its study demands.
+        return {name: np.stack([call[name] for call in calls if name in call]) for name in first}
 
     def _save(self, entrant: Entrant, configuration: Configuration, arrays: dict[str, np.ndarray]) -> None:
         keep = entrant.planned.cell.keep

@@ -7,8 +7,8 @@ library, NumPy and `pipelines.statistics` only, since the worker imports `time_b
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -31,6 +31,11 @@ class TimingSettings:
     min_rounds: int
     max_rounds: int
     budget_seconds: float
+    calls: int | None = None
+
+    def updated(self, values: Mapping[str, Any]) -> "TimingSettings":
+        """A copy with some settings replaced, as a task may do."""
+        return replace(self, **values)
 
 
 class Contestant(Protocol):
@@ -114,6 +119,11 @@ def round_seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, index]).generate_state(1)[0]) >> 1
 
 
+def gate_seed(seed: int, index: int) -> int:
+    """The seed of a further call at the gate, below 2**31 and none of `round_seed`."""
+    return int(np.random.SeedSequence([seed, index, 1]).generate_state(1)[0]) >> 1
+
+
 def run_race(
     contestants: Sequence[Contestant],
     baseline: int | None,
@@ -181,7 +191,7 @@ def run_race(
 
 def _warm_up(contestant: Contestant, index: int, calls: list[int], settings: TimingSettings, seed: int) -> None:
     contestant.prepare(round_seed(seed, 0))
-    calls[index] = calibrate(contestant.time, settings.min_block_seconds)
+    calls[index] = settings.calls or calibrate(contestant.time, settings.min_block_seconds)
     for _ in range(settings.warmup_blocks):
         contestant.time(calls[index])
 

@@ -7,6 +7,7 @@ literals), so that planning imports no framework; the worker alone loads them. S
 import ast
 import importlib.util
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
@@ -82,6 +83,11 @@ class Tree:
         path = self.root / "studies" / study / "figures.py"
         return load_module(path, f"studies.{study}.figures") if path.is_file() else ModuleType("figures")
 
+    def export_module(self, study: str) -> ModuleType | None:
+        """The study's `export.py`, loaded; None if it has none."""
+        path = self.root / "studies" / study / "export.py"
+        return load_module(path, f"studies.{study}.export") if path.is_file() else None
+
     def model_path(self, study: str, description: FrameworkDescription) -> Path:
         """Where the study's model in that framework is, whether or not it exists."""
         return self.root / description.model_path.format(study=study, framework=description.name)
@@ -98,9 +104,15 @@ class Tree:
         return sorted({path, *imported, *declared})
 
     def study_sources(self, study: str) -> list[Path]:
-        """The Python files of a study that decide its problem and its gate: all but figures and entry points."""
+        """The Python files that decide a study's problem and its gate.
+
+        All of its own but figures, export and entry points, and those of `studies/` that they import.
+        """
         found = (self.root / "studies" / study).glob("*.py")
-        return sorted(path for path in found if not path.stem.startswith(("figures", "__")))
+        own = [path for path in found if not path.stem.startswith(("figures", "export", "__"))]
+        shared = {name for path in own for name in _shared_imports(path)} - {"base"}
+        paths = (self.root / "studies" / f"{name}.py" for name in shared)
+        return sorted([*own, *(path for path in paths if path.is_file())])
 
     def figure_tasks(self, study: str) -> dict[str, tuple[str, ...]]:
         """The tasks that each figure of a study declares, read from the text: planning imports no matplotlib."""
@@ -125,6 +137,15 @@ class Tree:
         if path.suffix != ".py":
             return True
         return any(isinstance(node, ast.FunctionDef) and node.name == task for node in _parsed(path).body)
+
+
+def _shared_imports(path: Path) -> Iterator[str]:
+    """The modules directly in `studies/` that a file imports."""
+    for node in ast.walk(_parsed(path)):
+        if isinstance(node, ast.ImportFrom) and node.module == "studies":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("studies."):
+            yield str(node.module).split(".")[1]
 
 
 def load_module(path: Path, name: str) -> ModuleType:

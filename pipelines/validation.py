@@ -7,8 +7,8 @@ from omegaconf import OmegaConf
 from pipelines.errors import unknown
 from pipelines.tree import Tree
 
-STAGES = ("plan", "run", "figures", "report")
-POSITIVE = ("_seconds", "_rounds", "_width", "recycle_after", "replicates")
+STAGES = ("plan", "run", "figures", "export", "report")
+POSITIVE = ("_seconds", "_rounds", "_width", "recycle_after", "replicates", "gate_calls")
 DTYPES = ("float32", "float64")
 
 
@@ -29,6 +29,10 @@ def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> 
         )
         bad = [stage for stage in task.get("stages", ["gate", "time"]) if stage not in ("gate", "time")]
         faults.extend(unknown("stage", str(stage), ("gate", "time")) + f" (task {study}/{name})" for stage in bad)
+        unheard = [key for key in task.get("timing") or {} if key not in values["timing"]]
+        faults.extend(
+            unknown("timing setting", str(key), values["timing"]) + f" (task {study}/{name})" for key in unheard
+        )
         if not all(isinstance(grid, list) and grid for grid in (task.get("grid") or {}).values()):
             faults.append(f"study.tasks.{name}.grid: every entry must be a list of at least one value.")
     for key, kind, known in (

@@ -37,6 +37,8 @@ FIGURE_SIZES = {
     "faircoin_combined": (18.0, 8.0),
     "faircoin_timing": (10.0, 3.0),
     "faircoin_posterior": (10.0, 6.0),
+    "perfbench_bars": (16.0, 6.0),
+    "perfbench_lines": (16.0, 6.0),
     "localization_problem": (20.0, 5.0),
     "localization_comprehensive": (18.0, 12.5),
     "localization_error": (20.0, 6.5),

@@ -69,6 +69,8 @@ def rule_for(path: Path) -> Rule | None:
             return rule_of_system(name)
         case ("studies", study, "__main__.py"):
             return Rule(("pipelines",))
+        case ("studies", study, _) if name.startswith("export"):
+            return Rule(("numpy", "scipy", "studies.base", f"studies.{study}"), never=(f"studies.{study}.models",))
         case ("studies", study, _) if name.startswith("figures"):
             own = f"studies.{study}"
             allowed = ("numpy", "scipy", "matplotlib", "studies.base", "studies.figure_style", own)

@@ -1,0 +1,20 @@
+"""Gen.jl, the dynamic modelling language, in a Julia process of its own that speaks the worker protocol.
+
+Nothing of Julia is loaded here: this file only describes the worker `julia/worker.jl`, which reads the models in
+`studies/<study>/models/genjl.jl` and takes both of Gen's languages by the name of the framework.
+"""
+
+from frameworks.base import Framework
+
+
+class GenJl(Framework):
+    """Description of the Julia worker for dynamic generative functions, `@gen function`."""
+
+    name = "genjl"
+    label = "Gen.jl"
+    color = "darkblue"
+    devices = ("cpu",)
+    command = ("julia", "--startup-file=no", "--threads=1", "--project=julia", "julia/worker.jl")
+    version_command = ("julia", "--startup-file=no", "julia/version.jl")
+    model_path = "studies/{study}/models/genjl.jl"
+    sources = ("julia/*.jl", "julia/*.toml")

@@ -1,0 +1,224 @@
+"""Figures of the seven-system comparison: grouped bars of time, and effective samples per second.
+
+Published layout of the bars: Figure 16(b). Every number drawn comes from a stored row. The order of systems is the same
+in every group; a system without a number keeps its place, with the reason in it.
+"""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from studies import figure_style as style
+from studies.base import FigureContext, Row, Rows, figure
+
+ORDER = ("genjax", "handcoded_jax", "numpyro", "tfp", "pyro", "torch", "genjl", "genjl_static")
+"""Left to right in every group, and in legends. Frameworks not named here follow."""
+
+MARKERS = "osD^vPX*"
+GROUP_WIDTH = 0.88
+
+
+@figure(file="{prefix}_benchmark_timings_is_all_frameworks", tasks=("importance_sampling",))
+@style.styled
+def importance(context: FigureContext) -> Figure:
+    """Time of importance sampling, grouped by number of particles."""
+    return bars(context, "n_particles", "(Importance Sampling) Number of Particles")
+
+
+@figure(file="{prefix}_benchmark_timings_hmc_all_frameworks", tasks=("hmc",))
+@style.styled
+def hmc(context: FigureContext) -> Figure:
+    """Time of one chain of Hamiltonian Monte Carlo, grouped by its length."""
+    return bars(context, "n_samples", "(HMC) Chain Length")
+
+
+@figure(file="{prefix}_hmc_effective_samples_per_second", tasks=("hmc_chains",))
+@style.styled
+def effective(context: FigureContext) -> Figure:
+    """Time of many chains at once, and the effective samples that a second gives."""
+    return lines(context, "n_chains", "(HMC) Number of Chains")
+
+
+@figure(file="{prefix}_is_effective_samples_per_second", tasks=("importance_sweep",))
+@style.styled
+def sweep(context: FigureContext) -> Figure:
+    """Time of importance sampling over four orders of magnitude, and the effective samples that a second gives."""
+    return lines(context, "n_particles", "(Importance Sampling) Number of Particles")
+
+
+def ordered(rows: Rows) -> list[str]:
+    """The frameworks of the rows in the constant order."""
+    rank = {name: index for index, name in enumerate(ORDER)}
+    return sorted(rows.values("framework"), key=lambda name: rank.get(name, len(rank)))
+
+
+def bars(context: FigureContext, parameter: str, label: str) -> Figure:
+    """Grouped bars of the median time on a log axis, 95% intervals, the factor to the baseline above each bar.
+
+    Args:
+        context: what the figure got.
+        parameter: the parameter that tells groups apart.
+        label: of the x axis.
+    """
+    rows, frameworks, groups = context.rows, ordered(context.rows), sorted(context.rows.values(parameter))
+    drawing = style.new_figure("perfbench_bars")
+    axes = drawing.add_axes((0.075, 0.31, 0.915, 0.63))
+    low, high = time_limits(rows)
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    axes.set_xlim(-0.52, len(groups) - 0.48)
+    width = GROUP_WIDTH / len(frameworks)
+    for place, group in enumerate(groups):
+        for index, framework in enumerate(frameworks):
+            x = place + (index + 0.5) * width - GROUP_WIDTH / 2
+            draw_bar(axes, x, 0.92 * width, rows.only(framework=framework, **{parameter: group}))
+    names = {row.framework: (row.label, row.color) for row in rows}
+    handles = [
+        axes.bar(0, 0, color=names[name][1], edgecolor="black", label=names[name][0], linewidth=0.8)
+        for name in frameworks
+    ]
+    drawing.legend(
+        handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.065), ncol=len(frameworks), frameon=False,
+        fontsize=style.FONT_SIZES["caption"], handlelength=1.0, handletextpad=0.4, columnspacing=1.1,
+    )  # fmt: skip
+    axes.set_xticks(range(len(groups)), [f"{group:,}" for group in groups])
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlabel(label)
+    time_axis(axes)
+    axes.text(
+        0.005, 1.02, "Smaller is better", transform=axes.transAxes, fontsize=style.FONT_SIZES["caption"], va="bottom"
+    )  # fmt: skip
+    style.keep_spines(axes, "left", "bottom")
+    baseline = next((row.label for row in rows if row.is_baseline), None)
+    above = [f"above a bar: factor to {baseline}, paired by round"] if baseline else []
+    style.footnote(drawing, [*above, *provenance(context)], y=0.01)
+    return drawing
+
+
+def time_limits(rows: Rows) -> tuple[float, float]:
+    """Limits of a log axis in milliseconds that hold every interval, with room for the factors above the bars."""
+    ends = [1e3 * value for row in rows if row.status == "ok" and row.interval_s for value in row.interval_s]
+    low, high = 10 ** np.floor(np.log10(min(ends)) - 0.15), max(ends)
+    return float(low), float(high * (high / low) ** 0.16)
+
+
+def draw_bar(axes: Axes, x: float, width: float, row: Row) -> None:
+    """One bar with its interval and factor, or the reason in its place."""
+    bottom = axes.get_ylim()[0]
+    if row.status != "ok" or row.median_s is None:
+        text = style.status_text(row.status, row.reason, width=36) if row.status != "ok" else "not timed"
+        axes.text(
+            x, bottom * 1.12, f"{row.label} {text}", rotation=90, ha="center", va="bottom", color=style.RED,
+            fontsize=style.FONT_SIZES["note"], style="italic",
+        )  # fmt: skip
+        return
+    milliseconds, (low, high) = 1e3 * row.median_s, (1e3 * value for value in row.interval_s)
+    axes.bar(x, milliseconds - bottom, width, bottom=bottom, color=row.color, edgecolor="black", linewidth=0.8)
+    axes.errorbar(
+        x, milliseconds, yerr=[[max(milliseconds - low, 0)], [max(high - milliseconds, 0)]], color="black",
+        capsize=3, linewidth=1.2, zorder=5,
+    )  # fmt: skip
+    if row.ratio is not None:
+        axes.annotate(
+            factor(row), (x, max(high, milliseconds)), (0, 3), textcoords="offset points", ha="center", va="bottom",
+            fontsize=style.FONT_SIZES["note"], fontweight="bold",
+        )  # fmt: skip
+
+
+def factor(row: Row) -> str:
+    """`1.02×`, with two significant digits or more, and a dagger for a row with stability flags."""
+    digits = 2 if row.ratio < 2 else 1 if row.ratio < 10 else 0
+    mark = "†" if row.flags else ""
+    return f"{row.ratio:,.{digits}f}×{mark}" if not row.is_baseline else f"1×{mark}"
+
+
+def lines(context: FigureContext, parameter: str, label: str) -> Figure:
+    """Time (left) and effective samples per second (right) over a parameter, a line per system, log axes.
+
+    Args:
+        context: what the figure got.
+        parameter: the parameter of the x axis.
+        label: of the x axis.
+    """
+    rows, frameworks = context.rows, ordered(context.rows)
+    drawing = style.new_figure("perfbench_lines")
+    left, right = drawing.add_axes((0.075, 0.33, 0.41, 0.61)), drawing.add_axes((0.585, 0.33, 0.41, 0.61))
+    absent = []
+    for index, framework in enumerate(frameworks):
+        chosen = sorted(rows.where(framework=framework), key=lambda row: row.parameters[parameter])
+        good = [row for row in chosen if row.status == "ok" and row.median_s is not None]
+        absent += [row for row in chosen if row not in good]
+        if not good:
+            continue
+        xs = np.array([row.parameters[parameter] for row in good])
+        options = {
+            "color": good[0].color, "marker": MARKERS[index % len(MARKERS)], "markeredgecolor": "black",
+            "linewidth": 2, "markersize": 8, "capsize": 4,
+        }  # fmt: skip
+        seconds = np.array([row.median_s for row in good])
+        ends = np.array([row.interval_s for row in good])
+        sizes = np.array([row.diagnostics["effective_sample_size"] for row in good])
+        left.errorbar(xs, 1e3 * seconds, yerr=1e3 * reach(seconds, ends), label=good[0].label, **options)
+        right.errorbar(xs, sizes / seconds, yerr=reach(sizes / seconds, sizes[:, None] / ends[:, ::-1]), **options)
+    for axes in (left, right):
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel(label, fontsize=style.FONT_SIZES["legend"])
+        axes.grid(True, which="major", alpha=0.3)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.tick_params(axis="x", labelsize=style.FONT_SIZES["caption"])
+        axes.set_xticks(sorted(rows.values(parameter)))
+        style.keep_spines(axes, "left", "bottom")
+    time_axis(left)
+    right.set_ylabel("Effective samples / s")
+    handles, names = left.get_legend_handles_labels()
+    drawing.legend(
+        handles, names, loc="lower center", bbox_to_anchor=(0.5, 0.085), ncol=len(names), frameon=False,
+        fontsize=style.FONT_SIZES["caption"], handlelength=1.4, columnspacing=1.1,
+    )  # fmt: skip
+    style.footnote(drawing, [*absences(absent, parameter), *provenance(context)], y=0.01)
+    return drawing
+
+
+def reach(values: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """(2, n) distances from values (n,) down and up to the ends (n, 2) of their intervals."""
+    return np.maximum(np.stack([values - ends[:, 0], ends[:, 1] - values]), 0)
+
+
+def absences(rows: list[Row], parameter: str) -> list[str]:
+    """What is missing and why, one entry for equal reasons."""
+    told: dict[str, list[str]] = {}
+    for row in rows:
+        reason = style.status_text(row.status, row.reason, width=60) if row.status != "ok" else "not timed"
+        told.setdefault(f"{row.label}: {reason}", []).append(f"{row.parameters[parameter]:,}")
+    every = {f"{row.parameters[parameter]:,}" for row in rows}
+    return [name if set(at) >= every else f"{name} (at {', '.join(at)})" for name, at in told.items()]
+
+
+def time_axis(axes: Axes) -> None:
+    """A log axis of milliseconds whose labels are plain numbers."""
+    axes.set_ylabel("Time of a call (ms)")
+    axes.yaxis.set_major_locator(LogLocator(numticks=8))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def provenance(context: FigureContext) -> list[str]:
+    """Device, problem and timing facts for the bottom edge, from the rows."""
+    parameters = context.rows[0].parameters
+    truth, data = context.problem(parameters).truth, context.problem(parameters).data
+    facts = [
+        f"{context.device.upper()}: {context.device_name}",
+        f"{len(data['xs'])} points, noise {truth['noise_sd']:g}",
+    ]
+    if context.rows[0].task.startswith("hmc"):
+        facts.append(f"step {parameters['step_size']:g}, {parameters['n_leapfrog']} leapfrog steps")
+        facts.append(f"{parameters['n_warmup']} warm-up steps")
+    rounds = [len(row.samples_s) for row in context.rows if len(row.samples_s)]
+    if rounds:
+        facts.append(f"medians of {min(rounds)} to {max(rounds)} rounds, bootstrap 95% intervals")
+    if any(row.flags for row in context.rows):
+        facts.append("† measurement flagged as unstable")
+    return facts
