@@ -110,7 +110,10 @@ def _points(parameters: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
             f"curvefit with data_set=given needs xs and ys, two lists of one length, at least one point; "
             f"got xs={given[0]}, ys={given[1]}."
         )
-    xs, ys = (np.asarray(values, np.float32) for values in given)
+    try:
+        xs, ys = (np.asarray(values, np.float32) for values in given)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"curvefit got points that are not numbers: xs={given[0]}, ys={given[1]}.") from error
     if not (np.isfinite(xs).all() and np.isfinite(ys).all()):
         raise ValueError(f"curvefit got points that are not finite: xs={given[0]}, ys={given[1]}.")
     return xs, ys

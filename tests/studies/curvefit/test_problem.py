@@ -66,6 +66,7 @@ def test_degenerate_data_leave_a_proper_posterior(xs, ys):
     ("changes", "message"),
     [
         ({"data_set": "given", "xs": [0.0, float("nan")], "ys": [0.0, 0.0]}, "not finite"),
+        ({"data_set": "given", "xs": [0.0, "?"], "ys": [0.0, 0.0]}, "not numbers"),
         ({"data_set": "given", "xs": [0.0], "ys": [0.0, 1.0]}, "two lists of one length"),
         ({"data_set": "given", "xs": [], "ys": []}, "at least one point"),
         ({"data_set": "given"}, "needs xs and ys"),
