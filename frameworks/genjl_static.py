@@ -15,6 +15,6 @@ class GenJlStatic(Framework):
     color = "cornflowerblue"
     devices = ("cpu",)
     command = ("julia", "--startup-file=no", "--threads=1", "--project=julia", "julia/worker.jl")
-    version_command = ("julia", "--startup-file=no", "julia/version.jl")
+    version_command = ("julia", "--version")
     model_path = "studies/{study}/models/genjl.jl"
     sources = ("julia/*.jl", "julia/*.toml")

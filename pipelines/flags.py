@@ -40,6 +40,11 @@ COMMON: dict[str, Flag] = {
 }
 """Flags of every study."""
 
+
+def _repeats(task: str) -> tuple[str, str]:
+    return tuple(f"study.tasks.{task}.timing.{name}={{value}}" for name in ("min_rounds", "max_rounds"))  # type: ignore[return-value]
+
+
 STUDIES: dict[str, dict[str, Flag]] = {
     "faircoin": {
         "combined": Flag(("figures=[combined]",)),
@@ -86,8 +91,71 @@ STUDIES: dict[str, dict[str, Flag]] = {
         "timing-repeats": Flag(("timing.min_rounds={value}", "timing.max_rounds={value}")),
         "include-smc-comparison": Flag(("figures=[problem,comprehensive]",)),
     },
+    "perfbench": {
+        "inference": Flag(
+            choices={
+                "all": (),
+                "is": ("tasks=[importance_sampling,importance_sweep]", "figures=[importance,sweep]"),
+                "hmc": ("tasks=[hmc,hmc_chains]", "figures=[hmc,effective]"),
+            }
+        ),
+        "framework": Flag(("frameworks=[{value}]",)),
+        "is-frameworks": Flag(
+            ("study.tasks.importance_sampling.frameworks={value}", "study.tasks.importance_sweep.frameworks={value}"),
+            many=True,
+        ),
+        "hmc-frameworks": Flag(
+            ("study.tasks.hmc.frameworks={value}", "study.tasks.hmc_chains.frameworks={value}"), many=True
+        ),
+        "particles": Flag(("study.tasks.importance_sampling.grid.n_particles={value}",), many=True),
+        "is-repeats": Flag(_repeats("importance_sampling")),
+        "is-inner-repeats": Flag(("study.tasks.importance_sampling.timing.calls={value}",)),
+        "hmc-chain-lengths": Flag(("study.tasks.hmc.grid.n_samples={value}",), many=True),
+        "hmc-repeats": Flag(_repeats("hmc")),
+        "repeats": Flag((*_repeats("importance_sampling"), *_repeats("hmc"))),
+        "inner-repeats": Flag(
+            ("study.tasks.importance_sampling.timing.calls={value}", "study.tasks.hmc.timing.calls={value}")
+        ),
+        "hmc-warmup": Flag(("study.parameters.n_warmup={value}",)),
+        "hmc-step-size": Flag(("study.parameters.step_size={value}",)),
+        "hmc-n-leapfrog": Flag(("study.parameters.n_leapfrog={value}",)),
+        "data-n-points": Flag(("study.parameters.n_points={value}",)),
+        "data-seed": Flag(("study.parameters.data_seed={value}",)),
+        "data-output": Flag(("results={value}",)),
+        "fig-prefix": Flag(("study.prefix={value}",)),
+        "export-dest": Flag(("figs={value}",)),
+        # The data are made from their seed in each run, in moments: there is no stage of theirs to leave out.
+        "skip-generate": Flag(),
+        "skip-is": Flag(("study.tasks.importance_sampling.skip=true", "study.tasks.importance_sweep.skip=true")),
+        "skip-hmc": Flag(("study.tasks.hmc.skip=true", "study.tasks.hmc_chains.skip=true")),
+        "skip-plots": Flag(("skip.figures=true",)),
+        "skip-export": Flag(("skip.export=true",)),
+    },
 }
 """Flags of one study, after `studies.md` of each: added where the study is."""
+
+WORDS: dict[str, dict[str, tuple[str, ...]]] = {
+    "perfbench": {
+        "pipeline": (),
+        "run": (),
+        "combine": ("stages=[figures,export,report]",),
+        "export": ("stages=[figures,export,report]",),
+        "genjl-hmc": ("frameworks=[genjl,genjl_static]", "tasks=[hmc]", "figures=[hmc]"),
+    },
+}
+"""Subcommands of the artifact's studies, and the overrides that each stands for."""
+
+FRAMEWORK_NAMES = {
+    "handcoded-jax": "handcoded_jax",
+    "handcoded_torch": "torch",
+    "handcoded-torch": "torch",
+    "pytorch": "torch",
+    "genjl_dynamic": "genjl",
+    "genjl-dynamic": "genjl",
+    "genjl-static": "genjl_static",
+    "gen.jl": "genjl",
+}
+"""Spellings of frameworks in the artifact and its documents, and the name here."""
 
 
 def table(study: str | None) -> dict[str, Flag]:
@@ -111,6 +179,9 @@ def translate(arguments: list[str], study: str | None) -> tuple[list[str], list[
     words = list(arguments)
     while words:
         word = words.pop(0)
+        if word in WORDS.get(study or "", {}):
+            overrides.extend(WORDS[study or ""][word])
+            continue
         if not word.startswith("--"):
             name, has_value, value = word.partition("=")
             # `gol.target=x` is the flag --target of the study gol.
@@ -146,7 +217,17 @@ def translate(arguments: list[str], study: str | None) -> tuple[list[str], list[
         elif flag.many and not value.startswith("["):
             value = f"[{value}]"
         _expand(name, flag, value, overrides, faults)
-    return overrides, faults
+    return [_with_known_frameworks(override) for override in overrides], faults
+
+
+def _with_known_frameworks(override: str) -> str:
+    """An override of a list of frameworks with each named as its file is, once."""
+    key, has_value, value = override.partition("=")
+    if not has_value or key.rpartition(".")[2] != "frameworks" or not value.startswith("["):
+        return override
+    names = [name.strip().strip("'\"") for name in value.strip("[]").split(",") if name.strip()]
+    known = dict.fromkeys(FRAMEWORK_NAMES.get(name.lower(), name) for name in names)
+    return f"{key}=[{','.join(known)}]"
 
 
 def _expand(name: str, flag: Flag, value: str, overrides: list[str], faults: list[str]) -> None:

@@ -1,0 +1,61 @@
+# Generic inference on Gen's generative functions, as programs: `prepare(seed)` is untimed, `run(inputs)` is timed.
+
+module Inference
+
+using Gen
+using Random
+
+struct Program
+    prepare::Any
+    run::Any
+    notes::Dict{String,Any}
+end
+
+# Gen draws from Julia's global generator, so the inputs of a call are in its state.
+function prepare(seed)
+    Random.seed!(seed)
+    return nothing
+end
+
+"""
+Importance sampling with the model's internal proposal, the prior.
+
+Outputs: the latents, (n_particles,) each, and `log_weights` (n_particles,): log w_i = log p(observations | latents_i). Gen
+returns weights normalised to sum to 1 and the log of their mean before that; both together give them back.
+"""
+function importance_sampling(model, arguments, observations, latents, n_particles)
+    function run(_)
+        traces, log_normalized, log_mean = Gen.importance_sampling(model, arguments, observations, n_particles)
+        outputs = Dict{String,Array{Float64}}(String(name) => Float64[trace[name] for trace in traces] for name in latents)
+        outputs["log_weights"] = log_normalized .+ (log_mean + log(n_particles))
+        return outputs
+    end
+    return Program(prepare, run, Dict("dtype" => "float64"))
+end
+
+"""
+Hamiltonian Monte Carlo with unit mass on the latents, nothing adapted: `Gen.hmc` in a loop, one chain.
+
+Outputs: the latents, (1, n_samples) each, of the steps after `n_warmup`.
+"""
+function hmc(model, arguments, observations, start, step_size, n_leapfrog, n_samples, n_warmup)
+    latents = collect(keys(start))
+    chosen = select(latents...)
+    given = merge(observations, choicemap([(name, value) for (name, value) in start]...))
+    function run(_)
+        trace, _ = generate(model, arguments, given)
+        outputs = Dict{String,Array{Float64}}(String(name) => zeros(1, n_samples) for name in latents)
+        for step in 1:(n_warmup + n_samples)
+            trace, _ = Gen.hmc(trace, chosen; L = n_leapfrog, eps = step_size)
+            step > n_warmup || continue
+            for name in latents
+                outputs[String(name)][1, step - n_warmup] = trace[name]
+            end
+        end
+        return outputs
+    end
+    gradients = (n_warmup + n_samples) * (n_leapfrog + 1)
+    return Program(prepare, run, Dict("dtype" => "float64", "gradient_evaluations" => gradients))
+end
+
+end
