@@ -69,13 +69,13 @@ class Cond(GFI[X, R], Generic[X, R]):
         return CondTr(self, ((check, *args), kwargs), check, trs, retval, score)
 
     def _where(self, check: Any, true: Any, false: Any) -> Any:
-        try:
-            return jax.tree.map(lambda a, b: select_where(check, a, b), true, false)
-        except ValueError as error:
+        structures = jax.tree.structure(true), jax.tree.structure(false)
+        if structures[0] != structures[1]:
             raise ValueError(
-                f"The branches of {self!r} return values that cannot stand for each other: "
-                f"{jax.tree.structure(true)} and {jax.tree.structure(false)}. Both must return the same structure."
-            ) from error
+                f"The branches of {self!r} return values that cannot stand for each other: {structures[0]} and "
+                f"{structures[1]}. Both must return the same structure."
+            )
+        return jax.tree.map(lambda a, b: select_where(check, a, b), true, false)
 
     def simulate(self, check: Any, *args: Any, **kwargs: Any) -> CondTr[X, R]:
         check = as_check(check)
