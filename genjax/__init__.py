@@ -1,6 +1,7 @@
 """GenJAX: probabilistic programming with vectorised, programmable inference, in plain JAX."""
 
 import importlib
+import importlib.util
 from typing import Any
 
 from genjax.adev import Dual as Dual
@@ -111,16 +112,24 @@ _EXTRAS = (
     "sample_linear_gaussian_dataset",
 )
 
+_PLOTS = ("horizontal_raincloud", "raincloud")
+
 
 def __getattr__(name: str) -> Any:
     if name == "extras" or name in _EXTRAS:
         extras = importlib.import_module("genjax.extras")
         return extras if name == "extras" else getattr(extras, name)
+    if name == "viz":
+        return importlib.import_module("genjax.viz")
+    if name in _PLOTS:
+        return getattr(importlib.import_module("genjax.viz.raincloud"), name)
     raise AttributeError(f"module 'genjax' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "extras", *_EXTRAS})
+    # Without matplotlib there are no plots, and `from genjax import *` must not fail for their sake.
+    plots = ("viz", *_PLOTS) if importlib.util.find_spec("matplotlib") else ()
+    return sorted({*globals(), "extras", *_EXTRAS, *plots})
 
 
 __all__ = sorted(name for name in __dir__() if not name.startswith("_") and name not in ("Any", "importlib"))
