@@ -28,8 +28,9 @@ def _draw_normal(key: Array, loc: Array, scale: Array, *, shape: Shape) -> Array
 
 
 def _log_normal_density(value: Array, loc: Array, scale: Array) -> Array:
-    standard = (value - loc) / scale
-    return -0.5 * jnp.square(standard) - (jnp.log(scale) + _HALF_LOG_TWO_PI)
+    # All constants are in one factor: with the half outside of ((value - loc) / scale)^2, gradients multiply each
+    # element by four constants instead of two, which XLA since JAX 0.12 leaves as they are.
+    return jnp.square(value - loc) * (-0.5 / jnp.square(scale)) - (jnp.log(scale) + _HALF_LOG_TWO_PI)
 
 
 normal = define(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -128,8 +129,11 @@ def _as_floats(choices: Any, kernel: str) -> Any:
 
 
 def standard_normal_like(arrays: Arrays) -> Arrays:
-    """Independent N(0, 1) draws of the arrays' shapes and dtypes: one site per array."""
-    return [normal.sample(0.0, 1.0, sample_shape=array.shape).astype(array.dtype) for array in arrays]
+    """Independent N(0, 1) draws of the arrays' shapes and dtypes, made as one draw: one site, one key."""
+    sizes = [array.size for array in arrays]
+    draws = normal.sample(0.0, 1.0, sample_shape=(sum(sizes),))
+    parts = jnp.split(draws, list(itertools.accumulate(sizes))[:-1])
+    return [part.reshape(array.shape).astype(array.dtype) for part, array in zip(parts, arrays, strict=True)]
 
 
 def total_squares(arrays: Arrays) -> jax.Array:
