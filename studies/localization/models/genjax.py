@@ -191,9 +191,12 @@ def make_locally_optimal_proposal(step, grid, n_cells):
 
 
 def mh_move(trace):
-    """Redraw each coordinate in turn from the motion model."""
+    """Redraw each coordinate in turn from the motion model. Saves `accept`, the fraction accepted."""
+    accepted = []
     for name in POSE:
-        trace = mh(trace, sel(name))
+        trace, saved = state(mh)(trace, sel(name))
+        accepted.append(saved["accept"])
+    save(accept=jnp.mean(jnp.stack(accepted)))
     return trace
 
 

@@ -9,7 +9,10 @@ from tests.studies.localization.kalman import kalman
 
 
 def test_exact_filter_is_kalmans_where_the_sensor_is_linear(linear):
-    problem = make_problem(linear("bootstrap", 10))
+    parameters = linear("bootstrap", 10)
+    still = {"heading_sd": 1e-4}
+    parameters |= {name: {**parameters[name], **still} for name in ("initial", "motion")}
+    problem = make_problem({**parameters, "reference": {"coarse": [0.1, 1e-4], "fine": [0.03, 3e-5]}})
     mean, evidence = kalman(problem)
     reference = problem.truth["reference"]()
     np.testing.assert_allclose(reference.mean[:, :2], mean, atol=1e-4)
