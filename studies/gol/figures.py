@@ -91,7 +91,7 @@ def draw_board(axes: Axes, board: np.ndarray, colour: str, width: float, line: s
     axes.imshow(
         ~board, cmap="gray", vmin=0, vmax=1, interpolation="nearest" if max(board.shape) < 200 else "antialiased"
     )
-    axes.set(xticks=[], yticks=[])
+    axes.set(xticks=[], yticks=[], anchor="N")  # a wide board stays below its heading
     for spine in axes.spines.values():
         spine.set(edgecolor=colour, linewidth=width, linestyle=line)
 
