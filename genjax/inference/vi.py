@@ -235,7 +235,7 @@ def _prepare(init_params: Any, n_iterations: Any, track_history: Any, optimizer:
 
 
 def _as_floating(leaf: Any) -> jax.Array:
-    array = jnp.asarray(float(leaf) if isinstance(leaf, int) else leaf)
+    array = jnp.asarray(float(leaf) if type(leaf) is int else leaf)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(f"Variational parameters are floating numbers, got {array.dtype} of shape {array.shape}.")
     return jnp.asarray(array, array.dtype)

@@ -1,0 +1,271 @@
+"""Variational inference on conjugate normals, whose posterior and evidence are known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from genjax import Const, const, gen, multivariate_normal, normal, seed
+from genjax.adev import flip_enum, normal_reinforce, normal_reparam
+from genjax.inference import (
+    VariationalApproximation,
+    elbo_factory,
+    elbo_vi,
+    full_covariance_normal_family,
+    mean_field_normal_family,
+    optimize_vi,
+)
+
+KEY = jax.random.key(0)
+Y = {"y": 2.0}
+# x ~ N(0, 1), y ~ N(x, 1): posterior N(1, 1/2), evidence N(2; 0, 2).
+LOG_EVIDENCE = stats.norm(0, np.sqrt(2)).logpdf(2.0)
+
+
+@gen
+def target():
+    x = normal(0.0, 1.0) @ "x"
+    normal(x, 1.0) @ "y"
+
+
+def family_with(estimator):
+    @gen
+    def family(constraint, params):
+        return estimator(params["loc"], jnp.exp(params["log_scale"])) @ "x"
+
+    return family
+
+
+reparam_family, reinforce_family = family_with(normal_reparam), family_with(normal_reinforce)
+EXACT = {"loc": jnp.array(1.0), "log_scale": 0.5 * jnp.log(0.5)}
+START = {"loc": 0.0, "log_scale": 0.0}
+
+
+def exact_elbo(params):
+    loc, variance = params["loc"], jnp.exp(2 * params["log_scale"])
+    log_joint = -0.5 * (loc**2 + variance) - 0.5 * ((2 - loc) ** 2 + variance) - jnp.log(2 * jnp.pi)
+    return log_joint + params["log_scale"] + 0.5 * jnp.log(2 * jnp.pi * jnp.e)
+
+
+class Adam:
+    """The interface of an optax optimiser, written out so that the tests need none."""
+
+    def init(self, params):
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return zeros, zeros, jnp.zeros(())
+
+    def update(self, gradients, state, params=None):
+        first, second, count = state
+        count = count + 1
+        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradients)
+        second = jax.tree.map(lambda v, g: 0.99 * v + 0.01 * g**2, second, gradients)
+        step = lambda m, v: -0.03 * (m / (1 - 0.9**count)) / (jnp.sqrt(v / (1 - 0.99**count)) + 1e-8)
+        return jax.tree.map(step, first, second), (first, second, count)
+
+
+# The objective
+
+
+@pytest.mark.parametrize("family", [reparam_family, reinforce_family], ids=["reparam", "reinforce"])
+@pytest.mark.parametrize("n_samples", [1, 3])
+def test_elbo_and_its_gradient_are_unbiased(family, n_samples):
+    # 4.7 standard errors over 4096 keys: a false-alarm rate of 2.6e-6 per comparison.
+    elbo = elbo_factory(target, family, Y, n_samples=n_samples)
+    estimates = jax.jit(jax.vmap(lambda key: seed(elbo.value_and_grad_estimate)(key, START)))(
+        jax.random.split(KEY, 4096)
+    )
+    for got, want in zip(
+        jax.tree.leaves(estimates),
+        jax.tree.leaves(jax.value_and_grad(exact_elbo)(dict.fromkeys(START, 0.0))),
+        strict=True,
+    ):
+        got = np.asarray(got, np.float64)
+        assert abs(got.mean() - want) < 4.7 * got.std() / 64, (got.mean(), want)
+
+
+def test_at_the_exact_posterior_every_estimate_is_the_evidence():
+    # log p(x, y) - log q(x) = log p(y) for every x, also averaged and importance weighted.
+    for n_samples, is_importance_weighted in ((1, False), (4, False), (4, True)):
+        elbo = elbo_factory(target, reparam_family, Y, (), n_samples, is_importance_weighted)
+        assert float(elbo.estimate(EXACT)) == pytest.approx(LOG_EVIDENCE, abs=1e-5)
+
+
+def test_importance_weighting_tightens_the_bound():
+    def mean_bound(n_samples):
+        bound = elbo_factory(target, reparam_family, Y, (), n_samples, True)
+        return float(jax.vmap(lambda key: seed(bound.estimate)(key, START))(jax.random.split(KEY, 2048)).mean())
+
+    bounds = [mean_bound(n) for n in (1, 4, 32)]
+    assert bounds[0] + 0.5 < bounds[1] and bounds[1] + 0.1 < bounds[2] < LOG_EVIDENCE + 0.02
+
+
+def test_draws_of_a_score_function_family_multiply_their_own_weights_only():
+    def variance(n_samples):
+        elbo = elbo_factory(target, reinforce_family, Y, n_samples=n_samples)
+        return float(jax.vmap(lambda key: seed(elbo.grad_estimate)(key, START)["loc"])(keys).var())
+
+    keys = jax.random.split(KEY, 1024)
+    # 1/16 of it; the sampling error of a ratio of such variances is about 20%.
+    assert variance(16) < variance(1) / 8
+
+
+def test_discrete_latents():
+    @gen
+    def coin():
+        from genjax import flip
+
+        b = flip(0.3) @ "b"
+        normal(jnp.where(b, 1.0, -1.0), 1.0) @ "y"
+
+    from genjax import distribution, flip
+
+    choice = distribution(flip_enum, flip.logpdf)
+
+    @gen
+    def family(constraint, logit):
+        choice(jax.nn.sigmoid(logit)) @ "b"
+
+    fit = elbo_vi(coin, family, 0.0, {"y": 0.5}, learning_rate=1.0, n_iterations=200)
+    odds = 0.3 / 0.7 * np.exp(stats.norm.logpdf(0.5, 1) - stats.norm.logpdf(0.5, -1))
+    # Enumeration: no noise at all.
+    assert float(jax.nn.sigmoid(fit.final_params)) == pytest.approx(odds / (1 + odds), abs=1e-4)
+
+
+# Optimisation
+
+
+def settled_mean(fit):
+    """The mean of the parameters over the second half of the steps.
+
+    With 64 draws the noise of one step is that of its gradient, sd sqrt(2 / 64); the mean over 500 steps of size 0.05
+    and autocorrelation time 20 has a standard error of about 0.004, a seventh of the tolerance.
+    """
+    return jax.tree.map(lambda history: history[len(history) // 2 :].mean(0), fit.param_history)
+
+
+def test_convergence_on_a_conjugate_normal_with_tree_parameters():
+    # Regression 25: parameters that are no single array.
+    fit = elbo_vi(target, reparam_family, START, Y, learning_rate=0.05, n_iterations=1000, n_samples=64)
+    settled = settled_mean(fit)
+    assert float(settled["loc"]) == pytest.approx(1.0, abs=0.03)
+    assert float(settled["log_scale"]) == pytest.approx(float(EXACT["log_scale"]), abs=0.03)
+    assert -float(fit.loss_history[500:].mean()) == pytest.approx(LOG_EVIDENCE, abs=0.02)
+    assert float(fit.loss_history[0]) > -LOG_EVIDENCE + 0.5
+
+
+def test_history_and_its_getters():
+    fit = elbo_vi(target, mean_field_normal_family(1), jnp.zeros(2), Y, n_iterations=150)
+    assert isinstance(fit, VariationalApproximation)
+    assert fit.n_iterations == 150
+    assert len(fit.param_history) == len(fit.loss_history) == 150
+    assert fit.param_history.shape == (150, 2) and np.isfinite(fit.loss_history).all()
+    np.testing.assert_array_equal(fit.param_history[-1], fit.final_params)
+    assert fit.get_final_params() is fit.final_params
+    assert fit.get_loss_history() is fit.loss_history and fit.get_param_history() is fit.param_history
+
+
+def test_plain_ascent_is_a_step_along_the_gradient():
+    elbo = elbo_factory(target, mean_field_normal_family(1), Y)
+    fit = seed(optimize_vi)(KEY, elbo, jnp.zeros(2), learning_rate=0.1, n_iterations=2)
+    assert fit.param_history.shape == (2, 2)
+    quiet = seed(optimize_vi)(KEY, elbo, jnp.zeros(2), 0.1, n_iterations=2, track_history=False)
+    assert quiet.param_history is None
+    np.testing.assert_array_equal(quiet.final_params, fit.final_params)
+    again = seed(optimize_vi)(KEY, elbo, jnp.zeros(2), 0.2, const(1))
+    np.testing.assert_allclose(again.final_params, 2 * fit.param_history[0], rtol=1e-6)
+
+
+def test_optimiser_objects_and_full_covariance():
+    covariance = jnp.array([[2.0, 0.8], [0.8, 1.0]])
+
+    @gen
+    def correlated(scale):
+        x = multivariate_normal(jnp.zeros(2), covariance) @ "x"
+        multivariate_normal(x, scale * jnp.eye(2)) @ "y"
+
+    y = jnp.array([1.0, -0.5])
+    params = {"mean": jnp.zeros(2), "chol_cov": jnp.eye(2)}
+    family, adam = full_covariance_normal_family(2), Adam()
+    fit = elbo_vi(correlated, family, params, {"y": y}, (0.5,), n_iterations=800, optimizer=adam, n_samples=64)
+    precision = np.linalg.inv(covariance) + 2 * np.eye(2)
+    settled = settled_mean(fit)
+    factor = np.tril(settled["chol_cov"])
+    np.testing.assert_allclose(factor @ factor.T, np.linalg.inv(precision), atol=0.03)
+    np.testing.assert_allclose(settled["mean"], np.linalg.solve(precision, 2 * y), atol=0.05)
+    seeded = seed(elbo_vi)(KEY, correlated, family, params, {"y": y}, (0.5,), n_iterations=3, optimizer=Const(adam))
+    assert seeded.param_history["chol_cov"].shape == (3, 2, 2)
+
+
+def test_optax():
+    optax = pytest.importorskip("optax")
+    fit = elbo_vi(target, reparam_family, START, Y, n_iterations=400, optimizer=optax.adam(0.02), n_samples=64)
+    assert float(settled_mean(fit)["loc"]) == pytest.approx(1.0, abs=0.05)
+
+
+def test_several_parameters_as_a_tuple():
+    @gen
+    def family(constraint, loc, log_scale):
+        normal_reparam(loc, jnp.exp(log_scale)) @ "x"
+
+    fit = elbo_vi(target, family, (0.0, 0.0), Y, learning_rate=0.05, n_iterations=600, n_samples=64)
+    assert isinstance(fit.final_params, tuple)
+    assert float(settled_mean(fit)[0]) == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_second_fit_neither_traces_nor_compiles():
+    n_traces = 0
+
+    @gen
+    def family(constraint, params):
+        nonlocal n_traces
+        n_traces += 1
+        normal_reparam(params[0], jnp.exp(params[1])) @ "x"
+
+    elbo_vi(target, family, jnp.zeros(2), {"y": 1.0}, n_iterations=5)
+    first = n_traces
+    elbo_vi(target, family, jnp.ones(2), {"y": 2.0}, n_iterations=5)
+    assert n_traces == first
+
+
+# Families
+
+
+@pytest.mark.parametrize("estimator", ["reparam", "reinforce"])
+def test_families(estimator):
+    mean_field = mean_field_normal_family(2, estimator)
+    params = jnp.array([1.0, 2.0, -0.5, 0.5])
+    trace = mean_field.simulate({"y": 1.0}, params)
+    assert trace.get_choices()["x"].shape == trace.get_retval().shape == (2,)
+    want = stats.norm(params[:2], np.exp(params[2:])).logpdf(trace.get_choices()["x"]).sum()
+    assert -float(trace.get_score()) == pytest.approx(want, rel=1e-5)
+    full = full_covariance_normal_family(2, estimator)
+    factor = jnp.array([[1.0, 99.0], [0.5, 0.7]])  # what is above the diagonal is ignored
+    trace = full.simulate({}, {"mean": jnp.zeros(2), "chol_cov": factor})
+    lower = np.tril(factor)
+    want = stats.multivariate_normal(np.zeros(2), lower @ lower.T).logpdf(trace.get_choices()["x"])
+    assert -float(trace.get_score()) == pytest.approx(want, rel=1e-4)
+
+
+@pytest.mark.parametrize("make", [mean_field_normal_family, full_covariance_normal_family])
+def test_unknown_gradient_estimator(make):
+    with pytest.raises(ValueError, match="Unknown gradient estimator"):
+        make(2, gradient_estimator="magic")
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="n_samples=0"):
+        elbo_factory(target, reparam_family, Y, n_samples=0)
+    with pytest.raises(TypeError, match="no methods `init` and `update`"):
+        elbo_vi(target, reparam_family, START, Y, optimizer=3)
+    with pytest.raises(TypeError, match="floating numbers, got bool"):
+        elbo_vi(target, reparam_family, {"loc": True, "log_scale": 0.0}, Y)
+    with pytest.raises(TypeError, match="n_iterations must be a Python int"):
+        jax.jit(lambda n: elbo_vi(target, reparam_family, START, Y, n_iterations=n))(3)
+
+    @gen
+    def plain(constraint, params):
+        normal(params["loc"], 1.0) @ "x"
+
+    with pytest.raises(NotImplementedError, match="ADEV encountered pjax.sample site"):
+        elbo_vi(target, plain, START, Y, n_iterations=2)
