@@ -13,17 +13,20 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from studies.base import FigureContext, Problem, Row, export
+from studies.base import Problem, Row, Rows
 from studies.localization import scores
 from studies.localization.density import POSE
 from studies.localization.gate import SCORED_RUNS
 from studies.localization.problem import n_particles_of
 
 
-@export(file="localization_data_{device}", tasks=("comparison", "accuracy", "control"))
-def data(context: FigureContext) -> dict[str, str]:
-    """The text of every file by its path in the folder; rows that are not ok are left out."""
-    rows, problem = context.rows, context.problem
+def files(rows: Rows, problem: Callable[[dict[str, Any]], Problem]) -> dict[str, str]:
+    """The text of every file by its relative path.
+
+    Args:
+        rows: all rows of the study on one device; those that are not ok are left out.
+        problem: `problem(row.parameters)` gives the row's problem.
+    """
     compared = [row for row in rows.where(task="comparison") if row.status == "ok"]
     judged = [row for row in rows if row.task in ("accuracy", "control") and row.status == "ok"]
     found: dict[str, str] = {}

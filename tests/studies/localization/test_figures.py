@@ -106,7 +106,7 @@ def test_error_figure_without_accuracy_says_so(parameters):
 
 def test_data_files_hold_what_the_rows_hold(parameters):
     rows = all_rows(lambda **changes: parameters(reference={"coarse": [0.3, 0.15], "fine": [0.1, 0.06]}, **changes))
-    files = export.data(context(rows, parameters))
+    files = export.files(Rows(rows), make_problem)
     read = {name: list(csv.DictReader(io.StringIO(text))) for name, text in files.items() if name.endswith(".csv")}
     poses = make_problem(parameters()).truth["poses"]
     assert [float(line["x"]) for line in read["ground_truth_poses.csv"]] == pytest.approx(poses[:, 0])
@@ -124,5 +124,5 @@ def test_data_files_hold_what_the_rows_hold(parameters):
     assert metadata["methods"]["locally_optimal"]["n_particles"] == 5
 
 
-def test_no_rows_no_files(parameters):
-    assert export.data(context([], parameters)) == {}
+def test_no_rows_no_files():
+    assert export.files(Rows([]), make_problem) == {}
