@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 
 from studies import figure_style as style
 from studies.base import Problem, Row
-from studies.curvefit.truth import design
+from studies.curvefit.truth import CurvePosterior, design
 
 SIZE_COLORS = (style.LIGHT_PURPLE, style.BLUE, style.GREEN)
 """One colour per panel of posterior draws; the scaling figure marks these sizes in the same colours."""
@@ -52,7 +52,7 @@ def draw_posterior(axes: Axes, row: Row, problem: Problem, color: str, has_legen
         return
     axes.set_title(
         f"{title}\nESS {row.diagnostics['effective_sample_size']:.1f}, means off by "
-        f"{row.diagnostics['coefficient_error']:.2f} sd",
+        f"{mean_error(row.arrays, problem.truth['posterior']):.2f} sd",
         fontsize=style.FONT_SIZES["legend"],
     )
     xs, ys = problem.data["xs"], problem.data["ys"]
@@ -68,6 +68,12 @@ def draw_posterior(axes: Axes, row: Row, problem: Problem, color: str, has_legen
     if has_legend:
         legend = axes.legend(loc="upper center", ncols=2, fontsize=12, frameon=True, columnspacing=1, handlelength=1.4)
         legend.set_zorder(10)
+
+
+def mean_error(draws: dict[str, np.ndarray], posterior: CurvePosterior) -> float:
+    """How far the draws' means are from the exact ones: the largest of the three, in posterior standard deviations."""
+    means = np.array([np.mean(draws[name], dtype=np.float64) for name in "abc"])
+    return float(np.abs((means - posterior.mean) / posterior.sd).max())
 
 
 def draw_curves(

@@ -71,15 +71,19 @@ def draw_runtime(axes: Axes, context: FigureContext) -> list[str]:
         knee = find_knee(sizes, medians)
         if knee is not None:
             axes.axvline(knee.size, color=style.DARK_GREY, linestyle=":", linewidth=2)
-            text = f"knee at {knee.size:,.0f}\nslope {knee.before:.2f} → {knee.after:.2f}"
+            text = f" knee at {knee.size:,.0f} \n slope {knee.before:.2f} → {knee.after:.2f} ".replace("-", "−")
+            side = "left" if knee.size < np.sqrt(sizes[0] * sizes[-1]) else "right"
             axes.text(
-                knee.size, 0.97, text, transform=axes.get_xaxis_transform(), ha="right", va="top", fontsize=13,
+                knee.size, 0.97, text, transform=axes.get_xaxis_transform(), ha=side, va="top", fontsize=13,
                 bbox=style.MARK_BACKGROUND,
             )  # fmt: skip
         else:
             facts.append(f"no knee found among {len(sizes)} sizes")
         n_rounds = counted([len(row.samples_s) for row in timed])
         facts.append(f"time: median of {n_rounds} rounds (dots), band: 95% interval")
+        n_flagged = sum(bool(row.flags) for row in timed)
+        if n_flagged:
+            facts.append(f"{n_flagged} of {len(timed)} times are flagged as unstable")
     facts += draw_others(axes, context)
     for row in rows:
         if row.status != "ok":
@@ -88,7 +92,7 @@ def draw_runtime(axes: Axes, context: FigureContext) -> list[str]:
             n = row.parameters["n_particles"]
             axes.axvline(n, color=style.RED, linestyle="--", linewidth=2)
             axes.text(
-                n, 0.03, "out of memory ", transform=axes.get_xaxis_transform(), ha="right", va="bottom", fontsize=13,
+                n, 0.6, "out of memory ", transform=axes.get_xaxis_transform(), ha="right", va="bottom", fontsize=13,
                 color=style.RED,
             )  # fmt: skip
     axes.set_yscale("log")
@@ -106,7 +110,7 @@ def draw_others(axes: Axes, context: FigureContext) -> list[str]:
             times = 1e3 * np.array([row.median_s for row in own], np.float64)
             axes.plot(sizes, times, marker, color=own[0].color, markeredgecolor="black", label=own[0].label, zorder=4)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper left", bbox_to_anchor=(0.0, 0.78), fontsize=12, frameon=False)
+        axes.legend(loc="lower right", fontsize=12, frameon=False)  # time grows towards the upper right
     ratios = [
         f"{100 * row.ratio:.1f}% [{100 * row.ratio_interval[0]:.1f}, {100 * row.ratio_interval[1]:.1f}] "
         f"at {row.parameters['n_particles']:,}"

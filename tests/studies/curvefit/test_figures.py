@@ -143,10 +143,11 @@ def test_scaling_draws_what_was_measured():
 
 
 def test_scaling_without_a_bend_says_so():
-    rows = [scaling_row(n, 1e-6 * n) for n in SIZES]
+    rows = [scaling_row(n, 1e-6 * n, flags=("unstable",) if n < 1000 else ()) for n in SIZES]
     found = texts(drawn(figures.scaling, make_context(*rows)))
     assert "no knee found among 6 sizes" in found
     assert "knee at" not in found
+    assert "2 of 6 times are flagged as unstable" in found
     assert "no log evidence was measured" in found.replace("\n", " ")
 
 
@@ -181,10 +182,11 @@ def draws_row(n, effective, **changes):
 def test_every_panel_states_its_effective_sample_size():
     context = make_context(draws_row(100_000, 11.93), draws_row(10, 1.0))
     drawing = drawn(figures.posterior_scaling, context)
-    assert [axes.get_title() for axes in drawing.axes] == [
-        "N = 10\nESS 1.0, means off by 0.25 sd",
-        "N = 100,000\nESS 11.9, means off by 0.25 sd",
-    ]
+    posterior = make_problem(BASIC).truth["posterior"]
+    for axes, n, effective in zip(drawing.axes, (10, 100_000), ("1.0", "11.9"), strict=True):
+        means = np.array([draws_row(n, 1.0).arrays[name].mean() for name in "abc"])
+        error = np.abs((means - posterior.mean) / posterior.sd).max()
+        assert axes.get_title() == f"N = {n:,}\nESS {effective}, means off by {error:.2f} sd"
     assert "no approximation of the posterior" in texts(drawing)
 
 
