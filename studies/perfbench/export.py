@@ -119,8 +119,8 @@ def caption(rows: Rows) -> str:
         parts.append(f", in parentheses the factor to {baseline}, paired by round")
     parts.append(f". Device: {rows[0].device.upper()}" + (f" ({where})" if where else ""))
     if ok:
-        counts = [len(row.samples_s) for row in ok]
-        parts.append(f"; {min(counts)} to {max(counts)} rounds")
+        fewest, most = (of(len(row.samples_s) for row in ok) for of in (min, max))
+        parts.append(f"; {fewest} to {most} rounds" if fewest < most else f"; {most} rounds")
     return _escaped("".join(parts) + ". Every time is of a program whose answer was checked.")
 
 

@@ -63,7 +63,7 @@ def bars(context: FigureContext, parameter: str, label: str) -> Figure:
     """
     rows, frameworks, groups = context.rows, ordered(context.rows), sorted(context.rows.values(parameter))
     drawing = style.new_figure("perfbench_bars")
-    axes = drawing.add_axes((0.075, 0.31, 0.915, 0.63))
+    axes = drawing.add_axes((0.085, 0.31, 0.905, 0.63))
     low, high = time_limits(rows)
     axes.set_yscale("log")
     axes.set_ylim(low, high)
@@ -143,7 +143,7 @@ def lines(context: FigureContext, parameter: str, label: str) -> Figure:
     """
     rows, frameworks = context.rows, ordered(context.rows)
     drawing = style.new_figure("perfbench_lines")
-    left, right = drawing.add_axes((0.075, 0.33, 0.41, 0.61)), drawing.add_axes((0.585, 0.33, 0.41, 0.61))
+    left, right = drawing.add_axes((0.085, 0.33, 0.4, 0.61)), drawing.add_axes((0.59, 0.33, 0.4, 0.61))
     absent = []
     for index, framework in enumerate(frameworks):
         chosen = sorted(rows.where(framework=framework), key=lambda row: row.parameters[parameter])
@@ -218,7 +218,8 @@ def provenance(context: FigureContext) -> list[str]:
         facts.append(f"{parameters['n_warmup']} warm-up steps")
     rounds = [len(row.samples_s) for row in context.rows if len(row.samples_s)]
     if rounds:
-        facts.append(f"medians of {min(rounds)} to {max(rounds)} rounds, bootstrap 95% intervals")
+        many = f"{min(rounds)} to {max(rounds)}" if min(rounds) < max(rounds) else f"{max(rounds)}"
+        facts.append(f"medians of {many} rounds, bootstrap 95% intervals")
     if any(row.flags for row in context.rows):
         facts.append("† measurement flagged as unstable")
     return facts
