@@ -16,7 +16,6 @@ from pipelines.client import WorkerPool
 from pipelines.configuration import Configuration, configure
 from pipelines.errors import ConfigurationFaults, DeviceError, UserError
 from pipelines.export import export
-from pipelines.export import export
 from pipelines.plan import Problems, StudyPlan, make_plan
 from pipelines.progress import Reporter
 from pipelines.rows import read_rows
@@ -208,9 +207,6 @@ def _finish(
         seconds = spent[study] + time.monotonic() - start
         report.print_summary(plan, rows[study], drawn, seconds, "run" in stages and plan.to_run > 0, reporter)
         status |= report.exit_status(rows[study], drawn)
-        exported = export(plan.configuration, rows[study], problems) if "export" in stages else None
-        if exported is not None:
-            reporter.say(f"  data     {exported}")
         if "export" in stages:
             status |= export(plan.configuration, rows[study], problems, reporter)
     if "report" in stages:

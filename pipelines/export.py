@@ -1,31 +1,55 @@
 """A study's own data files, for readers without this program: what its `export.py` makes of the stored rows.
 
-`studies/<study>/export.py` has `files(rows, problem) -> {relative path: text}`; its files replace those of an earlier
-export in `<results>/<study>/export_<device>`. Reads the store only, like the figures; an edit of it measures nothing.
+`studies/<study>/export.py` has `files(rows, problem) -> {relative path: text}`; its files take the place of those of an
+earlier export in `<results>/<study>/export_<device>`. Reads the store only, like the figures; an edit of it measures
+nothing.
 """
 
 import os
 import shutil
+import traceback
 from pathlib import Path
 
 from pipelines.configuration import Configuration
+from pipelines.errors import UserError
 from pipelines.plan import Problems
+from pipelines.progress import Reporter
 from pipelines.store import store_error
 from studies.base import Row, Rows
 
 
-def export(configuration: Configuration, rows: list[Row], problems: Problems) -> Path | None:
-    """Writes a study's data files in one step; returns their folder, or None if the study exports nothing.
+def export(configuration: Configuration, rows: list[Row], problems: Problems, reporter: Reporter) -> bool:
+    """Writes a study's data files, all or none of them, and says where they are.
+
+    Args:
+        configuration: the study's.
+        rows: all of its planned rows, those that are not ok too.
+        problems: data and truth.
+        reporter: gets the folder's path.
+
+    Returns:
+        Whether the export failed: the fault is the study's code, and its traceback is printed.
 
     Raises:
         StoreError: if the folder cannot be written; what was there stays.
     """
     module = configuration.tree.export_module(configuration.study)
     if module is None:
-        return None
-    files = module.files(Rows(rows), lambda parameters: problems.get(configuration.study, parameters))
-    if not files:
-        return None
+        return False
+    try:
+        files = module.files(Rows(rows), lambda parameters: problems.get(configuration.study, parameters))
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 an export is the study's code; other studies go on
+        traceback.print_exc()
+        reporter.say(f"  FAILED export: {type(error).__name__}: {error}")
+        return True
+    if files:
+        reporter.say(f"  data     {_write(configuration, files)}")
+    return False
+
+
+def _write(configuration: Configuration, files: dict[str, str]) -> Path:
     target = configuration.results / configuration.study / f"export_{configuration.device}"
     fresh, old = (target.with_name(f".{kind}-{target.name}-{os.getpid()}") for kind in ("new", "old"))
     try:
