@@ -30,10 +30,17 @@ def caches(root: Path) -> Iterator[Path]:
         yield from (root / folder).rglob("__pycache__")
 
 
+def perfbench(root: Path) -> Iterator[Path]:
+    """The figures and measurements of one study."""
+    yield from (path for path in (root / "figs").rglob("perfbench_*") if "gallery" not in path.parts)
+    yield from (path for path in [root / "results" / "perfbench"] if path.exists())
+
+
 KINDS: dict[str, Callable[[Path], Iterator[Path]]] = {
     "figs": rendered_figures,
     "results": measurements,
     "caches": caches,
+    "perfbench": perfbench,
 }
 
 

@@ -66,7 +66,7 @@ def _line(row: Row, n_points: int) -> dict[str, Any]:
         "gradient_evaluations": row.record.get("notes", {}).get("gradient_evaluations"),
         "compile_s": row.record.get("phases", {}).get("compile"),
         "device": row.device,
-        "device_name": row.record.get("device_name"),
+        "device_name": _device_name(row),
         "commit": (where.get("commit") or {}).get("id"),
         "flags": "; ".join(row.flags),
     }
@@ -112,7 +112,7 @@ def table(rows: Rows) -> str:
 def caption(rows: Rows) -> str:
     """What the table shows, on which device, against which baseline; from the rows."""
     ok = [row for row in rows if row.status == "ok" and len(row.samples_s)]
-    where = next((row.record.get("device_name") or row.record.get("provenance", {}).get("cpu") for row in ok), None)
+    where = next((_device_name(row) for row in ok), None)
     baseline = next((row.label for row in ok if row.is_baseline), None)
     parts = ["Median time of a call in milliseconds"]
     if baseline:
@@ -122,6 +122,13 @@ def caption(rows: Rows) -> str:
         fewest, most = (of(len(row.samples_s) for row in ok) for of in (min, max))
         parts.append(f"; {fewest} to {most} rounds" if fewest < most else f"; {most} rounds")
     return _escaped("".join(parts) + ". Every time is of a program whose answer was checked.")
+
+
+def _device_name(row: Row) -> str | None:
+    """The GPU's name as its system reports it, or the CPU's."""
+    if row.device == "cpu":
+        return row.record.get("provenance", {}).get("cpu")
+    return row.record.get("device_name")
 
 
 def _cell(rows: Rows) -> str:
