@@ -186,6 +186,15 @@ def _may_be_absent(gen_fn: Any) -> bool:
     return not isinstance(gen_fn, Distribution)
 
 
+class _InstanceProperty(property):
+    """A property that the class itself lacks: `inspect.signature(Fn)` would follow a `__wrapped__` of the class."""
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            raise AttributeError("only instances have this attribute")
+        return super().__get__(instance, owner)
+
+
 @Pytree.dataclass
 class Fn(GFI[dict[str, Any], R], Generic[R]):
     """A generative function from a Python function; its choices are a dict from address to the callee's choices."""
@@ -196,7 +205,7 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
     def __name__(self) -> str:
         return getattr(self.source.value, "__name__", "model")
 
-    @property
+    @_InstanceProperty
     def __wrapped__(self) -> Callable[..., R]:
         return self.source.value
 

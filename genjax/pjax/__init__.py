@@ -7,6 +7,7 @@ from genjax.pjax.sites import SITE_PRIMITIVES as SITE_PRIMITIVES
 from genjax.pjax.sites import Sampler as Sampler
 from genjax.pjax.sites import adev_sample_p as adev_sample_p
 from genjax.pjax.sites import log_density_binder as log_density_binder
+from genjax.pjax.sites import log_density_p as log_density_p
 from genjax.pjax.sites import sample_binder as sample_binder
 from genjax.pjax.sites import sample_p as sample_p
 from genjax.pjax.sites import sample_site as sample_site

@@ -26,7 +26,11 @@ from genjax.pjax import compat
 from genjax.pjax.errors import unseeded_site_error
 
 sample_p = compat.Primitive("pjax.sample")
+"""The primitive of a random choice."""
 adev_sample_p = compat.Primitive("pjax.adev_sample")
+"""The primitive of a random choice with a gradient estimator."""
+log_density_p = compat.Primitive("pjax.log_density")
+"""What a density would be marked with; no program holds it, since densities are ordinary JAX functions here."""
 SITE_PRIMITIVES = (sample_p, adev_sample_p)
 
 
@@ -262,9 +266,32 @@ def sample_binder(
     keyful_sampler: Callable[..., Any],
     name: str | None = None,
     sample_shape: tuple[int, ...] = (),
+    support: Any = None,
     primitive: Any = sample_p,
+    primitive_params: dict[str, Any] | None = None,
 ) -> Callable[..., Any]:
-    """A keyless sampler from `keyful_sampler(key, *args, sample_shape=(), **kwargs)`, with a fixed sample shape."""
+    """A keyless sampler from a keyful one, with a fixed sample shape.
+
+    Args:
+        keyful_sampler: as in `wrap_sampler`.
+        name: shown in jaxprs and errors; the function's name by default.
+        sample_shape: leading shape of independent draws.
+        support: accepted for compatibility; not used.
+        primitive: `sample_p`, or `adev_sample_p`.
+        primitive_params: must be empty; a site has no parameters but its sampler and its shape.
+
+    Returns:
+        `sampler(*args, **kwargs)`.
+
+    Raises:
+        TypeError: `primitive_params` are given.
+    """
+    del support
+    if primitive_params:
+        raise TypeError(
+            f"sample_binder got primitive_params={primitive_params!r}, and sites take none. Close over them in the "
+            "sampler; an estimator of one's own is an ADEVPrimitive."
+        )
     label = name or str(getattr(keyful_sampler, "__name__", "sampler"))
     if sample_shape:
         keyful_sampler = _with_sample_shape(keyful_sampler, _as_shape(sample_shape))
