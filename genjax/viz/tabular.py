@@ -20,7 +20,8 @@ def categories_of(data: Any) -> list[np.ndarray]:
             f"raincloud got an array of shape {items.shape}. Pass (n,), (categories, n) or a list of arrays."
         )
     if all(np.ndim(item) == 0 for item in items):
-        items = [items]
+        # NumPy alone cannot make an array of JAX scalars of every dtype.
+        items = [items if isinstance(items, np.ndarray) else np.asarray([np.asarray(item) for item in items])]
     categories = [_values(item, i) for i, item in enumerate(items)]
     if not any(values.size for values in categories):
         raise ValueError("raincloud got nothing to draw: no values at all, or only NaN.")
@@ -45,10 +46,10 @@ def from_table(table: Any, x: Any, y: Any) -> tuple[list[str], list[np.ndarray]]
     if x is not None and y is None:
         raise ValueError(f"raincloud got x={x!r} without y. Pass y=<column of values> too, or y alone.")
     if y is None:
-        return [str(column) for column in columns], [np.asarray(table[column]) for column in columns]
+        return [str(column) for column in columns], [_column(table, column) for column in columns]
     if x is None:
-        return [str(y)], [np.asarray(table[y])]
-    return grouped(np.asarray(table[x]), np.asarray(table[y]))
+        return [str(y)], [_column(table, y)]
+    return grouped(_column(table, x), _column(table, y))
 
 
 def grouped(keys: Any, values: Any) -> tuple[list[str], list[np.ndarray]]:
@@ -70,6 +71,14 @@ def grouped(keys: Any, values: Any) -> tuple[list[str], list[np.ndarray]]:
         if key == key:  # not NaN
             members.setdefault(key, []).append(i)
     return [str(key) for key in members], [values[indices] for indices in members.values()]
+
+
+def _column(table: Any, name: Any) -> np.ndarray:
+    column = table[name]
+    values = np.asarray(column)
+    if values.dtype == object and hasattr(column, "isna"):
+        values = np.where(np.asarray(column.isna()), np.nan, values)  # pandas.NA is no number, not even NaN
+    return values
 
 
 def _values(item: Any, index: int) -> np.ndarray:

@@ -106,6 +106,7 @@ def test_the_same_data_give_the_same_picture_and_leave_random_states_alone(ax):
         (A, [40]),
         (jnp.arange(5.0), [5]),
         ([1.0, 2, True], [3]),
+        ([jnp.bfloat16(1.0), jnp.ones((), jnp.bfloat16)], [2]),
         (np.arange(6).reshape(2, 3), [3, 3]),
         ([jnp.arange(3), [1.0, 2.0]], [3, 2]),
         ((A, np.array([])), [40]),
@@ -190,6 +191,14 @@ def test_any_class_with_columns_is_a_table():
 def test_rows_without_group_are_left_out():
     table = pd.DataFrame({"x": [1.0, np.nan, np.nan], "y": [1.0, 2.0, 3.0]})
     assert labels(raincloud("x", "y", table).yaxis) == ["1.0"]
+
+
+def test_missing_values_of_nullable_columns_are_left_out():
+    table = pd.DataFrame({"x": ["a", None, "b", "b"], "y": [1, 2, None, 4]}).convert_dtypes()
+    ax = raincloud("x", "y", table)
+    assert labels(ax.yaxis) == ["a", "b"]
+    assert [rain[:, 0].tolist() for rain in rains(ax)] == [[1.0], [4.0]]
+    assert rains(raincloud(y="y", data=table))[0][:, 0].tolist() == [1.0, 2.0, 4.0]
 
 
 def test_arrays_in_every_position():
