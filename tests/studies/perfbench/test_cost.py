@@ -1,0 +1,41 @@
+"""XLA's own count of what GenJAX costs against hand-written JAX on both tasks. Counts, never clocks."""
+
+import jax
+import pytest
+
+from pipelines.configuration import configure
+from pipelines.tree import Tree, load_framework, load_module
+
+TREE = Tree()
+
+
+def cost(name, task, **changes):
+    """Flops, bytes accessed and temporary bytes of one call of a system's program."""
+    (configuration,) = configure([], TREE, study="perfbench")
+    parameters = {**configuration.parameters, **changes}
+    framework = load_framework(TREE.root, name)
+    framework.start("cpu", "float32")
+    data = TREE.problem_module("perfbench").make_problem(parameters).data
+    model = load_module(TREE.root / "studies" / "perfbench" / "models" / f"{name}.py", f"perfbench_{name}")
+    program = getattr(model, task)(framework, data, parameters)
+    return framework.build(program, jax.eval_shape(program.prepare, 0)).cost, program.notes
+
+
+@pytest.mark.parametrize("n_particles", [1_000, 10_000, 1_000_000])
+def test_importance_sampling_costs_at_most_two_percent_more_than_handcoded_jax(n_particles):
+    ours, theirs = (
+        cost(name, "importance_sampling", n_particles=n_particles)[0] for name in ("genjax", "handcoded_jax")
+    )
+    for count in ("flops", "bytes_accessed", "temporary_bytes"):
+        assert ours[count] <= 1.02 * theirs[count], count
+
+
+@pytest.mark.parametrize("n_chains", [1, 100])
+def test_chains_cost_at_most_two_percent_more_than_handcoded_jax(n_chains):
+    """XLA counts the body of a loop once, so this compares the steps themselves, whatever their number."""
+    (ours, our_notes), (theirs, their_notes) = (
+        cost(name, "hmc_chains", n_chains=n_chains) for name in ("genjax", "handcoded_jax")
+    )
+    assert our_notes["gradient_evaluations"] == their_notes["gradient_evaluations"] == n_chains * 150 * 21
+    for count in ("flops", "bytes_accessed"):
+        assert ours[count] <= 1.02 * theirs[count], count
