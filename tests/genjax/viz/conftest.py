@@ -1,16 +1,14 @@
 """Figures are drawn without a screen, and closed after each test."""
 
-import matplotlib
 import pytest
-
-matplotlib.use("agg")
 
 
 @pytest.fixture(autouse=True)
 def leave_matplotlib_as_it_was():
     import matplotlib.pyplot as plt
 
-    with matplotlib.rc_context():
+    plt.switch_backend("agg")
+    with plt.rc_context():
         yield
     plt.close("all")
 
