@@ -1,0 +1,175 @@
+"""Figures and tables of the comparison on synthetic rows: what is shown equals what is stored, and gaps are marked."""
+
+import csv
+import io
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from pipelines.tree import Tree
+from studies.base import FigureContext, Row, Rows
+from studies.perfbench import export, figures
+from studies.perfbench.problem import make_problem
+
+TREE = Tree()
+PARAMETERS = {
+    "data_set": "published", "n_points": None, "noise_sd": None, "data_seed": 42, "n_particles": 10000,
+    "step_size": 0.01, "n_leapfrog": 20, "n_samples": 100, "n_warmup": 50, "n_chains": 1,
+}  # fmt: skip
+SPEEDS = {"handcoded_jax": 1.0, "genjax": 1.012, "numpyro": 2.6, "tfp": 1.3, "pyro": 41.0, "torch": 12.0}
+GRIDS = {
+    "importance": ("importance_sampling", "n_particles", (1000, 5000, 10000)),
+    "hmc": ("hmc", "n_samples", (100, 500, 1000)),
+    "effective": ("hmc_chains", "n_chains", (1, 10, 100, 1000, 10000)),
+    "sweep": ("importance_sweep", "n_particles", (1000, 10000, 100000, 1000000)),
+}
+
+
+def make_row(task, framework, parameter, size, **changes):
+    description = TREE.describe(framework)
+    seconds = 1e-6 * size * SPEEDS.get(framework, 100.0)
+    values = {
+        "study": "perfbench", "task": task, "framework": framework, "label": description.label,
+        "color": description.color, "parameters": {**PARAMETERS, parameter: size}, "seed": 1, "device": "cpu",
+        "status": "ok", "median_s": seconds, "interval_s": (0.97 * seconds, 1.05 * seconds),
+        "ratio": SPEEDS.get(framework), "ratio_interval": (0.98 * SPEEDS.get(framework, 1), 1.02 * SPEEDS.get(framework, 1)),
+        "samples_s": np.full(12, seconds), "is_baseline": framework == "handcoded_jax",
+        "diagnostics": {"effective_sample_size": 0.5 * size},
+        "record": {"provenance": {"cpu": "Example CPU 9000 & sons"}, "notes": {"gradient_evaluations": 21 * 150}},
+    }  # fmt: skip
+    return Row(**{**values, **changes})
+
+
+def absent(status, reason):
+    return {
+        "status": status, "reason": reason, "median_s": None, "interval_s": None, "ratio": None,
+        "ratio_interval": None, "samples_s": np.empty(0), "diagnostics": {}, "record": {},
+    }  # fmt: skip
+
+
+def make_rows(name, **spoiled):
+    task, parameter, grid = GRIDS[name]
+    skipped = absent("skipped", "julia is not installed")
+    rows = []
+    for size in grid:
+        for framework in [*SPEEDS, "genjl", "genjl_static"]:
+            changes = skipped if framework.startswith("genjl") else spoiled.get(framework, {})
+            rows.append(make_row(task, framework, parameter, size, **changes))
+    return rows
+
+
+def make_context(rows):
+    return FigureContext(Rows(rows), make_problem, {}, {}, "cpu", "Example CPU 9000, 2 cores", Rows([]))
+
+
+def draw(name, rows):
+    drawing = getattr(figures, name)(make_context(rows))
+    canvas = FigureCanvasAgg(drawing)
+    canvas.draw()
+    return drawing, canvas.get_renderer()
+
+
+def bars(axes):
+    """(middle, height of the upper end, colour) of every bar that is drawn, left to right."""
+    found = [
+        (p.get_x() + p.get_width() / 2, p.get_y() + p.get_height(), p.get_facecolor())
+        for p in axes.patches
+        if p.get_height() > 0
+    ]
+    return sorted(found)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("spoiled", [{}, {"tfp": absent("invalid", "log_weights differ by 7.5e-01 relative")}])
+def test_everything_lies_inside_the_page(name, spoiled):
+    drawing, renderer = draw(name, make_rows(name, **spoiled))
+    page = drawing.bbox
+    texts = [
+        text for axes in drawing.axes for text in (*axes.texts, axes.xaxis.label, axes.yaxis.label)
+    ] + drawing.texts
+    for text in texts:
+        box = text.get_window_extent(renderer)
+        assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1, text.get_text()
+    for axes in drawing.axes:
+        boxes = [text.get_window_extent(renderer) for text in axes.texts]
+        assert not any(box.overlaps(other) for index, box in enumerate(boxes) for other in boxes[index + 1 :])
+
+
+@pytest.mark.parametrize("name", ["importance", "hmc"])
+def test_bars_are_the_medians_in_the_same_order_in_every_group(name):
+    rows = make_rows(name)
+    axes = draw(name, rows)[0].axes[0]
+    task, parameter, grid = GRIDS[name]
+    expected = [
+        (1e3 * row.median_s, matplotlib.colors.to_rgba(row.color))
+        for size in grid
+        for framework in figures.ORDER
+        for row in Rows(rows).where(framework=framework, **{parameter: size})
+        if row.status == "ok"
+    ]
+    assert [height for _, height, _ in bars(axes)] == pytest.approx([height for height, _ in expected])
+    assert [color for _, _, color in bars(axes)] == [color for _, color in expected]
+
+
+@pytest.mark.parametrize("name", ["importance", "hmc"])
+def test_no_bar_or_interval_is_clipped_whatever_its_size(name):
+    extreme = make_row(*GRIDS[name][:1], "torch", GRIDS[name][1], GRIDS[name][2][0])
+    seconds = 4e4
+    changed = {"median_s": seconds, "interval_s": (0.5 * seconds, 2 * seconds), "ratio": seconds / 1e-3}
+    rows = [
+        make_row(row.task, row.framework, GRIDS[name][1], row.parameters[GRIDS[name][1]], **changed)
+        if row.framework == extreme.framework
+        else row
+        for row in make_rows(name)
+    ]
+    low, high = draw(name, rows)[0].axes[0].get_ylim()
+    assert low < 1e3 * min(row.interval_s[0] for row in rows if row.interval_s)
+    assert high > 1e3 * 2 * seconds
+
+
+def test_factors_are_the_paired_ratios_with_a_dagger_where_flagged():
+    rows = make_rows("importance", numpyro={"flags": ("load average 3.1",)})
+    texts = [text.get_text() for text in draw("importance", rows)[0].axes[0].texts]
+    assert texts.count("1.01×") == 3
+    assert texts.count("1×") == 3
+    assert texts.count("2.6×†") == 3
+    assert texts.count("41×") == 3
+    assert sum("Gen.jl skipped: julia is not installed" in text for text in texts) == 3
+
+
+def test_lines_are_times_and_effective_samples_per_second():
+    drawing, _ = draw("effective", make_rows("effective", tfp=absent("oom", None)))
+    left, right = drawing.axes
+    ours = {line.get_color(): line for line in right.lines if line.get_marker() in figures.MARKERS}
+    assert ours["deepskyblue"].get_ydata() == pytest.approx(np.full(5, 0.5e6 / 1.012))
+    assert "mediumpurple" not in ours
+    note = drawing.texts[0].get_text()
+    assert "TFP: out of memory" in note
+    assert "Gen.jl: skipped: julia is not installed" in note
+
+
+def test_summary_has_a_line_per_row_and_says_what_is_missing():
+    rows = Rows([row for name in GRIDS for row in make_rows(name)])
+    files = export.files(rows, make_problem)
+    lines = list(csv.DictReader(io.StringIO(files["benchmark_summary_cpu.csv"])))
+    assert len(lines) == len(rows)
+    found = {(one["task"], one["framework"], one["n_samples"], one["n_chains"]): one for one in lines}
+    one = found["hmc", "genjax", "500", "1"]
+    assert float(one["median_s"]) == pytest.approx(500e-6 * 1.012)
+    assert float(one["effective_samples_per_s"]) == pytest.approx(0.5e6 / 1.012)
+    assert one["gradient_evaluations"] == "3150"
+    assert found["hmc", "genjl", "500", "1"]["reason"] == "julia is not installed"
+    assert export.files(Rows([]), make_problem) == {}
+
+
+def test_table_states_device_baseline_and_numbers_of_the_rows():
+    rows = Rows([row for name in GRIDS for row in make_rows(name, tfp=absent("invalid", "x"))])
+    text = export.files(rows, make_problem)["benchmark_table.tex"]
+    assert r"Ours & 1.01 (1.01$\times$) & 5.06 (1.01$\times$)" in text
+    assert text.count(r"\emph{invalid}") == 6
+    assert text.count(r"\emph{skipped}") == 12
+    assert r"Example CPU 9000 \& sons" in text
+    assert "factor to Handcoded JAX" in text
+    assert text.count("&") - text.count(r"\&") == 8 * 6 + 6 + 2  # eight systems, sizes, spans
