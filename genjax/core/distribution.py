@@ -65,8 +65,7 @@ class Distribution(GFI[X, X], Generic[X]):
             log_density = self.logpdf(value, *args, **kwargs)
             weight = scalar(select_where(x.mask, log_density, jnp.zeros_like(log_density)))
             return Tr(self, (args, kwargs), value, value, -scalar(log_density)), weight
-        trace = self._trace(x, args, kwargs)
-        return trace, -trace.raw_score()
+        return self._scored(x, args, kwargs)
 
     def update(self, tr: Trace[X, X], x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, X], jax.Array, X]:
         x, old = plain(x), tr.raw_choices()
@@ -101,11 +100,14 @@ class Distribution(GFI[X, X], Generic[X]):
     def filter(self, x: X, selection: SelectionBase) -> tuple[X | None, X | None]:
         return (x, None) if is_selected(selection) else (None, x)
 
-    def _trace(self, choice: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tr[X, X]:
+    def _scored(self, choice: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tr[X, X], jax.Array]:
         value = choice.value if isinstance(choice, Fixed) else choice
         # A user's density may return a Python float.
-        score = -jnp.asarray(scalar(self.logpdf(value, *args, **kwargs)))
-        return Tr(self, (args, kwargs), choice, value, score)
+        log_density = jnp.asarray(scalar(self.logpdf(value, *args, **kwargs)))
+        return Tr(self, (args, kwargs), choice, value, -log_density), log_density
+
+    def _trace(self, choice: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tr[X, X]:
+        return self._scored(choice, args, kwargs)[0]
 
     def __repr__(self) -> str:
         return self.__name__

@@ -15,7 +15,7 @@ from genjax import modular_vmap, seed, sel
 from tests.genjax.core.random_models import at, paths_of, random_model, restrict
 
 FAST_TO_COMPILE = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": "True"}
-N_MODELS = int(os.environ.get("GENJAX_N_MODELS", "12"))
+N_MODELS = int(os.environ.get("GENJAX_N_MODELS", "10"))
 
 
 def subset(rng, paths, least=0):

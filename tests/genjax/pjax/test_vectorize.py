@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax import bernoulli, beta, categorical, dirichlet, flip, gen, modular_vmap, multivariate_normal, normal, seed
+from genjax import bernoulli, categorical, flip, gen, modular_vmap, multivariate_normal, normal, seed
 from genjax.pjax import wrap_sampler
 
 KEY = jax.random.key(0)
@@ -100,8 +100,6 @@ def test_regression_15_1_13_keyword_arguments():
 
 MAPPED = {
     "normal": (lambda m, s: normal.sample(m, s), (jnp.zeros(3), jnp.array([1.0, 2.0, 3.0]))),
-    "beta": (lambda a, b: beta.sample(a, b), (jnp.array([1.0, 2.0, 3.0]), jnp.full(3, 2.0))),
-    "dirichlet": (lambda a: dirichlet.sample(a), (jnp.arange(1.0, 7.0).reshape(3, 2),)),
     "flip": (lambda p: flip.sample(p), (jnp.array([0.1, 0.5, 0.9]),)),
     "joint": (
         lambda m, s: multivariate_normal.sample(m, s * jnp.eye(2)),
