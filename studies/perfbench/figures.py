@@ -17,6 +17,8 @@ ORDER = ("genjax", "handcoded_jax", "numpyro", "tfp", "pyro", "torch", "genjl", 
 
 MARKERS = "osD^vPX*"
 GROUP_WIDTH = 0.88
+FACTOR_SIZE = 10
+"""Points; factors of neighbours of equal height must not touch."""
 
 
 @figure(file="{prefix}_benchmark_timings_is_all_frameworks", tasks=("importance_sampling",))
@@ -122,7 +124,7 @@ def draw_bar(axes: Axes, x: float, width: float, row: Row) -> None:
     if row.ratio is not None:
         axes.annotate(
             factor(row), (x, max(high, milliseconds)), (0, 3), textcoords="offset points", ha="center", va="bottom",
-            fontsize=style.FONT_SIZES["note"], fontweight="bold",
+            fontsize=FACTOR_SIZE, fontweight="bold",
         )  # fmt: skip
 
 
@@ -143,7 +145,7 @@ def lines(context: FigureContext, parameter: str, label: str) -> Figure:
     """
     rows, frameworks = context.rows, ordered(context.rows)
     drawing = style.new_figure("perfbench_lines")
-    left, right = drawing.add_axes((0.085, 0.33, 0.4, 0.61)), drawing.add_axes((0.59, 0.33, 0.4, 0.61))
+    left, right = drawing.add_axes((0.085, 0.33, 0.385, 0.61)), drawing.add_axes((0.59, 0.33, 0.37, 0.61))
     absent = []
     for index, framework in enumerate(frameworks):
         chosen = sorted(rows.where(framework=framework), key=lambda row: row.parameters[parameter])
@@ -151,10 +153,14 @@ def lines(context: FigureContext, parameter: str, label: str) -> Figure:
         absent += [row for row in chosen if row not in good]
         if not good:
             continue
+        is_baseline = good[0].is_baseline
         xs = np.array([row.parameters[parameter] for row in good])
         options = {
             "color": good[0].color, "marker": MARKERS[index % len(MARKERS)], "markeredgecolor": "black",
-            "linewidth": 2, "markersize": 8, "capsize": 4,
+            "capsize": 4,
+            # The baseline broad and below, so that a line that lies on it is seen.
+            "linewidth": 5 if is_baseline else 2, "markersize": 13 if is_baseline else 8,
+            "zorder": 2 if is_baseline else 20 - index,
         }  # fmt: skip
         seconds = np.array([row.median_s for row in good])
         ends = np.array([row.interval_s for row in good])

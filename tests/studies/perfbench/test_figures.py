@@ -29,12 +29,13 @@ GRIDS = {
 
 def make_row(task, framework, parameter, size, **changes):
     description = TREE.describe(framework)
-    seconds = 1e-6 * size * SPEEDS.get(framework, 100.0)
+    speed = SPEEDS.get(framework, 100.0)
+    seconds = 1e-6 * size * speed
     values = {
         "study": "perfbench", "task": task, "framework": framework, "label": description.label,
         "color": description.color, "parameters": {**PARAMETERS, parameter: size}, "seed": 1, "device": "cpu",
         "status": "ok", "median_s": seconds, "interval_s": (0.97 * seconds, 1.05 * seconds),
-        "ratio": SPEEDS.get(framework), "ratio_interval": (0.98 * SPEEDS.get(framework, 1), 1.02 * SPEEDS.get(framework, 1)),
+        "ratio": speed, "ratio_interval": (0.98 * speed, 1.02 * speed),
         "samples_s": np.full(12, seconds), "is_baseline": framework == "handcoded_jax",
         "diagnostics": {"effective_sample_size": 0.5 * size},
         "record": {"provenance": {"cpu": "Example CPU 9000 & sons"}, "notes": {"gradient_evaluations": 21 * 150}},

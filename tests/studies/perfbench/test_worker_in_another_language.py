@@ -21,7 +21,8 @@ import numpy as np
 if "--version" in sys.argv:
     print("julia version 1.9.4")
     raise SystemExit
-assert sys.argv[1:6] == ["--startup-file=no", "--threads=1", "--project=julia", "julia/worker.jl", "--framework"], sys.argv
+flags = ["--startup-file=no", "--threads=1", "--project=julia"]
+assert sys.argv[1:6] == [*flags, "julia/worker.jl", "--framework"], sys.argv
 name, mode = sys.argv[6], {mode!r}
 programs = {{}}
 
