@@ -27,7 +27,6 @@ from genjax.pjax.evaluate import (
     keep_finished_lanes,
     remat,
     scan_parts,
-    unsupported_message,
     while_parts,
 )
 from genjax.pjax.sites import SITE_PRIMITIVES, adev_sample_p, sample_p
@@ -136,7 +135,10 @@ def _constant(value: Any) -> Any:
 
 def _lookup(rules: dict[str, Callable[..., Any]], name: str) -> Callable[..., Any]:
     if name not in rules:
-        raise NotImplementedError(unsupported_message("A random choice of an expectation", name))
+        raise NotImplementedError(
+            f"A random choice of an expectation stands inside `{name}`, which has no rule. Supported around it: jit, "
+            f"vmap, cond, switch, scan, map, checkpoint, and fori_loop of static length. Move it outside `{name}`."
+        )
     return rules[name]
 
 

@@ -87,7 +87,7 @@ def test_duals_of_trees_and_trees_of_duals():
     assert float(whole.tangent) == float(tree.tangent) == 1.0
 
 
-def test_keyword_arguments_of_estimators():
+def test_regression_13_keyword_arguments_of_estimators():
     e = expectation(lambda t: normal_reparam(loc=t, scale=2.0) + flip_enum(p=t) + flip_reinforce(p=0.0))
     assert float(e.grad_estimate(0.4)) == pytest.approx(2.0)
 
@@ -99,7 +99,7 @@ def test_keyword_arguments_of_estimators():
         (lambda: expectation(lambda t: (t, t)).estimate(0.3), ValueError, "one scalar"),
         (lambda: expectation(lambda t: {}).estimate(0.3), ValueError, "one scalar"),
         (lambda: expectation(lambda t: t).jvp_estimate(0.3), TypeError, "takes Duals, got float as argument 0"),
-        (lambda: expectation(lambda t: t * 1.0).grad_estimate(3), TypeError, "real-.*int32"),
+        (lambda: expectation(lambda t: t * 1.0).grad_estimate(3), TypeError, "real-.*got int"),
         (lambda: expectation(lambda t: t).jvp_estimate(Dual(jnp.ones(2), 1.0)), ValueError, "shape"),
         (lambda: flip_enum(0.3, q=1.0), TypeError, "unknown keyword"),
     ],
@@ -136,8 +136,8 @@ def test_unseeded_estimates_are_fresh():
 
 def test_lanes_are_independent():
     e = expectation(lambda t: normal_reparam(t, 1.0) ** 2)
-    assert len(set(map(float, modular_vmap(lambda _: e.grad_estimate(0.5))(jnp.arange(100))))) > 90
-    assert len(set(map(float, modular_vmap(e.grad_estimate)(jnp.full(100, 0.5))))) > 90
+    assert len(set(map(float, modular_vmap(lambda _: e.grad_estimate(0.5))(jnp.arange(30))))) > 25
+    assert len(set(map(float, modular_vmap(e.grad_estimate)(jnp.full(30, 0.5))))) > 25
 
 
 def test_plain_vmap_of_an_estimate_that_ignores_its_argument():

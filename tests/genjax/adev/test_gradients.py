@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax import expectation, modular_vmap, seed
+from genjax import Dual, expectation, modular_vmap, seed
 from genjax.adev import (
     categorical_enum_parallel,
     flip_enum,
@@ -117,8 +117,8 @@ PLACES = {
 }
 
 
-# What stands in every place; for the others, which share their rules, vmap and scan suffice.
-EVERYWHERE = ("flip_enum", "flip_mvd", "flip_reinforce", "categorical_enum_parallel", "normal_reparam")
+# What stands in every place; the others share their rules.
+EVERYWHERE = ("flip_enum", "flip_mvd", "normal_reinforce", "normal_reparam")
 
 
 def assert_mean(samples, exact, what):
@@ -131,7 +131,9 @@ def assert_mean(samples, exact, what):
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_value_and_gradient_are_unbiased(name):
     draw, mean = OBJECTIVES[name]
-    places = PLACES if name in EVERYWHERE else ("vmap", "scan")
+    places = (
+        PLACES if name in EVERYWHERE else ("vmap", "scan") if "flip" in name or "categorical" in name else ("vmap",)
+    )
     programs = {place: expectation(PLACES[place][0](draw)) for place in places}
 
     @jax.jit
@@ -149,7 +151,7 @@ def test_value_and_gradient_are_unbiased(name):
 @pytest.mark.parametrize("name", ["flip_enum", "flip_enum_parallel", "categorical_enum_parallel"])
 def test_enumeration_has_no_variance(name):
     draw, mean = OBJECTIVES[name]
-    for place in ("alone", "scan", "jit", "cond"):
+    for place in ("scan", "cond"):
         program, exact = PLACES[place]
         value, gradient = expectation(program(draw)).value_and_grad_estimate(THETA)
         exact_value, exact_gradient = jax.value_and_grad(exact(mean))(THETA)
@@ -159,19 +161,15 @@ def test_enumeration_has_no_variance(name):
 def test_forward_and_reverse_mode_agree():
     def f(t):
         x = normal_reinforce(t, 1.0)
-        return x * flip_mvd(t) + normal_reparam(x * t, t) * modular_vmap(flip_enum)(t * LANES).sum()
+        return x * flip_mvd(t) + normal_reparam(x * t, t) * modular_vmap(flip_enum)(t * LANES[:2]).sum()
 
     e = expectation(f)
     key = jax.random.key(2)
-    forward = seed(lambda t: e.jvp_estimate(t))(key, jax.tree.map(jnp.float32, dual(0.3, 2.0)))
-    np.testing.assert_allclose(forward.tangent, 2 * seed(e.grad_estimate)(key, 0.3), rtol=1e-4)
-    np.testing.assert_allclose(jax.grad(seed(e.estimate), argnums=1)(key, 0.3), forward.tangent / 2, rtol=1e-4)
-
-
-def dual(primal, tangent):
-    from genjax import Dual
-
-    return Dual(primal, tangent)
+    forward = seed(lambda: e.jvp_estimate(Dual(0.3, 2.0)))(key)
+    np.testing.assert_allclose(seed(lambda: e.grad_estimate(0.3))(key), forward.tangent / 2, rtol=1e-4)
+    np.testing.assert_allclose(
+        jax.grad(lambda t: seed(lambda: e.estimate(t))(key))(0.3), forward.tangent / 2, rtol=1e-4
+    )
 
 
 def test_uniform_reinforce_leaves_out_the_moving_bounds():

@@ -96,8 +96,8 @@ def test_importance_weighting_tightens_the_bound():
         bound = elbo_factory(target, reparam_family, Y, (), n_samples, True)
         return float(jax.vmap(lambda key: seed(bound.estimate)(key, START))(jax.random.split(KEY, 2048)).mean())
 
-    bounds = [mean_bound(n) for n in (1, 4, 32)]
-    assert bounds[0] + 0.5 < bounds[1] and bounds[1] + 0.1 < bounds[2] < LOG_EVIDENCE + 0.02
+    bounds = [mean_bound(n) for n in (1, 16)]
+    assert bounds[0] + 0.5 < bounds[1] < LOG_EVIDENCE + 0.02
 
 
 def test_draws_of_a_score_function_family_multiply_their_own_weights_only():
@@ -144,8 +144,7 @@ def settled_mean(fit):
     return jax.tree.map(lambda history: history[len(history) // 2 :].mean(0), fit.param_history)
 
 
-def test_convergence_on_a_conjugate_normal_with_tree_parameters():
-    # Regression 25: parameters that are no single array.
+def test_regression_25_convergence_on_a_conjugate_normal_with_tree_parameters():
     fit = elbo_vi(target, reparam_family, START, Y, learning_rate=0.05, n_iterations=1000, n_samples=64)
     settled = settled_mean(fit)
     assert float(settled["loc"]) == pytest.approx(1.0, abs=0.03)
