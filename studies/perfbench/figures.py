@@ -4,6 +4,8 @@ Published layout of the bars: Figure 16(b). Every number drawn comes from a stor
 in every group; a system without a number keeps its place, with the reason in it.
 """
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -108,7 +110,7 @@ def time_limits(rows: Rows) -> tuple[float, float]:
 def draw_bar(axes: Axes, x: float, width: float, row: Row) -> None:
     """One bar with its interval and factor, or the reason in its place."""
     bottom = axes.get_ylim()[0]
-    if row.status != "ok" or row.median_s is None:
+    if row.status != "ok" or row.median_s is None or row.interval_s is None:
         text = style.status_text(row.status, row.reason, width=36) if row.status != "ok" else "not timed"
         axes.text(
             x, bottom * 1.12, f"{row.label} {text}", rotation=90, ha="center", va="bottom", color=style.RED,
@@ -123,16 +125,16 @@ def draw_bar(axes: Axes, x: float, width: float, row: Row) -> None:
     )  # fmt: skip
     if row.ratio is not None:
         axes.annotate(
-            factor(row), (x, max(high, milliseconds)), (0, 3), textcoords="offset points", ha="center", va="bottom",
+            factor(row.ratio, row), (x, max(high, milliseconds)), (0, 3), textcoords="offset points", ha="center", va="bottom",
             fontsize=FACTOR_SIZE, fontweight="bold",
         )  # fmt: skip
 
 
-def factor(row: Row) -> str:
+def factor(ratio: float, row: Row) -> str:
     """`1.02×`, with two significant digits or more, and a dagger for a row with stability flags."""
-    digits = 2 if row.ratio < 2 else 1 if row.ratio < 10 else 0
+    digits = 2 if ratio < 2 else 1 if ratio < 10 else 0
     mark = "†" if row.flags else ""
-    return f"{row.ratio:,.{digits}f}×{mark}" if not row.is_baseline else f"1×{mark}"
+    return f"{ratio:,.{digits}f}×{mark}" if not row.is_baseline else f"1×{mark}"
 
 
 def lines(context: FigureContext, parameter: str, label: str) -> Figure:
@@ -155,7 +157,7 @@ def lines(context: FigureContext, parameter: str, label: str) -> Figure:
             continue
         is_baseline = good[0].is_baseline
         xs = np.array([row.parameters[parameter] for row in good])
-        options = {
+        options: dict[str, Any] = {
             "color": good[0].color, "marker": MARKERS[index % len(MARKERS)], "markeredgecolor": "black",
             "capsize": 4,
             # The baseline broad and below, so that a line that lies on it is seen.

@@ -29,9 +29,10 @@ def check_chains(
     of the reference chains, not the system's own, so a chain that hardly moves cannot excuse itself.
     """
     n_chains, n_samples = int(parameters["n_chains"]), int(parameters["n_samples"])
-    n_calls = len(outputs["a"]) if "a" in outputs and np.ndim(outputs["a"]) == 3 else 1
-    stacked = () if n_calls == 1 and np.ndim(outputs.get("a")) != 3 else (n_calls,)
-    reason = check_form(outputs, dict.fromkeys(NAMES, (*stacked, n_chains, n_samples)))
+    is_stacked = "a" in outputs and np.ndim(outputs["a"]) == 3
+    n_calls = len(outputs["a"]) if is_stacked else 1
+    shape = (n_calls, n_chains, n_samples) if is_stacked else (n_chains, n_samples)
+    reason = check_form(outputs, dict.fromkeys(NAMES, shape))
     if reason is not None:
         return reason
     chains = np.stack([outputs[name] for name in NAMES], axis=-1).astype(np.float64)
