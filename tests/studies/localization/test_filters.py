@@ -103,6 +103,12 @@ def test_one_particle_is_enough_to_run(linear):
     problem, outputs = run(parameters)
     assert study.check("comparison", problem, parameters, outputs).reason is None
     assert (outputs["effective_sample_size"] == 1).all()
+    # A single particle is never resampled: once dead, its weight stays 0, and still nothing is NaN.
+    lost = problem.data["observations"].copy()
+    lost[2] = np.inf
+    problem, outputs = run(parameters, observations=lost)
+    assert not any(np.isnan(outputs[name]).any() for name in outputs if name != "acceptance_rate")
+    assert "every particle has weight 0" in study.check("comparison", problem, parameters, outputs).reason
 
 
 def test_runs_differ_by_key_and_not_by_call(linear):
