@@ -9,7 +9,7 @@ function read_npy(path)
         kind = match(r"'descr':\s*'([^']+)'", header).captures[1]
         types = Dict("<f4" => Float32, "<f8" => Float64, "<i4" => Int32, "<i8" => Int64)
         haskey(types, kind) || error("$path has dtype $kind; read are $(join(sort(collect(keys(types))), ", "))")
-        shape = [parse(Int, size.match) for size in eachmatch(r"\d+", match(r"'shape':\s*\(([^)]*)\)", header).captures[1])]
+        shape = Int[parse(Int, size.match) for size in eachmatch(r"\d+", match(r"'shape':\s*\(([^)]*)\)", header).captures[1])]
         length(shape) <= 1 || error("$path has $(length(shape)) axes; at most one is read")
         values = Vector{types[kind]}(undef, prod(shape))
         read!(file, values)

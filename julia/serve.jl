@@ -50,8 +50,9 @@ function prepare(request)
     end
     data = Dict(name => read_npy(path) for (name, path) in request["data"])
     made, task = model(request["model"]), Symbol(request["task"])
-    isdefined(made, task) || throw(Skipped("no model of $(request["study"])/$(request["task"]) for $FRAMEWORK"))
-    program = Base.invokelatest(getfield(made, task), Inference, FRAMEWORK, data, request["parameters"])
+    # The model was defined after this function began to run, so all of it is asked for in the latest world.
+    Base.invokelatest(isdefined, made, task) || throw(Skipped("no model of $(request["study"])/$(request["task"]) for $FRAMEWORK"))
+    program = Base.invokelatest(Base.invokelatest(getfield, made, task), Inference, FRAMEWORK, data, request["parameters"])
     inputs = Base.invokelatest(program.prepare, request["seed"])
     PROGRAMS[request["handle"]] = Prepared(program, inputs, nothing)
     return Dict("phases" => Dict(), "cost" => Dict(), "notes" => program.notes)
