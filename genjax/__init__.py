@@ -83,6 +83,12 @@ from genjax.inference.smc import init as init
 from genjax.inference.smc import rejuvenate as rejuvenate
 from genjax.inference.smc import rejuvenation_smc as rejuvenation_smc
 from genjax.inference.smc import resample as resample
+from genjax.inference.vi import VariationalApproximation as VariationalApproximation
+from genjax.inference.vi import elbo_factory as elbo_factory
+from genjax.inference.vi import elbo_vi as elbo_vi
+from genjax.inference.vi import full_covariance_normal_family as full_covariance_normal_family
+from genjax.inference.vi import mean_field_normal_family as mean_field_normal_family
+from genjax.inference.vi import optimize_vi as optimize_vi
 from genjax.pjax import modular_vmap as modular_vmap
 from genjax.pjax import seed as seed
 from genjax.state import namespace as namespace
