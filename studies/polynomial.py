@@ -68,4 +68,5 @@ def squared_weight_posterior(xs: np.ndarray, ys: np.ndarray, noise_sd: float) ->
     squared = curve_posterior(xs, ys, noise_sd / np.sqrt(2))
     log_second_moment = squared.log_evidence - len(xs) * np.log(2 * noise_sd * np.sqrt(np.pi))
     exponent = log_second_moment - 2 * curve_posterior(xs, ys, noise_sd).log_evidence
-    return float(np.expm1(exponent)), squared
+    with np.errstate(over="ignore"):  # infinite where no number of particles would do
+        return float(np.expm1(exponent)), squared

@@ -11,51 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from studies.polynomial import CurvePosterior, design, squared_weight_posterior
+from studies.polynomial import curve_posterior as basic_posterior
+
+__all__ = ["CurvePosterior", "RobustPosterior", "basic_posterior", "basic_relative_variance", "robust_posterior"]
+
 MAX_ENUMERATED_POINTS = 20
 
 
-def design(xs: np.ndarray) -> np.ndarray:
-    """(n, 3) monomials 1, x, x^2 of the locations."""
-    xs = np.asarray(xs, np.float64)
-    return np.stack([np.ones_like(xs), xs, xs**2], axis=-1)
-
-
-@dataclass(frozen=True)
-class CurvePosterior:
-    """Posterior of the coefficients (a, b, c).
-
-    Attributes:
-        log_evidence: log p(ys).
-        mean: (3,) posterior mean.
-        covariance: (3, 3) posterior covariance.
-    """
-
-    log_evidence: float
-    mean: np.ndarray
-    covariance: np.ndarray
-
-    @property
-    def sd(self) -> np.ndarray:
-        """(3,) posterior standard deviations."""
-        return np.sqrt(np.diag(self.covariance))
-
-
-def basic_posterior(xs: np.ndarray, ys: np.ndarray, noise_sd: float) -> CurvePosterior:
-    """Posterior under a, b, c ~ N(0, 1) and y_i ~ N(a + b x_i + c x_i^2, noise_sd), closed form."""
-    log_evidence, mean, covariance = _conjugate(design(xs), np.asarray(ys, np.float64), noise_sd, np.ones((1, len(xs))))
-    return CurvePosterior(float(log_evidence[0]), mean[0], covariance[0])
-
-
 def basic_relative_variance(xs: np.ndarray, ys: np.ndarray, noise_sd: float) -> float:
-    """E[w^2] / E[w]^2 - 1 of the weights w = p(ys | curve) of curves from the prior.
-
-    The square of a normal density is one of half the variance: N(y; m, s^2)^2 = N(y; m, s^2 / 2) / (2 s sqrt(pi)).
-    About n_particles / (1 + relative variance) particles are effective.
-    """
-    log_second_moment = basic_posterior(xs, ys, noise_sd / np.sqrt(2)).log_evidence
-    log_second_moment -= len(xs) * np.log(2 * noise_sd * np.sqrt(np.pi))
-    with np.errstate(over="ignore"):  # infinite where no number of particles would do
-        return float(np.expm1(log_second_moment - 2 * basic_posterior(xs, ys, noise_sd).log_evidence))
+    """E[w^2] / E[w]^2 - 1 of the weights w = p(ys | curve) of curves from the prior."""
+    return squared_weight_posterior(xs, ys, noise_sd)[0]
 
 
 @dataclass(frozen=True)
