@@ -179,7 +179,6 @@ class GenJax(JaxFramework):
 
         return Program(_prepare(constraints, args), run, notes)
 
-
     def hmc(
         self, model: genjax.GFI, args: tuple[Any, ...], constraints: dict[str, Any], start: dict[str, Any],
         *, step_size: float, n_leapfrog: int, n_samples: int, n_warmup: int, n_chains: int,
