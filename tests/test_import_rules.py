@@ -79,6 +79,8 @@ def rule_for(path: Path) -> Rule | None:
             own = f"studies.{study}"
             allowed = ("numpy", "scipy", "PIL", "yaml", "studies.base", "studies.threefry", "studies.polynomial", own)
             return Rule(allowed, never=(f"{own}.models", f"{own}.figures"))
+        case ("pipelines", "bench", "programs", _):  # run in processes of their own, by the Python of any environment
+            return Rule(("genjax", "jax", "numpy"), never=JAX_INTERNALS)
         case ("pipelines", *_):
             drawing = ("matplotlib", "PIL") if name.startswith(("render", "report")) else ()
             return Rule((*PIPELINE_LIBRARIES, "pipelines", "frameworks.base", "studies.base", *drawing))
@@ -204,6 +206,8 @@ BAD = {
         "import_module('numpyro')",
         "from frameworks import genjax",
     ],
+    "pipelines/bench/tracing.py": ["import jax", "from genjax import gen"],
+    "pipelines/bench/programs/tracing.py": ["import pipelines.bench.base", "import numpyro"],
     "pipelines/store/records.py": ["import torch", "def f():\n    def g():\n        import genjax"],
 }
 GOOD = {
@@ -217,6 +221,7 @@ GOOD = {
     "studies/gol/figures.py": ["from studies import figure_style", "from studies.gol.problem import truth"],
     "studies/gol/models/genjax.py": ["from genjax import gen", "import jax"],
     "studies/gol/__main__.py": ["from pipelines.cli import main"],
+    "pipelines/bench/programs/tracing.py": ["import jax", "from genjax import gen"],
     "pipelines/render.py": ["from matplotlib.figure import Figure", "from studies.base import Rows"],
 }
 

@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from pipelines.bench.base import MET, MISSED, UNKNOWN, Context, Finding, faults_of, judge_at_most
+from pipelines.bench.base import Context, Finding, faults_of
+from pipelines.bench.comparison import COSTS, cost_finding, time_finding
 from pipelines.cells import Race
 from studies.base import Row
 
 TITLE = "faircoin importance sampling, genjax / handcoded_jax"
 PARTICLES = (2_000, 20_000, 200_000, 1_000_000)
 LIMIT = 1.02
-COSTS = (("flops", "flops"), ("bytes_accessed", "bytes accessed"), ("temporary_bytes", "temporary memory"))
 
 
 def run(context: Context) -> list[Finding]:
@@ -34,38 +34,8 @@ def _without_outputs(race: Race) -> Race:
 def _compare(handcoded: Row, genjax: Row) -> list[Finding]:
     parameters = genjax.parameters
     size = f"{parameters['n_particles']:,} particles"
-    assert genjax.ratio is not None and genjax.ratio_interval is not None
-    assert genjax.median_s is not None and handcoded.median_s is not None
-    low, high = genjax.ratio_interval
-    findings = [
-        Finding(
-            f"time, {size}",
-            f"{genjax.ratio:.3f}x [{low:.3f}, {high:.3f}] ({1e3 * genjax.median_s:.4g} / "
-            f"{1e3 * handcoded.median_s:.4g} ms)" + "".join(f"; {flag}" for flag in genjax.flags),
-            f"interval includes {LIMIT:g} or lies below",
-            judge_at_most(low, high, LIMIT),
-            {"ratio": genjax.ratio, "interval": [low, high], "flags": list(genjax.flags)},
-        )
+    matrix_bytes = {"temporary_bytes": 4.0 * parameters["n_particles"] * parameters["n_observations"]}
+    return [
+        time_finding(genjax, handcoded, size, LIMIT),
+        *(cost_finding(genjax, handcoded, cost, size, LIMIT, or_below_bytes=matrix_bytes.get(cost)) for cost in COSTS),
     ]
-    matrix_bytes = 4.0 * parameters["n_particles"] * parameters["n_observations"]
-    for key, name in COSTS:
-        ours, theirs = genjax.record["cost"].get(key), handcoded.record["cost"].get(key)
-        if ours is None or theirs is None:
-            findings.append(Finding(f"{name}, {size}", "XLA does not say", f"at most {LIMIT:g}x", UNKNOWN))
-            continue
-        ratio = f"{ours / theirs:.3f}x" if theirs else "-"
-        if key == "temporary_bytes":
-            target = f"at most {LIMIT:g}x, or no particles x observations matrix"
-            met = ours <= LIMIT * theirs or ours < matrix_bytes
-        else:
-            target, met = f"at most {LIMIT:g}x", ours <= LIMIT * theirs
-        findings.append(
-            Finding(
-                f"{name}, {size}",
-                f"{ratio} ({ours:,.0f} / {theirs:,.0f})",
-                target,
-                MET if met else MISSED,
-                {"genjax": ours, "handcoded_jax": theirs},
-            )
-        )
-    return findings

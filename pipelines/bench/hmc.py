@@ -1,0 +1,31 @@
+"""Hamiltonian Monte Carlo on polynomial regression against hand-written JAX with as many gradient evaluations."""
+
+from pipelines.bench.base import MET, MISSED, Context, Finding, faults_of
+from pipelines.bench.comparison import cost_finding, time_finding
+from studies.base import Row
+
+TITLE = "HMC on polynomial regression (50 points), genjax / handcoded_jax"
+SAMPLES = 1_000
+LIMIT = 1.02
+
+
+def run(context: Context) -> list[Finding]:
+    """The race of perfbench's task `hmc`, gate included, between these two."""
+    words = ("tasks=[hmc]", "frameworks=[handcoded_jax,genjax]", f"study.tasks.hmc.grid.n_samples=[{SAMPLES}]")
+    findings = []
+    for _, rows in context.race(context.configure("perfbench", *words)):
+        findings += faults_of(rows) or report({row.framework: row for row in rows})
+    return findings
+
+
+def report(rows: dict[str, Row]) -> list[Finding]:
+    """Findings of the two rows. Equal numbers of gradients come first: without them no ratio means anything."""
+    genjax, handcoded = rows["genjax"], rows["handcoded_jax"]
+    size = f"{genjax.parameters['n_samples']:,} samples"
+    ours, theirs = (row.record["notes"].get("gradient_evaluations") for row in (genjax, handcoded))
+    equal = ours is not None and ours == theirs
+    return [
+        Finding(f"gradient evaluations, {size}", f"{ours} / {theirs}", "equal", MET if equal else MISSED),
+        time_finding(genjax, handcoded, size, LIMIT),
+        *(cost_finding(genjax, handcoded, cost, size, LIMIT) for cost in ("flops", "bytes_accessed")),
+    ]
