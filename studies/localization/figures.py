@@ -245,7 +245,8 @@ def draw_times(axes: Axes, rows: list[Row], accuracy: Rows, context: FigureConte
         axes.barh(position, milliseconds, height=0.72, color=COLORS[method], edgecolor="black")
         axes.errorbar(milliseconds, position, xerr=[[max(milliseconds - low, 0)], [max(high - milliseconds, 0)]],
                       color="black", capsize=6, lw=2)  # fmt: skip
-        text = f"  {milliseconds:.3g} ms [{low:.3g}, {high:.3g}]" + (" †" if row.flags else "")
+        text = f"  {_three_digits(milliseconds)} ms [{_three_digits(low)}, {_three_digits(high)}]"
+        text += " †" if row.flags else ""
         text += achievement(row, accuracy, context)
         label = axes.text(high, position, text, va="center", fontsize=style.FONT_SIZES["legend"])
         labels.append((high, label.get_window_extent(renderer).width))
@@ -295,8 +296,9 @@ def finish_panels(by_count: Axes, by_time: Axes, evidence: Axes, accuracy: list[
                       textcoords="offset points", color=style.RED, fontsize=style.FONT_SIZES["caption"])  # fmt: skip
         if exact:
             axes.axhline(np.median(exact), color="black", ls="--", lw=2)
-            axes.annotate("exact posterior", (0.99, np.median(exact)), (0, 3), xycoords=("axes fraction", "data"),
-                          ha="right", va="bottom", textcoords="offset points",
+            x, side = (0.99, "right") if axes is by_count else (0.01, "left")  # where the lines are not
+            axes.annotate("exact posterior", (x, np.median(exact)), (0, 3), xycoords=("axes fraction", "data"),
+                          ha=side, va="bottom", textcoords="offset points",
                           fontsize=style.FONT_SIZES["caption"])  # fmt: skip
         axes.set_yticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
         axes.yaxis.set_minor_formatter(NullFormatter())
@@ -306,7 +308,7 @@ def finish_panels(by_count: Axes, by_time: Axes, evidence: Axes, accuracy: list[
     by_count.set_xlabel("Particles")
     by_time.set_xlabel("Time of a run (ms)")
     evidence.set_xlabel("Time of a run (ms)")
-    evidence.set_ylabel("Exact − estimated log Z (nats)")
+    evidence.set_ylabel("log Z too low by (nats)")
     for axes in (by_count, by_time, evidence):
         if not any(len(line.get_xdata()) for line in axes.get_lines() if line.get_marker() == "o"):
             style.mark_panel(axes, "too few runs, or not timed")
@@ -344,6 +346,10 @@ def provenance(context: FigureContext, rows: list[Row]) -> list[str]:
     if any(row.flags for row in rows):
         facts.append("† measurement flagged as unstable")
     return facts
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _arm(row: Row) -> tuple[str, int]:
