@@ -125,9 +125,15 @@ def draw_bar(axes: Axes, x: float, width: float, row: Row) -> None:
     )  # fmt: skip
     if row.ratio is not None:
         axes.annotate(
-            factor(row.ratio, row), (x, max(high, milliseconds)), (0, 3), textcoords="offset points", ha="center", va="bottom",
-            fontsize=FACTOR_SIZE, fontweight="bold",
-        )  # fmt: skip
+            factor(row.ratio, row),
+            (x, max(high, milliseconds)),
+            (0, 3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=FACTOR_SIZE,
+            fontweight="bold",
+        )
 
 
 def factor(ratio: float, row: Row) -> str:

@@ -25,7 +25,8 @@ def test_the_gate_gets_the_outputs_of_all_calls_stacked(toy):
     problem.write_text(
         text[:start]
         + "def check(task, problem, parameters, outputs):\n"
-        + "    return Verdict(None, {'calls': float(outputs['total'].shape[0]), 'axes': float(outputs['total'].ndim)})\n"
+        + "    total = outputs['total']\n"
+        + "    return Verdict(None, {'calls': float(total.shape[0]), 'axes': float(total.ndim)})\n"
     )
     edited(toy, gate_calls=3)
     assert toy.run("stages=[run]", "frameworks=[first]") == 0
