@@ -91,7 +91,7 @@ def test_evidence_and_mean_are_kalmans_where_the_sensor_is_linear(linear, method
 def test_published_outcome(parameters):
     """The bootstrap filter with 200 particles loses the robot, a grid proposal with 5 does not (20 of 20 keys each)."""
     for method, lost in (("bootstrap", 1.0), ("grid_proposal", 0.0)):
-        chosen = parameters(method=method, n_runs=2)
+        chosen = parameters(method=method)
         problem, outputs = run(chosen)
         reason, diagnostics = study.check("comparison", problem, chosen, outputs)
         assert reason is None

@@ -21,7 +21,7 @@ def test_exact_filter_is_kalmans_where_the_sensor_is_linear(linear):
 
 @pytest.mark.parametrize("data_set", ["published", "model"])
 def test_exact_filter_converges(parameters, data_set):
-    problem = make_problem(parameters(n_steps=2, data_set=data_set))
+    problem = make_problem(parameters(n_steps=1, data_set=data_set))
     model, observations = problem.truth["model"], problem.data["observations"]
     fine, finer = (exact_filter(model, observations, (0.2, 0.1), (h, h / 2)) for h in (0.06, 0.03))
     assert np.abs(fine.mean - finer.mean).max() < 0.02
