@@ -45,7 +45,7 @@ def linear(parameters):
             world={"width": 20.0, "height": 20.0, "walls": [[0.1, 0.1, 0.2, 0.1]]}, path=[[10.0, 10.0, 0.0]] * 5,
             initial={"x": 10.0, "y": 9.0, "heading": 0.0, "position_sd": 0.5, "heading_sd": 0.01},
             motion={"position_sd": 0.25, "heading_sd": 0.01}, hmc={"step_size": 0.01, "n_leapfrog": 5},
-            grid={"n_cells": 9, "radius": 1.0, "heading_radius": 0.03, "margin": 0.0, "proposal_sd": 0.25,
+            grid={"n_cells": 7, "radius": 1.0, "heading_radius": 0.03, "margin": 0.0, "proposal_sd": 0.25,
                   "kernel_width": 0.7},
             reference={"coarse": [0.1, 0.01], "fine": [0.04, 0.004]}, **changes,
         )  # fmt: skip

@@ -69,7 +69,7 @@ def test_a_ray_beyond_the_range_has_no_slope(parameters):
     assert slope == 0
 
 
-KALMAN = {"bootstrap": 400, "smc_mh": 400, "smc_hmc": 400, "grid_proposal": 400, "locally_optimal": 40}
+KALMAN = {"bootstrap": 400, "smc_mh": 400, "smc_hmc": 400, "grid_proposal": 300, "locally_optimal": 40}
 
 
 @pytest.mark.parametrize("method", KALMAN)
@@ -138,7 +138,7 @@ def test_locally_optimal_proposal_is_a_density(linear):
     problem = study.make_problem(linear("locally_optimal", 5))
     constants = {name: model._nested(problem.data, name) for name in ("world", "motion", "sensor", "grid")}
     step = model.make_step(constants["world"], constants["motion"], constants["sensor"], 4)
-    proposal = model.make_locally_optimal_proposal(step, constants["grid"], 9)
+    proposal = model.make_locally_optimal_proposal(step, constants["grid"], 7)
     observed = {"measurements": {"distance": problem.data["observations"][1]}}
     old = {"x": jnp.float32(10.2), "y": jnp.float32(9.1), "heading": jnp.float32(0)}
     args = (10.2, 9.1, 0.0, 0.25, 0.01)
