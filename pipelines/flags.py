@@ -132,9 +132,11 @@ STUDIES: dict[str, dict[str, Flag]] = {
         "skip-export": Flag(("skip.export=true",)),
     },
 }
-"""Flags of one study, after `studies.md` of each: added where the study is."""
+"""Flags of one study, as the artifact documents them."""
 
 WORDS: dict[str, dict[str, tuple[str, ...]]] = {
+    "curvefit": {"paper": ()},
+    "localization": {"paper": ()},
     "perfbench": {
         "pipeline": (),
         "run": (),
