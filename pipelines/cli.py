@@ -6,7 +6,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -21,6 +22,7 @@ from pipelines.progress import Reporter
 from pipelines.rows import read_rows
 from pipelines.runner import Runner
 from pipelines.store import Store
+from pipelines.summary import Outcome, print_closing
 from pipelines.tree import Tree
 from pipelines.validation import STAGES
 
@@ -103,17 +105,20 @@ def run(configurations: list[Configuration], reporter: Reporter) -> int:
     require_device(first)
     store = Store(first.results, reporter.say)
     problems = Problems(first.tree)
+    start = time.monotonic()
     if "run" not in stages:
         plans = _plan(configurations, store, problems, reporter)
         if stages == ("plan",):
             return 0
-        return _finish(
-            plans, store, problems, reporter, stages, dict.fromkeys((one.study for one in configurations), 0.0)
-        )
+        with _display(plans, reporter):
+            outcomes = _finish(plans, store, problems, reporter, {})
+        return _close(outcomes, store, reporter, start)
     with store.exclusive():
         plans = _plan(configurations, store, problems, reporter)
-        spent = _measure(plans, store, problems, reporter)
-        return _finish(plans, store, problems, reporter, stages, spent)
+        with _display(plans, reporter):
+            spent = _measure(plans, store, problems, reporter)
+            outcomes = _finish(plans, store, problems, reporter, spent)
+        return _close(outcomes, store, reporter, start)
 
 
 def require_device(configuration: Configuration) -> None:
@@ -184,19 +189,28 @@ def _measure(plans: list[StudyPlan], store: Store, problems: Problems, reporter:
     return spent
 
 
+@contextmanager
+def _display(plans: list[StudyPlan], reporter: Reporter) -> Iterator[None]:
+    """One display for all cells and figures of several studies; a single study has its own bars."""
+    if len(plans) == 1:
+        yield
+        return
+    stages = plans[0].configuration.stages
+    cells = sum(plan.to_run for plan in plans) if "run" in stages else 0
+    figures = sum(len(plan.configuration.figures) for plan in plans) if "figures" in stages else 0
+    with reporter.whole("the whole run", cells + figures):
+        yield
+
+
 def _finish(
-    plans: list[StudyPlan],
-    store: Store,
-    problems: Problems,
-    reporter: Reporter,
-    stages: tuple[str, ...],
-    spent: dict[str, float],
-) -> int:
-    rows, status = {}, 0
+    plans: list[StudyPlan], store: Store, problems: Problems, reporter: Reporter, spent: dict[str, float]
+) -> list[Outcome]:
+    """Reads, draws, exports and sums up every study; `spent` are the seconds that its measurement took."""
+    outcomes = []
     for plan in plans:
-        study = plan.configuration.study
+        study, stages = plan.configuration.study, plan.configuration.stages
         pairs = read_rows(plan, store, exact="run" in stages)
-        rows[study] = [row for _, row in pairs]
+        rows = [row for _, row in pairs]
         start = time.monotonic()
         drawn = []
         if "figures" in stages and plan.configuration.figures:
@@ -204,14 +218,21 @@ def _finish(
                 from pipelines.render import render  # matplotlib is loaded only to draw
 
                 drawn = render(plan, pairs, store, problems, reporter)
-        seconds = spent[study] + time.monotonic() - start
-        report.print_summary(plan, rows[study], drawn, seconds, "run" in stages and plan.to_run > 0, reporter)
-        status |= report.exit_status(rows[study], drawn)
-        if "export" in stages:
-            status |= export(plan.configuration, rows[study], problems, reporter)
-    if "report" in stages:
-        reporter.say(f"report: {report.write_report(plans, rows, store.root)}")
-    return status
+        seconds = spent.get(study, 0.0) + time.monotonic() - start
+        report.print_summary(plan, rows, drawn, seconds, "run" in stages and plan.to_run > 0, reporter)
+        export_failed = "export" in stages and export(plan.configuration, rows, problems, reporter)
+        outcomes.append(Outcome(plan, rows, drawn, seconds, export_failed))
+    return outcomes
+
+
+def _close(outcomes: list[Outcome], store: Store, reporter: Reporter, start: float) -> int:
+    """The end of the run: a closing summary if there are several studies, the report, and the exit status."""
+    seconds = time.monotonic() - start
+    if len(outcomes) > 1:
+        print_closing(outcomes, seconds, reporter)
+    if "report" in outcomes[0].plan.configuration.stages:
+        reporter.say(f"report: {report.write_report(outcomes, seconds, store.root)}")
+    return int(any(one.export_failed or report.exit_status(one.rows, one.drawn) for one in outcomes))
 
 
 def _terminated(number: int, frame: object) -> None:

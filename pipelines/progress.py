@@ -29,15 +29,27 @@ class Reporter:
         self._task: TaskID | None = None
         self._last = float("-inf")
         self._activity = ""
+        self._total: int | None = None
+        self._done = 0
 
     def say(self, line: str) -> None:
         """One permanent line, never wrapped."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
+    def whole(self, title: str, total: int) -> Iterator[None]:
+        """One display of a run of several studies, which `cells` then only counts on; plain lines begin with counts."""
+        with self.cells(title, total):
+            self._total, self._done = total, 0
+            try:
+                yield
+            finally:
+                self._total = None
+
+    @contextmanager
     def cells(self, title: str, total: int) -> Iterator[None]:
-        """The bar of one study."""
-        if not self.console.is_terminal:
+        """The bar of one study, unless it is a part of a whole."""
+        if not self.console.is_terminal or self._total is not None:
             yield
             return
         columns = (
@@ -67,9 +79,11 @@ class Reporter:
         now = self._clock()
         if text != self._activity or now - self._last >= PLAIN_LINE_SECONDS:
             self._activity, self._last = text, now
-            self.say(f"  {text} {count}".rstrip())
+            done = f"[{self._done}/{self._total}] " if self._total is not None else ""
+            self.say(f"  {done}{text} {count}".rstrip())
 
     def advance(self, cells: int = 1) -> None:
         """That many cells are done."""
+        self._done += cells
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, advance=cells, refresh=True)

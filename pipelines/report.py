@@ -2,17 +2,19 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from pipelines import provenance, statistics
+from pipelines import provenance, statistics, summary
 from pipelines.cells import canonical
 from pipelines.plan import CACHED, RUN, PlannedCell, StudyPlan
 from pipelines.progress import Reporter
 from pipelines.store import store_error
+from pipelines.summary import Outcome
 from studies.base import Row
 
 BAD = ("failed", "invalid", "timeout", "oom")
@@ -78,9 +80,9 @@ def print_summary(
             reporter.say(f"  {'FAILED' if one.failed else 'no'} figure {one.name}: {one.reason}")
 
 
-def write_report(plans: list[StudyPlan], rows: dict[str, list[Row]], results: Path) -> Path:
-    """Writes `report.md` with a table per task and returns its path."""
-    first = plans[0].configuration
+def write_report(outcomes: list[Outcome], seconds: float, results: Path) -> Path:
+    """Writes `report.md`, the run's summary and a table per task, and returns its path."""
+    first = outcomes[0].plan.configuration
     lines = [
         "# Report",
         "",
@@ -88,11 +90,13 @@ def write_report(plans: list[StudyPlan], rows: dict[str, list[Row]], results: Pa
         f"Times are of one call: {statistics.ESTIMATOR}. Ratios refer to the baseline of the race.",
         "Compile and first call are single measurements; memory is the peak while the cell was in its worker.",
     ]
-    for plan in plans:
-        study = plan.configuration.study
-        for task in dict.fromkeys(row.task for row in rows[study]):
-            lines += ["", f"## {study}: {task}", ""]
-            lines += _table([row for row in rows[study] if row.task == task])
+    lines += ["", "## This run", "", *_markdown([summary.HEADER, *summary.table(outcomes, seconds)])]
+    lines += ["", "Cells that were stored already cost no time.", ""]
+    lines += [f"- {_plain(line)}" for line in summary.missing(outcomes)]
+    for one in outcomes:
+        for task in dict.fromkeys(row.task for row in one.rows):
+            lines += ["", f"## {one.study}: {task}", ""]
+            lines += _table([row for row in one.rows if row.task == task])
     path = results / "report.md"
     fresh = results / f".report.{os.getpid()}.md"
     try:
@@ -113,29 +117,40 @@ def any_to_run(plans: list[StudyPlan]) -> bool:
 def _table(rows: list[Row]) -> list[str]:
     header = ("framework", "parameters", "seed", "status", "time (ms)", "ratio", "difference", "compile (s)",
               "first call (s)", "peak memory (MiB)", "diagnostics", "flags or reason")  # fmt: skip
-    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+    lines: list[tuple[str, ...]] = [header]
     for row in rows:
         phases = row.record.get("phases", {})
         peak = (row.record.get("memory") or {}).get("peak_host_bytes")
         verdict = ""
         if row.ratio is not None and row.ratio_interval is not None and not row.is_baseline:
             verdict = statistics.difference(statistics.Interval(row.ratio, *row.ratio_interval))
-        cells = (
-            row.label,
-            _varying(row, rows),
-            str(row.seed),
-            row.status,
-            _milliseconds(row),
-            _ratio(row),
-            "baseline" if row.is_baseline else verdict,
-            f"{phases['compile']:.2f}" if "compile" in phases else "",
-            f"{phases['first_call']:.3f}" if "first_call" in phases else "",
-            f"{peak / 2**20:.0f}" if peak else "",
-            ", ".join(f"{name} {value:.4g}" for name, value in row.diagnostics.items()),
-            "; ".join(row.flags) if row.status == "ok" else row.reason or "",
+        lines.append(
+            (
+                row.label,
+                _varying(row, rows),
+                str(row.seed),
+                row.status,
+                _milliseconds(row),
+                _ratio(row),
+                "baseline" if row.is_baseline else verdict,
+                f"{phases['compile']:.2f}" if "compile" in phases else "",
+                f"{phases['first_call']:.3f}" if "first_call" in phases else "",
+                f"{peak / 2**20:.0f}" if peak else "",
+                ", ".join(f"{name} {value:.4g}" for name, value in row.diagnostics.items()),
+                "; ".join(row.flags) if row.status == "ok" else row.reason or "",
+            )
         )
-        lines.append("| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in cells) + " |")
-    return lines
+    return _markdown(lines)
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> list[str]:
+    """A table in Markdown, the header first."""
+    header, *body = ["| " + " | ".join(map(_plain, cells)) + " |" for cells in lines]
+    return [header, f"|{'---|' * len(lines[0])}", *body]
+
+
+def _plain(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _name(row: Row, rows: list[Row]) -> str:

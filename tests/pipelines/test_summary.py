@@ -1,0 +1,89 @@
+"""The end of a run of several studies: one display, every count and reason, and the exit status."""
+
+import re
+
+import pytest
+
+from pipelines import provenance
+from pipelines.summary import duration
+from tests.pipelines import toy as checkout
+
+
+@pytest.fixture
+def two(toy):
+    """The toy checkout with a second study, of which one system has no model."""
+    toy.write("configs/study/other.yaml", checkout.CONFIG.replace("name: toy", "name: other"))
+    toy.write("studies/other/problem.py", checkout.PROBLEM)
+    toy.write("studies/other/figures.py", checkout.FIGURES.replace("toy_times", "other_times"))
+    for name in ("first", "second"):
+        toy.model(name, study="other")
+    return toy
+
+
+def closing(out: str) -> list[str]:
+    return out[out.index("The whole run") :].splitlines()
+
+
+def test_closing_summary_counts_cells_figures_and_time(two, capsys):
+    assert two.run() == 0
+    lines = closing(capsys.readouterr().out)
+    assert lines[1].split() == ["study", "figures", "cells", "ok", "skipped", "invalid", "failed", "time"]
+    found = [re.split(r"\s{2,}", line.strip()) for line in lines[2:5]]
+    assert [line[:-1] for line in found] == [
+        ["other", "1 of 1", "3", "2", "1", "0", "0"],
+        ["toy", "1 of 1", "3", "3", "0", "0", "0"],
+        ["total", "2 of 2", "6", "5", "1", "0", "0"],
+    ]
+    assert all(re.fullmatch(r"\d+ s", line[-1]) for line in found)
+    assert "skipped  1 cell (other: Third): no model of other/total for third" in lines[5]
+
+
+def test_wrong_and_failed_cells_are_told_once_per_reason_and_decide_the_exit_status(two, capsys):
+    for study in ("toy", "other"):
+        two.model("first", before="raise RuntimeError('broken')", study=study)
+    two.model("second", wrong=1.0)
+    assert two.run() == 1
+    lines = closing(capsys.readouterr().out)
+    assert re.split(r"\s{2,}", lines[4].strip())[:-1] == ["total", "2 of 2", "6", "2", "1", "1", "2"]
+    assert "  failed   2 cells (other: First; toy: First): RuntimeError: broken" in lines
+    assert "  invalid  1 cell (toy: Second): total is off by 1 (limit 1e-6)" in lines
+
+
+def test_figure_that_cannot_be_drawn_is_named(two, capsys):
+    text = (two.root / "studies/other/figures.py").read_text()
+    two.write("studies/other/figures.py", text.replace("    drawing =", "    raise ValueError('no')\n    drawing ="))
+    assert two.run() == 1
+    out = capsys.readouterr().out
+    assert "no figure other/times: ValueError: no" in closing(out)[6]
+
+
+def test_one_display_counts_on_through_all_studies(two, capsys):
+    assert two.run() == 0
+    out = capsys.readouterr().out
+    counts = [int(done) for done in re.findall(r"^  \[(\d+)/7\]", out, re.MULTILINE)]
+    assert counts == sorted(counts) and counts[0] == 0 and counts[-1] >= 5, "five cells and two figures"
+
+
+def test_report_has_the_summary(two):
+    assert two.run() == 0
+    text = (two.root / "results/report.md").read_text()
+    assert re.search(r"\| other \| 1 of 1 \| 3 \| 2 \| 1 \| 0 \| 0 \| \d+ s \|", text)
+    assert "- skipped  1 cell (other: Third): no model of other/total for third" in text
+
+
+def test_single_study_has_no_closing_summary(toy, capsys):
+    assert toy.run() == 0
+    assert "The whole run" not in capsys.readouterr().out
+
+
+def test_whole_paper_on_cuda_stops_before_anything_where_there_is_no_gpu(two, capsys, monkeypatch):
+    monkeypatch.setattr(provenance, "gpus", list)
+    assert two.run("device=cuda") == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("error: ") == 1
+    assert "no CUDA device on this machine" in captured.err
+    assert not (two.root / "results").exists()
+
+
+def test_durations():
+    assert [duration(seconds) for seconds in (0.4, 119, 120, 1800)] == ["0 s", "119 s", "2.0 min", "30.0 min"]
