@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,20 @@ PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 
 
 class WorkerClient:
-    """One running worker. Every failure of it, or of a request, is a `ContestantFailure` with a status and a reason."""
+    """One running worker. Every failure of it, or of a request, is a `ContestantFailure` with a status and a reason.
 
-    def __init__(self, description: FrameworkDescription, tree: Tree, environment: Mapping[str, str], log: Path):
+    Args:
+        cores: confines it to that many cores, so that its libraries find no others; None for all.
+    """
+
+    def __init__(
+        self,
+        description: FrameworkDescription,
+        tree: Tree,
+        environment: Mapping[str, str],
+        log: Path,
+        cores: int | None = None,
+    ):
         self.label = description.name
         self.log = log
         self.programs = 0
@@ -33,7 +44,7 @@ class WorkerClient:
         variables["PYTHONPATH"] = os.pathsep.join(
             [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH", "")])]
         )
-        with log.open("wb") as errors:
+        with log.open("wb") as errors, confined(cores) as self.confined:
             self.process = subprocess.Popen(
                 [*command, "--framework", description.name, "--root", str(tree.root)],
                 stdin=subprocess.PIPE,
@@ -151,8 +162,26 @@ class WorkerClient:
         return "\n".join(lines[-20:]) or None
 
 
+@contextlib.contextmanager
+def confined(cores: int | None) -> Iterator[bool]:
+    """Lets the calling thread, and with it the processes that it starts, run on the last `cores` usable cores only.
+
+    Yields:
+        Whether that was done: False without `cores`, and on systems that have no such call (other than Linux).
+    """
+    if cores is None or not hasattr(os, "sched_setaffinity"):
+        yield False
+        return
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(usable)[-cores:])
+    try:
+        yield True
+    finally:
+        os.sched_setaffinity(0, usable)
+
+
 class WorkerPool:
-    """Persistent workers, one per (framework, device, dtype, instance), started when first needed."""
+    """Persistent workers, one per (framework, device, dtype, cores, instance), started when first needed."""
 
     def __init__(self, scratch: Path):
         self.scratch = scratch
@@ -161,21 +190,30 @@ class WorkerPool:
         self._count = itertools.count()
 
     def get(
-        self, description: FrameworkDescription, configuration: Configuration, dtype: str, instance: int = 0
+        self,
+        description: FrameworkDescription,
+        configuration: Configuration,
+        dtype: str,
+        instance: Hashable = 0,
+        cores: int | None = None,
     ) -> WorkerClient:
         """A worker that has said hello; a new one if there is none or the old one died.
+
+        Args:
+            instance: tells workers apart that are equal otherwise.
+            cores: see `WorkerClient`.
 
         Raises:
             ContestantFailure: if it cannot start, or cannot run on the device.
         """
-        slot = (description.name, configuration.device, dtype, instance)
+        slot = (description.name, configuration.device, dtype, cores, instance)
         if slot in self._broken:
             raise self._broken[slot]
         worker = self._workers.get(slot)
         if worker is not None and worker.alive:
             return worker
         try:
-            worker = self._workers[slot] = self._start(description, configuration, dtype)
+            worker = self._workers[slot] = self._start(description, configuration, dtype, cores)
         except ContestantFailure as failure:
             self._broken[slot] = failure  # a framework that cannot start fails its other cells without another try
             raise
@@ -188,10 +226,12 @@ class WorkerPool:
                 worker.close()
                 del self._workers[slot]
 
-    def _start(self, description: FrameworkDescription, configuration: Configuration, dtype: str) -> WorkerClient:
+    def _start(
+        self, description: FrameworkDescription, configuration: Configuration, dtype: str, cores: int | None
+    ) -> WorkerClient:
         log = self.scratch / f"worker_{next(self._count)}_{description.name}.log"
         try:
-            worker = WorkerClient(description, configuration.tree, configuration.environment, log)
+            worker = WorkerClient(description, configuration.tree, configuration.environment, log, cores)
         except OSError as error:
             raise ContestantFailure("failed", f"{description.name}: cannot start its worker: {error}") from error
         limit = configuration.limits.start_seconds

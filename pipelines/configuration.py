@@ -142,6 +142,7 @@ def _one(
         return None
     for key, value in overrides.items():
         _override(config, key, value, faults)
+    _free_tasks(config, overrides)
     try:
         values: Any = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
@@ -208,6 +209,15 @@ def _override(config: DictConfig, key: str, value: Any, faults: list[str]) -> No
         faults.append(fault)
         return
     OmegaConf.update(config, key, value, merge=False)
+
+
+def _free_tasks(config: DictConfig, overrides: dict[str, Any]) -> None:
+    """Lets a typed `timing.NAME` act on tasks that have a NAME of their own, unless theirs is typed too."""
+    typed = [key.removeprefix("timing.") for key in overrides if key.startswith("timing.")]
+    for task, block in (config.study.get("tasks") or {}).items():
+        for name in typed:
+            if block and name in (block.get("timing") or {}) and f"study.tasks.{task}.timing.{name}" not in overrides:
+                block.timing.pop(name)
 
 
 def _chosen_figures(block: dict[str, Any], wanted: list[str] | None) -> dict[str, dict[str, Any]]:

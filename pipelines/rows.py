@@ -13,7 +13,8 @@ from pipelines.timing import TimingSettings
 from studies.base import Row
 
 OUTPUT = "output/"
-"""Prefix of stored outputs among a record's arrays; `samples_s` and `baseline_samples_s` are the block times."""
+"""Prefix of stored outputs among a record's arrays; `samples_s` and `baseline_samples_s` are the block times, and
+`processes` is the process of each."""
 
 
 def read_rows(plan: StudyPlan, store: Store, exact: bool = True) -> list[tuple[PlannedCell, Row]]:
@@ -76,7 +77,7 @@ def row_of(
     samples = arrays.get("samples_s")
     if record["status"] == "ok" and samples is not None and len(samples):
         settings = configuration.timing.updated(planned.cell.timing)
-        times = _times(record, samples, arrays.get("baseline_samples_s"), settings)
+        times = _times(record, arrays, settings)
     flags = (*times.pop("flags", ()), *([flag] if flag else []))
     values = {name: getattr(row, name) for name in ("study", "task", "framework", "label", "color", "parameters")}
     return Row(
@@ -109,18 +110,18 @@ def _row(planned: PlannedCell, status: str, reason: str | None) -> Row:
     )
 
 
-def _times(
-    record: dict[str, Any], samples: np.ndarray, baseline: np.ndarray | None, settings: TimingSettings
-) -> dict[str, Any]:
+def _times(record: dict[str, Any], arrays: dict[str, np.ndarray], settings: TimingSettings) -> dict[str, Any]:
+    samples, baseline, processes = (arrays.get(name) for name in ("samples_s", "baseline_samples_s", "processes"))
+    assert samples is not None
     seed = record["identity"]["seed"]
     timing = record["timing"]
-    own = statistics.median_interval(samples, seed)
+    own = statistics.median_interval(samples, seed, processes)
     is_baseline = bool(timing.get("is_baseline"))
     ratio = None
     if is_baseline:
         ratio = statistics.Interval(1.0, 1.0, 1.0)
     elif baseline is not None and len(baseline):
-        ratio = statistics.ratio_interval(samples, baseline, seed)
+        ratio = statistics.ratio_interval(samples, baseline, seed, processes)
     flags = statistics.flags(
         samples,
         None if is_baseline else ratio,
@@ -129,7 +130,10 @@ def _times(
         max_idle_fraction=settings.max_idle_fraction,
         load_average=timing.get("load_average"),
         cores=record["provenance"].get("cores"),
+        processes=processes,
     )
+    if settings.cores is not None and timing.get("cores") is None and record["identity"]["device"] == "cpu":
+        flags.append("this system does not let a program choose its cores")
     if is_baseline and timing.get("stop") == "interval":
         flags = [text for text in flags if "interval" not in text]  # the race judges the ratios, not the baseline
     return {
@@ -138,6 +142,8 @@ def _times(
         "ratio": None if ratio is None else ratio.value,
         "ratio_interval": None if ratio is None else (ratio.low, ratio.high),
         "samples_s": samples,
+        "n_processes": 1 if processes is None else len(np.unique(processes)),
+        "cores": timing.get("cores"),
         "is_baseline": is_baseline,
         "flags": tuple(flags),
     }

@@ -16,25 +16,21 @@ from pipelines.plan import CACHED, PlannedCell, PlannedRace, Problems, StudyPlan
 from pipelines.progress import Reporter
 from pipelines.rows import OUTPUT
 from pipelines.store import Store
-from pipelines.timing import ContestantFailure, RaceResult, gate_seed, run_race
+from pipelines.timing import ContestantFailure, RaceResult, TimingSettings, gate_seed, run_race
 
 
 @dataclass
-class Entrant:
-    """One cell in its worker: prepared, called once, judged. Drives its worker for the race.
+class Replica:
+    """The program of a cell in one of its processes. Drives that worker for the race.
 
     Args:
-        facts: what goes on the record: phases, cost, memory, notes, versions.
-        outputs: of the first call.
+        memory: the peaks of host and device memory that the worker last told.
     """
 
-    planned: PlannedCell
     client: WorkerClient
     handle: str
     configuration: Configuration
-    facts: dict[str, Any] = field(default_factory=dict)
-    outputs: dict[str, np.ndarray] = field(default_factory=dict)
-    diagnostics: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)
 
     @property
     def worker(self) -> int:
@@ -49,7 +45,7 @@ class Entrant:
         """Seconds of one block."""
         limit = self.configuration.limits.block_seconds
         reply = self.client.request("time", limit, handle=self.handle, calls=calls)
-        self.facts["memory"] = memory_of(reply)
+        self.memory = memory_of(reply)
         return float(reply["seconds"])
 
     def cpu_seconds(self) -> float | None:
@@ -60,6 +56,28 @@ class Entrant:
         """Frees the program, if its worker still lives."""
         if self.client.alive:
             self.client.request("forget", self.configuration.limits.prepare_seconds, handle=self.handle)
+
+
+@dataclass
+class Entrant:
+    """One cell, prepared in its processes, called once in each, judged.
+
+    Args:
+        facts: what goes on the record: phases, cost, memory, notes, versions.
+        outputs: of the first call.
+    """
+
+    planned: PlannedCell
+    replicas: list[Replica]
+    facts: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, np.ndarray] = field(default_factory=dict)
+    diagnostics: dict[str, float] = field(default_factory=dict)
+
+    def memory(self) -> dict[str, Any]:
+        """The highest peaks of any of its processes."""
+        names = list(self.replicas[0].memory)
+        told = {name: [r.memory[name] for r in self.replicas if r.memory.get(name) is not None] for name in names}
+        return {name: max(values, default=None) for name, values in told.items()}
 
 
 def memory_of(reply: dict[str, Any]) -> dict[str, Any]:
@@ -108,9 +126,9 @@ class Runner:
             entrant = self._admit(planned, configuration)
             if entrant is None:
                 self.reporter.advance()
-            elif "time" not in planned.cell.stages:
+            elif not _timed(planned.cell):
                 self._save(entrant, configuration, {})
-                entrant.forget()
+                self._forget(entrant)
                 self.reporter.advance()
             else:
                 entrants.append(entrant)
@@ -119,7 +137,7 @@ class Runner:
         measured = len(entrants)
         # Ratios pair inside one race, so a new entrant brings the finished ones of its race back to the start.
         for planned in race.cells:
-            if planned.action == CACHED and "time" in planned.cell.stages:
+            if planned.action == CACHED and _timed(planned.cell):
                 self.reporter.activity(f"{race.race.title}: {planned.cell.framework} races again")
                 entrant = self._admit(planned, configuration)
                 if entrant is not None:
@@ -128,58 +146,76 @@ class Runner:
         self.reporter.advance(measured)
 
     def _admit(self, planned: PlannedCell, configuration: Configuration) -> Entrant | None:
-        """Prepares and gates one cell; a cell that does not pass gets its record here."""
-        cell, limits = planned.cell, configuration.limits
-        handle = f"program_{next(self._handles)}"
-        started = {"started": provenance.now(), "load_average": provenance.load_average()}
-        facts: dict[str, Any] = {"provenance": started}
+        """Prepares and gates one cell in all its processes; a cell that does not pass gets its record here."""
+        facts: dict[str, Any] = {"provenance": {"started": provenance.now(), "load_average": provenance.load_average()}}
+        entrant = Entrant(planned, [], facts)
         try:
-            client = self.pool.get(planned.description, configuration, cell.dtype, cell.instance)
-            facts |= {"versions": client.hello.get("versions", {}), "device_name": client.hello.get("device_name", "")}
-            problem = self.problems.get(cell.study, cell.parameters)
-            client.programs += 1
-            built = client.request(
-                "prepare",
-                limits.prepare_seconds,
-                handle=handle,
-                study=cell.study,
-                task=cell.task,
-                model=str(configuration.tree.model_path(cell.study, planned.description)),
-                parameters=dict(cell.parameters),
-                data=self._data(problem.data),
-                seed=cell.seed,
-            )
-            first = client.request("gate", limits.gate_seconds, handle=handle)
-            outputs = self._outputs(client, handle, limits.gate_seconds)
-            if cell.gate_calls is not None:
-                outputs = self._more_outputs(outputs, client, handle, cell, configuration)
+            for process in range(_settings(planned.cell, configuration).processes if _timed(planned.cell) else 1):
+                self._join(entrant, process, configuration)
         except ContestantFailure as failure:
-            self._save_failure(planned, configuration, facts, failure)
-            return None
-        facts |= {
-            "phases": {"import": client.hello.get("import_s"), **built["phases"], "first_call": first["first_call_s"]},
-            "cost": built["cost"],
-            "notes": built["notes"],
-            "memory": memory_of(first),
-        }
-        entrant = Entrant(planned, client, handle, configuration, facts, outputs)
-        module = configuration.tree.problem_module(cell.study)
-        judgement = gate.judge(module, cell.task, problem, cell.parameters, outputs)
-        entrant.diagnostics = judgement.diagnostics
-        missing = [name for name in cell.keep or () if name not in outputs]
-        if judgement.status == "ok" and missing:
-            judgement = gate.Judgement("failed", f"the task keeps {', '.join(missing)}, which the outputs lack")
-        if judgement.status != "ok":
-            refused = ContestantFailure(judgement.status, judgement.reason or "", judgement.traceback)
-            facts["diagnostics"] = judgement.diagnostics
-            self._save_failure(planned, configuration, facts, refused)
+            self._save_failure(planned, configuration, facts | {"diagnostics": entrant.diagnostics}, failure)
             self._forget(entrant)
             return None
         return entrant
 
+    def _join(self, entrant: Entrant, process: int, configuration: Configuration) -> None:
+        """One more process of an entrant: prepared, called, judged. The first one's facts go on the record.
+
+        Raises:
+            ContestantFailure: it cannot be prepared, or does not pass its gate.
+        """
+        planned, limits = entrant.planned, configuration.limits
+        cell, handle = planned.cell, f"program_{next(self._handles)}"
+        cores = _cores(cell, configuration)
+        client = self.pool.get(planned.description, configuration, cell.dtype, (cell.instance, process), cores)
+        entrant.facts.setdefault("versions", client.hello.get("versions", {}))
+        entrant.facts.setdefault("device_name", client.hello.get("device_name", ""))
+        problem = self.problems.get(cell.study, cell.parameters)
+        client.programs += 1
+        built = client.request(
+            "prepare",
+            limits.prepare_seconds,
+            handle=handle,
+            study=cell.study,
+            task=cell.task,
+            model=str(configuration.tree.model_path(cell.study, planned.description)),
+            parameters=dict(cell.parameters),
+            data=self._data(problem.data),
+            seed=cell.seed,
+        )
+        first = client.request("gate", limits.gate_seconds, handle=handle)
+        entrant.replicas.append(Replica(client, handle, configuration, memory_of(first)))
+        outputs = self._outputs(client, handle, limits.gate_seconds)
+        if process and _repeats(outputs, entrant.outputs, stacked=cell.gate_calls is not None):
+            return  # to the last bit what the first process computed, which is judged
+        if cell.gate_calls is not None:
+            outputs = self._more_outputs(outputs, client, handle, cell, configuration)
+        if process == 0:
+            entrant.facts |= {
+                "phases": {
+                    "import": client.hello.get("import_s"),
+                    **built["phases"],
+                    "first_call": first["first_call_s"],
+                },
+                "cost": built["cost"],
+                "notes": built["notes"],
+                "memory": memory_of(first),
+            }
+            entrant.outputs = outputs
+        module = configuration.tree.problem_module(cell.study)
+        judgement = gate.judge(module, cell.task, problem, cell.parameters, outputs)
+        if process == 0 or judgement.status != "ok":
+            entrant.diagnostics = judgement.diagnostics
+        missing = [name for name in cell.keep or () if name not in outputs]
+        if judgement.status == "ok" and missing:
+            judgement = gate.Judgement("failed", f"the task keeps {', '.join(missing)}, which the outputs lack")
+        if judgement.status != "ok":
+            which = f" (in process {process + 1})" if process else ""
+            raise ContestantFailure(judgement.status, f"{judgement.reason or ''}{which}", judgement.traceback)
+
     def _time(self, race: PlannedRace, entrants: list[Entrant], configuration: Configuration) -> None:
         share = race.race.budget_share
-        settings = configuration.timing.updated(race.cells[0].cell.timing)
+        settings = _settings(race.cells[0].cell, configuration)
         settings = replace(settings, budget_seconds=share * settings.budget_seconds)
         baseline = next((i for i, one in enumerate(entrants) if one.planned.cell == race.race.baseline), None)
         load = provenance.load_average()
@@ -191,7 +227,12 @@ class Runner:
             )
 
         result = run_race(
-            entrants, baseline, settings, race.cells[0].cell.seed, progress=progress, **self._race_options
+            [one.replicas for one in entrants],
+            baseline,
+            settings,
+            race.cells[0].cell.seed,
+            progress=progress,
+            **self._race_options,
         )
         race_id = fingerprint.digest(f"{race.race.title}{provenance.now()}{[one.planned.key for one in entrants]}")[:12]
         for index, entrant in enumerate(entrants):
@@ -200,16 +241,20 @@ class Runner:
                 continue
             common = {"race": race_id, "load_average": load, "contestants": [one.planned.cell.name for one in entrants]}
             timing, arrays = _timing(result, index, baseline, settings)
-            entrant.facts["timing"] = {**common, **timing}
+            confined = all(replica.client.confined for replica in entrant.replicas)
+            cores = _cores(entrant.planned.cell, configuration) if confined else None
+            entrant.facts["timing"] = {**common, **timing, "cores": cores}
+            entrant.facts["memory"] = entrant.memory()
             self._save(entrant, configuration, arrays)
             self._forget(entrant)
 
     def _forget(self, entrant: Entrant) -> None:
-        try:
-            entrant.forget()
-        except ContestantFailure as failure:
-            self.reporter.say(f"  {entrant.planned.cell.name}: its worker is replaced: {failure}")
-            entrant.client.kill()
+        for replica in entrant.replicas:
+            try:
+                replica.forget()
+            except ContestantFailure as failure:
+                self.reporter.say(f"  {entrant.planned.cell.name}: its worker is replaced: {failure}")
+                replica.client.kill()
 
     def _data(self, data: dict[str, np.ndarray]) -> dict[str, str]:
         """Paths of the problem's arrays, written once."""
@@ -261,19 +306,45 @@ class Runner:
         self.store.save({**record, "traceback": failure.traceback}, {})
 
 
+def _timed(cell: Cell) -> bool:
+    return "time" in cell.stages
+
+
+def _repeats(outputs: dict[str, np.ndarray], judged: dict[str, np.ndarray], stacked: bool) -> bool:
+    """Whether outputs are bitwise those judged, or those of the first of the judged calls."""
+    first = {name: array[0] for name, array in judged.items()} if stacked else judged
+    return outputs.keys() == first.keys() and all(
+        array.dtype == first[name].dtype
+        and array.shape == first[name].shape
+        and array.tobytes() == first[name].tobytes()
+        for name, array in outputs.items()
+    )
+
+
+def _settings(cell: Cell, configuration: Configuration) -> TimingSettings:
+    """The run's timing settings with the task's own."""
+    return configuration.timing.updated(cell.timing)
+
+
+def _cores(cell: Cell, configuration: Configuration) -> int | None:
+    """The cores that the cell's processes may use. One core is too few for a GPU's host threads."""
+    return _settings(cell, configuration).cores if _timed(cell) and configuration.device == "cpu" else None
+
+
 def _timing(
     result: RaceResult, index: int, baseline: int | None, settings: Any
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     paired = baseline is not None and baseline not in result.failures
     timing = {
         "rounds": len(result.seconds),
+        "processes": len(np.unique(result.processes)),
         "calls": result.calls[index],
         "stop": result.stop,
         "is_baseline": index == baseline,
         "idle_fraction": result.idle_fraction,
         "min_block_seconds": settings.min_block_seconds,
     }
-    arrays = {"samples_s": result.seconds[:, index]}
+    arrays = {"samples_s": result.seconds[:, index], "processes": result.processes}
     if paired:
         arrays["baseline_samples_s"] = result.seconds[:, baseline]
     return timing, arrays

@@ -1,5 +1,11 @@
-"""Estimators over the rounds of a race. NumPy only; float64; every bootstrap is seeded, so that reading a row twice
-gives the same interval."""
+"""Estimators over the rounds of a race. float64; every bootstrap is seeded, so that reading a row twice gives the same
+interval.
+
+Rounds of one process tell how its times scatter, not how a second process of the same program would differ from it
+(where memory and threads happen to lie). With several processes the estimate of each counts once, and the interval is
+Student's over them: it covers both. That is the design of Kalibera and Jones, "Rigorous Benchmarking in Reasonable
+Time" (ISMM 2013), with executions as the upper level.
+"""
 
 from dataclasses import dataclass
 
@@ -7,7 +13,10 @@ import numpy as np
 
 RESAMPLES = 2000
 LEVEL = 0.95
-ESTIMATOR = "median over rounds; 95% percentile bootstrap interval, ratios paired by round"
+ESTIMATOR = (
+    "median over rounds, ratios paired by round; of several processes, the geometric mean of theirs with Student's 95% "
+    "interval; of one process, a bootstrap 95% interval over rounds, which does not cover differences between processes"
+)
 """Named in every printed summary."""
 
 
@@ -25,15 +34,24 @@ class Interval:
         return self.high - self.low
 
 
-def median_interval(samples: np.ndarray, seed: int = 0) -> Interval:
-    """The median of (n_rounds,) samples and its percentile bootstrap interval.
+def median_interval(samples: np.ndarray, seed: int = 0, processes: np.ndarray | None = None) -> Interval:
+    """The median of (n_rounds,) samples and its 95% interval.
+
+    Args:
+        samples: (n_rounds,), finite.
+        seed: of the bootstrap.
+        processes: (n_rounds,) int, the process of each round; None for one process. With one, the interval is the
+            percentile bootstrap over rounds. With k >= 2, and m_i the median of process i, the estimate is
+            exp(mean log m) and the interval exp(mean log m +- t(0.975, k - 1) sd(log m) / sqrt(k)).
 
     Raises:
-        ValueError: for no samples, or for samples that are not finite.
+        ValueError: for no samples, or for samples that are not finite, or of several processes not positive.
     """
     values = np.asarray(samples, dtype=np.float64)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError(f"median_interval needs (n_rounds,) finite samples, got shape {values.shape}: {values}.")
+    if processes is not None and len(np.unique(processes)) > 1:
+        return _over_processes(values, np.asarray(processes))
     generator = np.random.default_rng(seed)
     resampled = values[generator.integers(0, len(values), size=(RESAMPLES, len(values)))]
     tails = 50 * (1 - LEVEL)
@@ -41,10 +59,22 @@ def median_interval(samples: np.ndarray, seed: int = 0) -> Interval:
     return Interval(float(np.median(values)), float(low), float(high))
 
 
-def ratio_interval(samples: np.ndarray, baseline: np.ndarray, seed: int = 0) -> Interval:
-    """The median over rounds of sample / baseline in the same round, with its bootstrap interval.
+def _over_processes(values: np.ndarray, processes: np.ndarray) -> Interval:
+    from scipy import special  # not at import: the worker imports this file
 
-    Resampling rounds keeps the pairs together, so drift that slows both in a round cancels.
+    if not (values > 0).all():
+        raise ValueError(f"times and ratios of several processes must be positive, got {values.min()}.")
+    logs = np.log([np.median(values[processes == process]) for process in np.unique(processes)])
+    half = special.stdtrit(len(logs) - 1, 0.5 + LEVEL / 2) * logs.std(ddof=1) / np.sqrt(len(logs))
+    return Interval(*(float(np.exp(logs.mean() + sign * half)) for sign in (0, -1, 1)))
+
+
+def ratio_interval(
+    samples: np.ndarray, baseline: np.ndarray, seed: int = 0, processes: np.ndarray | None = None
+) -> Interval:
+    """The median over rounds of sample / baseline in the same round, with its interval; see `median_interval`.
+
+    The pairs stay together, so drift that slows both in a round cancels.
 
     Raises:
         ValueError: if the two differ in length.
@@ -53,7 +83,7 @@ def ratio_interval(samples: np.ndarray, baseline: np.ndarray, seed: int = 0) -> 
         raise ValueError(
             f"ratio_interval pairs rounds: got {np.shape(samples)} samples, {np.shape(baseline)} of baseline."
         )
-    return median_interval(np.asarray(samples, np.float64) / np.asarray(baseline, np.float64), seed)
+    return median_interval(np.asarray(samples, np.float64) / np.asarray(baseline, np.float64), seed, processes)
 
 
 def difference(interval: Interval) -> str:
@@ -72,6 +102,7 @@ def flags(
     max_idle_fraction: float,
     load_average: float | None,
     cores: int | None,
+    processes: np.ndarray | None = None,
 ) -> list[str]:
     """Why a row's times may not be trusted, one short sentence each; empty if nothing was seen.
 
@@ -83,9 +114,10 @@ def flags(
         max_idle_fraction: beyond which that is a flag.
         load_average: when the race started.
         cores: of the machine.
+        processes: (n_rounds,) int, the process of each round.
     """
     found = []
-    own = median_interval(samples)
+    own = median_interval(samples, processes=processes)
     judged = ratio or own
     if judged.width > interval_width * judged.value:
         found.append(f"95% interval is {judged.width / judged.value:.0%} wide (aim {interval_width:.0%})")

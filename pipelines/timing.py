@@ -1,8 +1,10 @@
 """The race: contestants timed side by side in rounds, one block each, in random order.
 
-Pairing inside a round cancels the drift of the machine. One worker is active at a time, and the CPU time of the idle
-ones is read during every block: a thread pool that spins after its call would tax the next contestant. Standard
-library, NumPy and `pipelines.statistics` only, since the worker imports `time_block` from here.
+Pairing inside a round cancels the drift of the machine. Two processes of one program differ too (where its memory and
+its threads happen to lie), so a contestant may have several: the rounds take them in turn, and `pipelines.statistics`
+makes its intervals over them. One worker is active at a time, and the CPU time of the idle ones is read during every
+block: a thread pool that spins after its call would tax the next contestant. Standard library, NumPy and
+`pipelines.statistics` only, since the worker imports `time_block` from here.
 """
 
 import math
@@ -32,6 +34,8 @@ class TimingSettings:
     max_rounds: int
     budget_seconds: float
     calls: int | None = None
+    processes: int = 1
+    cores: int | None = None
 
     def updated(self, values: Mapping[str, Any]) -> "TimingSettings":
         """A copy with some settings replaced, as a task may do."""
@@ -39,7 +43,7 @@ class TimingSettings:
 
 
 class Contestant(Protocol):
-    """What a race drives: one prepared program in one worker."""
+    """What a race drives: one prepared program in one worker, one of the processes of a contestant."""
 
     @property
     def worker(self) -> int:
@@ -72,6 +76,7 @@ class RaceResult:
 
     Args:
         seconds: (n_rounds, n_contestants) float64, seconds of one call (block / calls); NaN columns for the failed.
+        processes: (n_rounds,) int, which of each contestant's processes was timed in a round.
         calls: calls per block of each contestant.
         idle_fraction: CPU seconds of idle workers per second of timed block, or None if unknown.
         stop: "interval" (every ratio is narrow enough), "budget", "rounds" (the most that were allowed) or "alone"
@@ -80,6 +85,7 @@ class RaceResult:
     """
 
     seconds: np.ndarray
+    processes: np.ndarray
     calls: list[int]
     idle_fraction: float | None
     stop: str
@@ -125,7 +131,7 @@ def gate_seed(seed: int, index: int) -> int:
 
 
 def run_race(
-    contestants: Sequence[Contestant],
+    contestants: Sequence[Sequence[Contestant]],
     baseline: int | None,
     settings: TimingSettings,
     seed: int,
@@ -135,16 +141,17 @@ def run_race(
     """Times contestants against each other until every ratio is known well enough.
 
     Args:
-        contestants: prepared programs.
+        contestants: the prepared program of each in its processes, equally many of each; the rounds take them in turn.
         baseline: index of the one that ratios refer to; without it each one's own median decides when to stop.
         settings: block length, rounds, interval width, budget.
         seed: of the order within rounds, of the rounds' inputs and of the bootstrap.
         clock: for the budget, which counts timed blocks only.
         progress: called after every round with rounds done and seconds spent.
     """
-    alive = dict(enumerate(contestants))
+    alive: dict[int, Sequence[Contestant]] = dict(enumerate(contestants))
     failures: dict[int, ContestantFailure] = {}
     calls = [1] * len(contestants)
+    n_processes = len(contestants[0])
     for index in list(alive):
         _attempt(index, alive, failures, partial(_warm_up, index=index, calls=calls, settings=settings, seed=seed))
     order = np.random.default_rng([seed, len(contestants)])
@@ -156,9 +163,13 @@ def run_race(
         for index in order.permutation(len(contestants)).tolist():
             if index not in alive:
                 continue
-            others = {one.worker: one for one in alive.values() if one.worker != alive[index].worker}
             block = partial(
-                _block, others=others, seed=round_seed(seed, len(rows) + 1), calls=calls[index], clock=clock
+                _block,
+                process=len(rows) % n_processes,
+                everybody=[one for processes in alive.values() for one in processes],
+                seed=round_seed(seed, len(rows) + 1),
+                calls=calls[index],
+                clock=clock,
             )
             seconds = _attempt(index, alive, failures, block)
             if seconds is None:
@@ -173,8 +184,10 @@ def run_race(
         progress(len(rows), spent)
         if not alive:
             break
+        if len(rows) % n_processes:
+            continue  # equally many rounds of each process
         if len(rows) >= settings.min_rounds and _narrow(
-            np.array(rows), list(alive), baseline, settings.interval_width, seed
+            np.array(rows), _turns(len(rows), n_processes), list(alive), baseline, settings.interval_width, seed
         ):
             stop = "interval"
             break
@@ -186,19 +199,36 @@ def run_race(
     seconds_of = np.array(rows).reshape(len(rows), len(contestants))
     for index in failures:
         seconds_of[:, index] = np.nan
-    return RaceResult(seconds_of, calls, idle / timed if known and timed > 0 else None, stop, failures)
+    idle_fraction = idle / timed if known and timed > 0 else None
+    return RaceResult(seconds_of, _turns(len(rows), n_processes), calls, idle_fraction, stop, failures)
 
 
-def _warm_up(contestant: Contestant, index: int, calls: list[int], settings: TimingSettings, seed: int) -> None:
-    contestant.prepare(round_seed(seed, 0))
-    calls[index] = settings.calls or calibrate(contestant.time, settings.min_block_seconds)
-    for _ in range(settings.warmup_blocks):
-        contestant.time(calls[index])
+def _turns(n_rounds: int, n_processes: int) -> np.ndarray:
+    """The process of each round."""
+    return np.arange(n_rounds) % n_processes
+
+
+def _warm_up(
+    processes: Sequence[Contestant], index: int, calls: list[int], settings: TimingSettings, seed: int
+) -> None:
+    for contestant in processes:
+        contestant.prepare(round_seed(seed, 0))
+        if contestant is processes[0]:  # blocks of equally many calls in each
+            calls[index] = settings.calls or calibrate(contestant.time, settings.min_block_seconds)
+        for _ in range(settings.warmup_blocks):
+            contestant.time(calls[index])
 
 
 def _block(
-    contestant: Contestant, others: dict[Any, Contestant], seed: int, calls: int, clock: Callable[[], float]
+    processes: Sequence[Contestant],
+    process: int,
+    everybody: Sequence[Contestant],
+    seed: int,
+    calls: int,
+    clock: Callable[[], float],
 ) -> tuple[float, float | None, float]:
+    contestant = processes[process]
+    others = {one.worker: one for one in everybody if one.worker != contestant.worker}
     contestant.prepare(seed)
     before = {worker: one.cpu_seconds() for worker, one in others.items()}
     start = clock()
@@ -216,9 +246,9 @@ def _block(
 
 def _attempt(
     index: int,
-    alive: dict[int, Contestant],
+    alive: dict[int, Sequence[Contestant]],
     failures: dict[int, ContestantFailure],
-    action: Callable[[Contestant], Any],
+    action: Callable[[Sequence[Contestant]], Any],
 ) -> Any:
     """Runs one step of one contestant; its failure takes it out of the race and leaves the others in."""
     try:
@@ -229,14 +259,16 @@ def _attempt(
         return None
 
 
-def _narrow(seconds: np.ndarray, alive: list[int], baseline: int | None, width: float, seed: int) -> bool:
+def _narrow(
+    seconds: np.ndarray, processes: np.ndarray, alive: list[int], baseline: int | None, width: float, seed: int
+) -> bool:
     for index in alive:
         if index == baseline and len(alive) > 1:
             continue
         if baseline is None or baseline not in alive or index == baseline:
-            summary = statistics.median_interval(seconds[:, index], seed=seed)
+            summary = statistics.median_interval(seconds[:, index], seed, processes)
         else:
-            summary = statistics.ratio_interval(seconds[:, index], seconds[:, baseline], seed=seed)
+            summary = statistics.ratio_interval(seconds[:, index], seconds[:, baseline], seed, processes)
         if not summary.width <= width * summary.value:
             return False
     return True

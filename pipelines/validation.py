@@ -5,10 +5,11 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pipelines.errors import unknown
+from pipelines.provenance import usable_cores
 from pipelines.tree import Tree
 
 STAGES = ("plan", "run", "figures", "export", "report")
-POSITIVE = ("_seconds", "_rounds", "_width", "recycle_after", "replicates", "gate_calls")
+POSITIVE = ("_seconds", "_rounds", "_width", "recycle_after", "replicates", "gate_calls", ".processes", ".cores")
 DTYPES = ("float32", "float64")
 
 
@@ -54,6 +55,10 @@ def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> 
         faults.append(f"seed={values['seed']}: a seed is a whole number, zero or larger.")
     if values["timing"]["warmup_blocks"] < 0:
         faults.append(f"timing.warmup_blocks={values['timing']['warmup_blocks']}: zero or larger.")
+    for key, settings in [("timing", values["timing"])] + [
+        (f"study.tasks.{name}.timing", task.get("timing") or {}) for name, task in block["tasks"].items()
+    ]:
+        faults.extend(_process_faults(key, settings))
     if values["timing"]["min_rounds"] > values["timing"]["max_rounds"]:
         rounds = values["timing"]
         faults.append(f"timing.min_rounds={rounds['min_rounds']} is above timing.max_rounds={rounds['max_rounds']}.")
@@ -61,6 +66,18 @@ def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> 
         drawn, listed = sorted(tree.figure_tasks(study)), sorted(block["figures"])
         faults.append(f"configs/study/{study}.yaml lists the figures {listed}, but figures.py draws {drawn}.")
     _check_counts(values, "", faults)
+
+
+def _process_faults(key: str, settings: dict[str, Any]) -> list[str]:
+    """What is wrong with the number of processes and of cores; that they are above zero is checked elsewhere."""
+    found = []
+    for name, optional in (("processes", False), ("cores", True)):
+        value = settings.get(name, 1)
+        if not (isinstance(value, int) and not isinstance(value, bool)) and not (optional and value is None):
+            found.append(f"{key}.{name}={value!r}: expected a whole number" + (" or null." if optional else "."))
+        elif name == "cores" and value is not None and value > usable_cores():
+            found.append(f"{key}.cores={value}: this machine has {usable_cores()} usable cores.")
+    return found
 
 
 def _declared(tree: Tree, framework: str) -> bool:
@@ -75,7 +92,7 @@ def _check_counts(value: Any, key: str, faults: list[str]) -> None:
             _check_counts(item, f"{key}.{name}" if key else str(name), faults)
         return
     leaf = key.rpartition(".")[2]
-    if not (leaf.startswith("n_") or leaf.endswith(POSITIVE)):
+    if not (leaf.startswith("n_") or key.endswith(POSITIVE)):
         return
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, int | float) and not isinstance(item, bool) and not item > 0:

@@ -53,10 +53,13 @@ class Row:
 
     Args:
         status: "ok", "invalid", "skipped", "failed", "timeout" or "oom"; `reason` says why when it is not "ok".
-        median_s: median over rounds of the time of one call; `interval_s` is its bootstrap 95% interval.
-        ratio: median over rounds of (own time / baseline's time in the same round); `ratio_interval` is its bootstrap
-            95% interval. None without a baseline in the race, and (1, (1, 1)) for the baseline itself.
+        median_s: median over rounds of the time of one call; `interval_s` is its 95% interval.
+        ratio: median over rounds of (own time / baseline's time in the same round); `ratio_interval` is its 95%
+            interval. None without a baseline in the race, and (1, (1, 1)) for the baseline itself.
         samples_s: (n_rounds,) float64, time of one call in each round; empty if the cell is not timed.
+        n_processes: how many processes those rounds are from; 0 if the cell is not timed. With several, medians and
+            ratios are geometric means over processes, and the intervals cover the differences between processes.
+        cores: to which so many cores the processes were confined; None for all.
         flags: why the numbers may not be trusted, one short sentence each.
         diagnostics: the gate's numbers.
         arrays: the gated outputs that the task keeps, by name.
@@ -78,6 +81,8 @@ class Row:
     ratio: float | None = None
     ratio_interval: tuple[float, float] | None = None
     samples_s: np.ndarray = field(default_factory=lambda: np.empty(0))
+    n_processes: int = 0
+    cores: int | None = None
     is_baseline: bool = False
     flags: tuple[str, ...] = ()
     diagnostics: dict[str, float] = field(default_factory=dict)

@@ -226,7 +226,7 @@ def test_report_names_the_estimator_and_every_row(toy):
     toy.model("third", wrong=2.0)
     assert toy.run() == 1
     text = (toy.root / "results" / "report.md").read_text()
-    assert "median over rounds; 95% percentile bootstrap interval, ratios paired by round" in text
+    assert "median over rounds, ratios paired by round" in text and "of one process, a bootstrap 95% interval" in text
     rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| framework")]
     assert len(rows) == 3 and "total is off by 2" in rows[2] and "baseline" in rows[0]
 

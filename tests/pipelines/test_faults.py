@@ -50,7 +50,7 @@ def test_killed_baseline_leaves_the_others_without_ratios(toy):
     assert statuses(toy) == {"first": "failed", "second": "ok", "third": "ok"}
     store = Store(toy.root / "results")
     key = next(r["key"] for r in store.records("toy", "total") if r["identity"]["framework"] == "second")
-    assert store.load("toy", "total", key)[1].keys() == {"output/total", "samples_s"}
+    assert store.load("toy", "total", key)[1].keys() == {"output/total", "samples_s", "processes"}
 
 
 def test_killed_worker_is_started_again_for_its_next_cell(toy):

@@ -40,8 +40,9 @@ def test_seeds_of_the_gate_are_none_of_the_rounds():
 
 
 def test_a_task_has_timing_settings_of_its_own(toy):
-    edited(toy, timing="{max_rounds: 4, min_rounds: 4, calls: 2}")
-    assert toy.run("stages=[run]", "frameworks=[first]") == 0
+    edited(toy, timing="{max_rounds: 9, min_rounds: 9, calls: 2}")
+    own = ("study.tasks.total.timing.max_rounds=4", "study.tasks.total.timing.min_rounds=4")
+    assert toy.run("stages=[run]", "frameworks=[first]", *own) == 0
     (path,) = (toy.root / "results").glob("toy/*/*/record.json")
     record = json.loads(path.read_text())
     assert (record["timing"]["rounds"], record["timing"]["calls"]) == (4, 2)

@@ -99,3 +99,34 @@ def test_flags_say_what_is_wrong_and_nothing_else():
     assert flags(steady, None, **{**quiet, "idle_fraction": None, "load_average": None}) == []
     outlier = np.array([0.5, *[1.0] * 29])
     assert flags(outlier, None, **quiet) == ["the median is 2.0 times the minimum"]
+
+
+def test_several_processes_give_students_interval_over_their_medians():
+    processes = np.arange(60) % 5
+    found = median_interval(SAMPLES, processes=processes)
+    logs = np.log([np.median(SAMPLES[processes == process]) for process in range(5)])
+    expected = stats.t.interval(0.95, 4, logs.mean(), stats.sem(logs))
+    np.testing.assert_allclose([found.value, found.low, found.high], np.exp([logs.mean(), *expected]), rtol=1e-12)
+    paired = ratio_interval(SAMPLES, BASELINE, processes=processes)
+    assert paired == median_interval(SAMPLES / BASELINE, processes=processes)
+    assert median_interval(SAMPLES, 3, np.zeros(60, int)) == median_interval(SAMPLES, 3), "one process: the bootstrap"
+
+
+def test_interval_over_processes_covers_differences_between_processes():
+    generator = np.random.default_rng(13)
+    processes = np.arange(60) % 5
+    covered = {"one process": 0, "processes": 0}
+    for seed in range(400):
+        own = np.exp(generator.normal(0, 0.1, 5))[processes]  # a process is off by 10%, a block by 2%
+        samples = own * np.exp(generator.normal(0, 0.02, 60))
+        for name, given in (("one process", None), ("processes", processes)):
+            found = median_interval(samples, seed, given)
+            covered[name] += found.low <= 1 <= found.high
+    # Binomial(400, 0.95) has standard error 0.011: 0.05 is 4.6 of them (false alarm 4e-6).
+    assert abs(covered["processes"] / 400 - 0.95) < 0.05
+    assert covered["one process"] / 400 < 0.85, "a bootstrap over rounds alone does not"
+
+
+def test_times_of_several_processes_must_be_positive():
+    with pytest.raises(ValueError, match="must be positive"):
+        median_interval(np.array([0.0, 1.0, 1.0, 1.0]), processes=np.array([0, 0, 1, 1]))

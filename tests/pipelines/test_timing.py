@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipelines import timing
 from pipelines.timing import (
     MAX_CALLS,
     ContestantFailure,
     TimingSettings,
     calibrate,
     round_seed,
-    run_race,
     time_block,
 )
 
@@ -59,6 +59,11 @@ class Runner:
 
     def cpu_seconds(self):
         return self.spin * self.clock.now
+
+
+def run_race(racers, *arguments, **options):
+    """A race of contestants with one process each."""
+    return timing.run_race([[racer] for racer in racers], *arguments, **options)
 
 
 def test_block_reads_the_clock_twice_and_awaits_every_call():
@@ -212,3 +217,46 @@ def test_unknown_cpu_time_is_none_not_zero():
     racers = [Runner(clock, 1, lambda block: 0.1), Runner(clock, 2, lambda block: 0.1)]
     racers[1].cpu_seconds = lambda: None
     assert run_race(racers, 0, SETTINGS, seed=1, clock=clock).idle_fraction is None
+
+
+def test_rounds_take_the_processes_in_turn_and_end_with_equally_many_of_each():
+    clock, log = Clock(), []
+    # Processes of the second program differ: 0.2, 0.22 and 0.18 s a call.
+    racers = [
+        [Runner(clock, (0, process), lambda block: 0.1, log) for process in range(3)],
+        [
+            Runner(clock, (1, process), lambda block, call=call: call, log)
+            for process, call in enumerate((0.2, 0.22, 0.18))
+        ],
+    ]
+    result = timing.run_race(racers, 0, replace(SETTINGS, max_rounds=9), seed=1, clock=clock)
+    assert result.stop == "rounds" and len(result.seconds) == 9
+    assert result.processes.tolist() == [0, 1, 2] * 3
+    np.testing.assert_allclose(result.seconds[:, 1], [0.2, 0.22, 0.18] * 3, rtol=1e-12)
+    assert [len(racer.blocks) for racer in racers[1]] == [6, 5, 5]  # calibration, two warm-up blocks, three rounds
+    assert result.calls == [1, 1]
+
+
+def test_processes_that_agree_end_a_race_at_a_multiple_of_their_number():
+    clock = Clock()
+    racers = [[Runner(clock, (index, process), lambda block: 0.1) for process in range(3)] for index in range(2)]
+    result = timing.run_race(racers, 0, SETTINGS, seed=1, clock=clock)
+    assert result.stop == "interval" and len(result.seconds) == 6  # the least is 4
+
+
+def test_one_failing_process_takes_its_contestant_out():
+    clock = Clock()
+    racers = [[Runner(clock, (index, process), lambda block: 0.1) for process in range(3)] for index in range(3)]
+    racers[1][2].fail_at = 3  # in the second round of that process
+    result = timing.run_race(racers, 0, SETTINGS, seed=1, clock=clock)
+    assert list(result.failures) == [1] and np.isnan(result.seconds[:, 1]).all()
+    assert np.isfinite(result.seconds[:, [0, 2]]).all()
+
+
+def test_every_other_process_must_be_idle():
+    clock = Clock()
+    # Four processes; one of them spins on half a core whenever another is timed, which is in three rounds of four.
+    racers = [[Runner(clock, (index, process), lambda block: 0.1) for process in range(2)] for index in range(2)]
+    racers[1][1].spin = 0.5
+    result = timing.run_race(racers, 0, SETTINGS, seed=1, clock=clock)
+    assert result.idle_fraction == pytest.approx(0.375)

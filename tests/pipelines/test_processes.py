@@ -1,0 +1,137 @@
+"""Several processes per contestant, on chosen cores: what is measured, stored and refused."""
+
+import os
+
+import numpy as np
+import pytest
+
+from pipelines.client import confined
+from pipelines.configuration import configure
+from pipelines.errors import ConfigurationFaults
+from pipelines.store import Store
+
+COUNTED = """
+import os
+from pathlib import Path
+import numpy as np
+from frameworks.base import Program
+
+MARKS = Path(__file__).parent / "marks"
+MARKS.mkdir(exist_ok=True)
+(MARKS / str(os.getpid())).touch()
+NUMBER = len(list(MARKS.iterdir()))
+
+def total(framework, data, parameters):
+    def run(inputs):
+        wrong = NUMBER == {wrong_in}
+        return {{"total": np.asarray(inputs.sum(dtype=np.float32) + np.float32(wrong)), "cores": np.asarray({cores})}}
+    return Program(lambda seed: data["values"], run)
+"""
+AFFINITY = "len(os.sched_getaffinity(0))" if hasattr(os, "sched_getaffinity") else "0"
+
+
+def counted(toy, name, wrong_in=0):
+    toy.write(f"studies/toy/models/{name}.py", COUNTED.format(wrong_in=wrong_in, cores=AFFINITY))
+    return toy.root / "studies" / "toy" / "models" / "marks"
+
+
+def stored(toy, framework):
+    store = Store(toy.root / "results")
+    record = next(one for one in store.records("toy", "total") if one["identity"]["framework"] == framework)
+    return store.load("toy", "total", record["key"])
+
+
+def test_rounds_are_shared_among_processes_and_stored_with_them(toy, capsys):
+    marks = counted(toy, "second")
+    assert toy.run("timing.processes=3", "timing.min_rounds=6", "timing.max_rounds=6") == 0
+    assert len(list(marks.iterdir())) == 3
+    for framework in ("first", "second"):
+        record, arrays = stored(toy, framework)
+        assert arrays["processes"].tolist() == [0, 1, 2, 0, 1, 2] and arrays["samples_s"].shape == (6,)
+        assert record["timing"]["processes"] == 3 and record["status"] == "ok"
+    assert "Student's 95% interval" in " ".join(capsys.readouterr().out.split())
+
+
+def test_wrong_answer_of_a_later_process_is_found(toy, capsys):
+    counted(toy, "second", wrong_in=3)
+    assert toy.run("timing.processes=3") == 1
+    record, _ = stored(toy, "second")
+    assert record["status"] == "invalid" and record["reason"].endswith("(in process 3)")
+    assert stored(toy, "third")[0]["status"] == "ok"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no sched_setaffinity")
+def test_workers_are_confined_to_the_asked_cores_and_the_parent_is_not(toy):
+    usable = os.sched_getaffinity(0)
+    counted(toy, "second")
+    assert toy.run("timing.cores=1") == 0
+    record, arrays = stored(toy, "second")
+    assert record["timing"]["cores"] == 1 and int(arrays["output/cores"]) == 1
+    assert os.sched_getaffinity(0) == usable
+    assert toy.run() == 0
+    sizes = {int(Store(toy.root / "results").load("toy", "total", one["key"])[1].get("output/cores", -1))
+             for one in Store(toy.root / "results").records("toy", "total")
+             if one["identity"]["framework"] == "second"}  # fmt: skip
+    assert sizes == {1, len(usable)}
+
+
+def test_confinement_ends_with_its_block_even_after_an_error():
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system has no sched_setaffinity")
+    usable = os.sched_getaffinity(0)
+    with pytest.raises(RuntimeError), confined(1) as done:
+        assert done and len(os.sched_getaffinity(0)) == 1
+        raise RuntimeError
+    assert os.sched_getaffinity(0) == usable
+    with confined(None) as done:
+        assert not done and os.sched_getaffinity(0) == usable
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("timing.processes=0", "timing.processes=0: must be above zero"),
+        ("timing.processes=many", "timing.processes='many': expected a whole number"),
+        ("timing.cores=0", "timing.cores=0: must be above zero"),
+        ("timing.cores=one", "timing.cores='one': expected a whole number or null"),
+        ("timing.cores=100000", "timing.cores=100000: this machine has"),
+    ],
+)
+def test_senseless_processes_and_cores_are_refused(toy, word, message):
+    with pytest.raises(ConfigurationFaults) as caught:
+        configure([word], toy.tree)
+    assert message in str(caught.value)
+
+
+def test_typed_timing_acts_on_tasks_with_timing_of_their_own(toy):
+    path = toy.root / "configs/study/toy.yaml"
+    block = "    baseline: first\n    timing: {processes: 3, budget_seconds: 7}\n"
+    toy.write("configs/study/toy.yaml", path.read_text().replace("    baseline: first\n", block))
+
+    def settings(*words):
+        (configuration,) = configure(list(words), toy.tree)
+        return configuration.timing.updated(configuration.tasks["total"]["timing"])
+
+    assert (settings().processes, settings().budget_seconds) == (3, 7)
+    typed = settings("timing.processes=5")
+    assert (typed.processes, typed.budget_seconds) == (5, 7)
+    assert settings("timing.processes=5", "study.tasks.total.timing.processes=4").processes == 4
+
+
+def test_geometric_mean_over_processes_is_what_a_row_shows(toy):
+    from pipelines.plan import Problems, make_plan
+    from pipelines.rows import read_rows
+
+    words = ["timing.processes=2", "timing.min_rounds=4", "timing.max_rounds=4"]
+    assert toy.run(*words) == 0
+    record, arrays = stored(toy, "second")
+    ratios = arrays["samples_s"] / arrays["baseline_samples_s"]
+    expected = np.exp(np.mean([np.log(np.median(ratios[arrays["processes"] == process])) for process in (0, 1)]))
+    from tests.pipelines.toy import FAST
+
+    (configuration,) = configure([*FAST, *words], toy.tree)
+    store = Store(toy.root / "results")
+    rows = {row.framework: row for _, row in read_rows(make_plan(configuration, store, Problems(toy.tree)), store)}
+    assert rows["second"].ratio == pytest.approx(expected, rel=1e-12)
+    assert rows["second"].n_processes == 2 and rows["first"].ratio == 1.0
+    assert rows["second"].record["key"] == record["key"]
