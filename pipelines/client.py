@@ -219,6 +219,13 @@ class WorkerPool:
             raise
         return worker
 
+    def release(self, cores: int | None) -> None:
+        """Ends workers that are confined to other cores; call it while no program of theirs is needed."""
+        for slot, worker in list(self._workers.items()):
+            if slot[3] != cores:
+                worker.close()
+                del self._workers[slot]
+
     def retire(self, after: int) -> None:
         """Ends workers that have built `after` programs; call it while no program of theirs is needed."""
         for slot, worker in list(self._workers.items()):

@@ -121,6 +121,7 @@ class Runner:
 
     def _race(self, race: PlannedRace, configuration: Configuration) -> None:
         entrants: list[Entrant] = []
+        self.pool.release(_cores(race.to_run[0].cell, configuration))
         for planned in race.to_run:
             self.reporter.activity(f"{race.race.title}: prepare and gate {planned.cell.framework}")
             entrant = self._admit(planned, configuration)

@@ -13,7 +13,7 @@ Every other `*.py` of the folder counts as part of the problem (an edit re-measu
 with `figures` or `export`, which never do.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -131,6 +131,33 @@ class Rows(Sequence[Row]):
 
 def _value(row: Row, name: str) -> Any:
     return row.parameters[name] if name in row.parameters else getattr(row, name, None)
+
+
+def how_timed(rows: Iterable[Row]) -> str | None:
+    """How the rows' times were made, for captions: `medians of 15 to 25 rounds in 5 processes on 1 core`.
+
+    Returns:
+        None if no row is timed. What differs among the rows is given as a range; "all cores" is not mentioned.
+    """
+    timed = [row for row in rows if len(row.samples_s)]
+    if not timed:
+        return None
+    text = f"medians of {_counted([len(row.samples_s) for row in timed], 'round')}"
+    if any(row.n_processes > 1 for row in timed):
+        text += f" in {_counted([row.n_processes for row in timed], 'process')}"
+    cores = {row.cores for row in timed}
+    if cores != {None}:
+        text += " on " + " or ".join(
+            "all cores" if one is None else _counted([one], "core") for one in sorted(cores, key=lambda c: c or 10**9)
+        )
+    return text
+
+
+def _counted(counts: list[int], unit: str) -> str:
+    fewest, most = min(counts), max(counts)
+    number = f"{most}" if fewest == most else f"{fewest} to {most}"
+    plural = {"process": "processes"}.get(unit, f"{unit}s")
+    return f"{number} {unit if most == 1 else plural}"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from matplotlib.gridspec import GridSpec
 from scipy import stats
 
 from studies import figure_style as style
-from studies.base import FigureContext, Row, Rows, figure
+from studies.base import FigureContext, Row, Rows, figure, how_timed
 from studies.faircoin.problem import posterior_estimates
 
 PANEL_ORDER = ("genjax", "handcoded_jax", "numpyro")
@@ -125,7 +125,7 @@ def draw_posteriors(panels: list[Axes], rows: list[Row], context: FigureContext)
 
 
 def draw_timing(axes: Axes, rows: list[Row]) -> None:
-    """Horizontal bars of the ratio to the baseline, paired by round, in per cent, with bootstrap 95% intervals.
+    """Horizontal bars of the ratio to the baseline, paired by round, in per cent, with 95% intervals.
 
     The label of a bar states the same ratio and interval as the bar, and the median time of one call in milliseconds.
     A row without a ratio is a red note in the place of its bar.
@@ -247,8 +247,7 @@ def provenance(rows: list[Row], context: FigureContext, is_timed: bool = True) -
         f"prior Beta({parameters['prior_alpha']:g}, {parameters['prior_beta']:g})",
     ]
     if is_timed:
-        n_rounds = max((len(row.samples_s) for row in rows), default=0)
-        facts.append(f"median of {n_rounds} rounds, ratios paired by round, [bootstrap 95% interval]")
+        facts.append(f"{how_timed(rows) or 'nothing timed'}, ratios paired by round, [95% interval]")
         if any(row.flags for row in rows):
             facts.append("† measurement flagged as unstable")
     return facts

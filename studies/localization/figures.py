@@ -17,7 +17,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from studies import figure_style as style
-from studies.base import FigureContext, Row, Rows, figure
+from studies.base import FigureContext, Row, Rows, figure, how_timed
 from studies.localization import scores
 from studies.localization.problem import n_particles_of
 from studies.localization.world import World
@@ -339,10 +339,10 @@ def short_title(row: Row) -> str:
 
 def provenance(context: FigureContext, rows: list[Row]) -> list[str]:
     """Device and timing facts for the bottom edge."""
-    timed = [len(row.samples_s) for row in rows if row.median_s is not None]
+    how = how_timed(rows)
     facts = [f"{context.device.upper()}: {context.device_name}"]
-    if timed:
-        facts.append(f"times of a whole run: medians of {min(timed)} or more rounds, [bootstrap 95% interval]")
+    if how is not None:
+        facts.append(f"times of a whole run: {how}, [95% interval]")
     if any(row.flags for row in rows):
         facts.append("† measurement flagged as unstable")
     return facts

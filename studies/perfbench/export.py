@@ -5,11 +5,12 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from studies.base import Problem, Row, Rows
+from studies.base import Problem, Row, Rows, how_timed
 
 COLUMNS = (
     "task", "framework", "method", "data_set", "n_points", "n_particles", "n_samples", "n_chains", "status", "reason",
-    "median_s", "low_s", "high_s", "ratio", "ratio_low", "ratio_high", "rounds", "effective_sample_size",
+    "median_s", "low_s", "high_s", "ratio", "ratio_low", "ratio_high", "rounds", "processes", "cores",
+    "effective_sample_size",
     "effective_samples_per_s", "acceptance_rate", "gradient_evaluations", "compile_s", "device", "device_name",
     "commit", "flags",
 )  # fmt: skip
@@ -61,6 +62,8 @@ def _line(row: Row, n_points: int) -> dict[str, Any]:
         "median_s": row.median_s,
         "ratio": row.ratio,
         "rounds": len(row.samples_s) or None,
+        "processes": row.n_processes or None,
+        "cores": row.cores,
         "effective_sample_size": size,
         "acceptance_rate": row.diagnostics.get("acceptance_rate"),
         "gradient_evaluations": row.record.get("notes", {}).get("gradient_evaluations"),
@@ -118,9 +121,9 @@ def caption(rows: Rows) -> str:
     if baseline:
         parts.append(f", in parentheses the factor to {baseline}, paired by round")
     parts.append(f". Device: {rows[0].device.upper()}" + (f" ({where})" if where else ""))
-    if ok:
-        fewest, most = (of(len(row.samples_s) for row in ok) for of in (min, max))
-        parts.append(f"; {fewest} to {most} rounds" if fewest < most else f"; {most} rounds")
+    how = how_timed(ok)
+    if how is not None:
+        parts.append(f"; {how}")
     return _escaped("".join(parts) + ". Every time is of a program whose answer was checked.")
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from studies import figure_style as style
-from studies.base import FigureContext, Row, Rows, figure
+from studies.base import FigureContext, Row, Rows, figure, how_timed
 
 ORDER = ("genjax", "handcoded_jax", "numpyro", "tfp", "pyro", "torch", "genjl", "genjl_static")
 """Left to right in every group, and in legends. Frameworks not named here follow."""
@@ -230,10 +230,9 @@ def provenance(context: FigureContext) -> list[str]:
     if context.rows[0].task.startswith("hmc"):
         facts.append(f"step {parameters['step_size']:g}, {parameters['n_leapfrog']} leapfrog steps")
         facts.append(f"{parameters['n_warmup']} warm-up steps")
-    rounds = [len(row.samples_s) for row in context.rows if len(row.samples_s)]
-    if rounds:
-        many = f"{min(rounds)} to {max(rounds)}" if min(rounds) < max(rounds) else f"{max(rounds)}"
-        facts.append(f"medians of {many} rounds, bootstrap 95% intervals")
+    how = how_timed(context.rows)
+    if how is not None:
+        facts.append(f"{how}, 95% intervals")
     if any(row.flags for row in context.rows):
         facts.append("† measurement flagged as unstable")
     return facts

@@ -135,3 +135,18 @@ def test_geometric_mean_over_processes_is_what_a_row_shows(toy):
     assert rows["second"].ratio == pytest.approx(expected, rel=1e-12)
     assert rows["second"].n_processes == 2 and rows["first"].ratio == 1.0
     assert rows["second"].record["key"] == record["key"]
+
+
+def test_captions_say_how_times_were_made():
+    from studies.base import Row, how_timed
+
+    def row(n_rounds, n_processes, cores):
+        values = {"study": "s", "task": "t", "framework": "f", "label": "F", "color": "red", "parameters": {}}
+        samples = np.ones(n_rounds)
+        return Row(**values, seed=0, device="cpu", status="ok", samples_s=samples, n_processes=n_processes, cores=cores)
+
+    assert how_timed([]) is None and how_timed([row(0, 0, None)]) is None
+    assert how_timed([row(12, 1, None)]) == "medians of 12 rounds"
+    assert how_timed([row(15, 5, 1), row(15, 5, 1)]) == "medians of 15 rounds in 5 processes on 1 core"
+    mixed = [row(12, 1, None), row(20, 3, 2), row(0, 0, None)]
+    assert how_timed(mixed) == "medians of 12 to 20 rounds in 1 to 3 processes on 2 cores or all cores"
