@@ -231,6 +231,11 @@ def _close(outcomes: list[Outcome], store: Store, reporter: Reporter, start: flo
     if len(outcomes) > 1:
         print_closing(outcomes, seconds, reporter)
     if "report" in outcomes[0].plan.configuration.stages:
+        if len(outcomes) > 1:
+            from pipelines import claims  # it has an entry point of its own, which needs this module
+
+            known = {one.study: one.rows for one in outcomes}
+            claims.tell([one.plan.configuration for one in outcomes], store, known, reporter)
         reporter.say(f"report: {report.write_report(outcomes, seconds, store.root)}")
     return int(any(one.export_failed or report.exit_status(one.rows, one.drawn) for one in outcomes))
 

@@ -1,0 +1,276 @@
+"""Claims: every verdict on scripted rows, every metric against arithmetic by hand, and the file against the studies."""
+
+import json
+import shlex
+import tomllib
+
+import numpy as np
+import pytest
+
+from pipelines import claims
+from pipelines.cells import races
+from pipelines.claim_metrics import METRICS, CannotTell, Measured
+from pipelines.claims import CANNOT_TELL, NEEDS_CUDA, NOT_REPRODUCED, REPRODUCED, Claim, judge, read_claims
+from pipelines.configuration import configure
+from pipelines.errors import ConfigurationFaults
+from pipelines.tree import REPOSITORY, Tree
+from studies.base import Row, Rows
+from tests.pipelines.toy import FAST
+
+PIXI = tomllib.loads((REPOSITORY / "pixi.toml").read_text(encoding="utf-8"))["tasks"]
+CLAIMS = {claim.name: claim for claim in read_claims(Tree())}
+
+
+def row(framework="genjax", status="ok", device="cpu", seconds=(2.0, 1.9, 2.1), ratio=(1.0, 0.98, 1.02), **more):
+    times = {"median_s": seconds[0], "interval_s": seconds[1:]} if status == "ok" and seconds else {}
+    factors = {"ratio": ratio[0], "ratio_interval": ratio[1:]} if status == "ok" and ratio else {}
+    diagnostics = more.pop("diagnostics", {})
+    reason = None if status == "ok" else "not measured" if status == "failed" else "julia is not installed"
+    return Row(
+        study="toy", task="sum", framework=framework, label=framework.title(), color="", parameters=more, seed=0,
+        device=device, status=status, reason=reason, diagnostics=diagnostics, record={"key": f"key-{framework}"},
+        **times, **factors,
+    )  # fmt: skip
+
+
+def claim(metric="ratio", device="any", accept=None, rows=None, **settings):
+    return Claim(
+        "name", "It is so", "1", "1.0", "toy", "sum", {"framework": "genjax"} if rows is None else rows,
+        {"name": metric, **settings}, accept or {"at_most": 1.05}, "why", device, "paper-toy",
+    )  # fmt: skip
+
+
+def verdict(one, *rows, device="cpu"):
+    return judge(one, device, lambda study, size, where: [found for found in rows if found.device == where])
+
+
+@pytest.mark.parametrize(
+    ("interval", "accept", "expected"),
+    [
+        ((1.0, 0.98, 1.02), {"at_most": 1.05}, REPRODUCED),
+        ((1.2, 1.1, 1.3), {"at_most": 1.05}, NOT_REPRODUCED),
+        ((1.04, 1.0, 1.08), {"at_most": 1.05}, CANNOT_TELL),
+        ((1.4, 1.3, 1.5), {"at_least": 1.1}, REPRODUCED),
+        ((1.0, 0.98, 1.02), {"at_least": 1.1}, NOT_REPRODUCED),
+        ((1.0, 0.98, 1.02), {"at_least": 0.99, "at_most": 1.01}, CANNOT_TELL),
+        ((1.0, 0.98, 1.02), {"at_least": 0.9, "at_most": 1.1}, REPRODUCED),
+    ],
+)
+def test_interval_decides(interval, accept, expected):
+    judged = verdict(claim(accept=accept), row(ratio=interval), row("other", ratio=(9.0, 9.0, 9.0)))
+    assert judged.verdict == expected
+    assert judged.measured == Measured(*interval) and judged.keys == ("key-genjax",)
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ([], "no row of sum has framework=genjax at this size; measure with: ./run paper-toy"),
+        ([row(status="failed")], "sum genjax: not measured; measure with: ./run paper-toy"),
+        ([row(status="skipped")], "all rows are skipped; measure with: ./run paper-toy"),
+        ([row(ratio=None)], "sum genjax was not timed beside its baseline; measure with: ./run paper-toy"),
+        ([row(), row()], "the claim is about one row, and 2 match; measure with: ./run paper-toy"),
+    ],
+)
+def test_without_a_number_there_is_no_verdict_but_a_command(rows, why):
+    judged = verdict(claim(), *rows)
+    assert (judged.verdict, judged.why, judged.measured) == (CANNOT_TELL, why, None)
+
+
+def test_invalid_row_beside_right_ones_leaves_the_claim_open():
+    asked = claim("largest_ratio", rows={"framework": ["genjax", "other"]})
+    assert verdict(asked, row(), row("other")).verdict == REPRODUCED
+    judged = verdict(asked, row(), row("other", status="invalid"))
+    assert judged.verdict == CANNOT_TELL and "sum other" in judged.why
+
+
+def test_skipped_system_is_named_and_a_missing_size_is_not_passed_over():
+    asked = claim("largest_ratio", rows={"framework": ["genjax", "gen"], "n": [1, 2]})
+    judged = verdict(asked, row(n=1), row(n=2), row("gen", status="skipped", n=1))
+    assert judged.verdict == REPRODUCED and judged.why.endswith("without Gen, skipped")
+    judged = verdict(asked, row(n=1))
+    assert judged.verdict == CANNOT_TELL and "no row of sum has n=2 at this size" in judged.why
+
+
+def test_claims_about_a_gpu():
+    asked = claim("seconds", device="cuda", accept={"at_most": 3.0})
+    assert verdict(asked, row()).verdict == NEEDS_CUDA
+    assert verdict(asked, row(device="cuda", status="skipped")).verdict == NEEDS_CUDA
+    judged = verdict(asked, row(), row(device="cuda"))
+    assert judged.verdict == REPRODUCED and judged.devices == ("cuda",)
+    assert verdict(claim(), row(), row(device="cuda", ratio=(2.0, 1.9, 2.1)), device="cuda").verdict == NOT_REPRODUCED
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "settings", "expected"),
+    [
+        ("largest_ratio", [row(ratio=(1.0, 0.8, 1.3)), row(ratio=(1.1, 1.05, 1.15))], {}, (1.1, 1.05, 1.3)),
+        (
+            "margin",
+            [row(n=1), row("b", n=1, seconds=(4.0, 3.8, 4.2)), row(n=2), row("b", n=2, seconds=(3.0, 2.1, 3.8))],
+            {"of": "genjax", "group": "n"},
+            (1.5, 1.0, 2.0),
+        ),
+        ("seconds", [row()], {}, (2.0, 1.9, 2.1)),
+        (
+            "bend",
+            [row(n=0), row(n=50, seconds=(3.3, 3.15, 3.45)), row(n=100, seconds=(4.0, 3.9, 4.1))],
+            {"over": "n"},
+            (0.1, 0.05, 0.15),
+        ),
+        (
+            "growth_of_speedup",
+            [row(n=1), row(n=9, seconds=(40.0, 38.0, 42.0))]
+            + [row(n=n, device="cuda", seconds=(1.0, 1.0, 1.0)) for n in (1, 9)],
+            {"over": "n"},
+            (20.0, 38 / 2.1, 42 / 1.9),
+        ),
+        (
+            "diagnostic",
+            [row(diagnostics={"x": 3.0, "l": 2.0, "h": 5.0})],
+            {"diagnostic": "x", "low": "l", "high": "h"},
+            (3.0, 2.0, 5.0),
+        ),
+        ("diagnostic", [row(diagnostics={"x": 3.0})], {"diagnostic": "x"}, (3.0, 3.0, 3.0)),
+        ("spread", [row(diagnostics={"x": x}) for x in (1.0, 2.0, 6.0)], {"diagnostic": "x"}, (3.0, 1.0, 6.0)),
+        (  # Student's 97.5% point with 3 degrees of freedom is 3.182446
+            "mean",
+            [row(diagnostics={"x": 3.0, "s": 2.0}, n=9, m=4)],
+            {"diagnostic": "x", "sd": "s", "counts": ["n", "m"]},
+            (3.0, 3 - 3.182446, 3 + 3.182446),
+        ),
+    ],
+)
+def test_metrics(name, rows, settings, expected):
+    found = METRICS[name](Rows(rows), settings)
+    assert (found.value, found.low, found.high) == pytest.approx(expected, rel=1e-4)
+
+
+def test_slope_is_exact_for_a_power_law_and_wide_for_scatter():
+    exact = [row(n=n, seconds=(n**0.5,) * 3) for n in (1, 10, 100, 1000)]
+    found = METRICS["slope"](Rows(exact), {"over": "n"})
+    assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
+    scattered = [row(n=n, seconds=(t,) * 3) for n, t in ((1, 1.0), (10, 5.0), (100, 2.0), (1000, 9.0))]
+    found = METRICS["slope"](Rows(scattered), {"over": "n"})
+    assert found.low < 0 < found.value < found.high
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "settings"),
+    [
+        ("slope", [row(n=1), row(n=2)], {"over": "n"}),
+        ("bend", [row(n=1), row(n=2)], {"over": "n"}),
+        ("margin", [row(n=1)], {"of": "genjax", "group": "n"}),
+        ("margin", [row("b", n=1)], {"of": "genjax", "group": "n"}),
+        ("growth_of_speedup", [row(n=1)], {"over": "n"}),
+        ("diagnostic", [row()], {"diagnostic": "x"}),
+        ("diagnostic", [row(diagnostics={"x": np.nan})], {"diagnostic": "x"}),
+        ("mean", [row(diagnostics={"x": 1.0, "s": 1.0}, n=1)], {"diagnostic": "x", "sd": "s", "counts": ["n"]}),
+        ("seconds", [row(seconds=None)], {}),
+    ],
+)
+def test_metrics_say_what_they_lack(name, rows, settings):
+    with pytest.raises(CannotTell):
+        METRICS[name](Rows(rows), settings)
+
+
+TOY_CLAIMS = """
+claims:
+  close:
+    text: The second sums as fast as the first
+    figure: 1
+    published: 1.0
+    study: toy
+    task: total
+    rows: {framework: second}
+    metric: {name: ratio}
+    accept: {at_most: 1000.0}
+    tolerance: a toy
+    device: any
+    run: toy
+  exact:
+    text: The third is exact
+    figure: 1
+    published: 0.0
+    study: toy
+    task: total
+    rows: {framework: third}
+    metric: {name: diagnostic, diagnostic: error}
+    accept: {at_most: 0.0}
+    tolerance: a toy
+    device: any
+    run: toy
+  gpu:
+    text: A GPU is fast
+    figure: 1
+    published: 1 s
+    study: toy
+    task: total
+    rows: {framework: first}
+    metric: {name: seconds}
+    accept: {at_most: 1.0}
+    tolerance: a toy
+    device: cuda
+    run: toy
+"""
+
+
+def test_task_judges_what_is_stored_and_writes_it(toy, capsys):
+    toy.write("configs/claims.yaml", TOY_CLAIMS)
+    words = [*FAST, "size=smoke"]
+    assert claims.main(words, toy.tree) == 0
+    assert "claims: 2 cannot tell, 1 needs CUDA" in capsys.readouterr().out
+    assert toy.run("frameworks=[first,second]", "stages=[run]") == 0
+    capsys.readouterr()
+    assert claims.main(words, toy.tree) == 0
+    assert "claims: 1 reproduced, 1 cannot tell, 1 needs CUDA" in capsys.readouterr().out
+    (record,) = [path for path in toy.records() if json.loads(path.read_text())["identity"]["framework"] == "second"]
+    facts = json.loads((toy.root / "figs/smoke/claims.json").read_text())
+    assert facts[0]["keys"] == [record.parent.name] and facts[0]["measured"]["value"] > 0
+    table = (toy.root / "figs/smoke/claims.md").read_text()
+    assert f"| reproduced | accepted: at most 1000 | toy/total/{record.parent.name[:12]} |" in table
+    assert "measure with: ./run toy" in table
+
+
+def test_whole_run_ends_with_the_claims(toy, capsys):
+    toy.write("configs/claims.yaml", TOY_CLAIMS)
+    for source in ("configs/study/toy.yaml", "studies/toy/problem.py", "studies/toy/figures.py"):
+        toy.write(source.replace("toy", "other"), (toy.root / source).read_text().replace("name: toy", "name: other"))
+    toy.model("first", study="other")
+    assert toy.run() == 0
+    out = capsys.readouterr().out
+    assert out.index("The whole run") < out.index("claims: 2 reproduced, 1 needs CUDA") < out.index("report: ")
+
+
+def test_faults_of_the_file_are_named(toy, capsys):
+    toy.write(
+        "configs/claims.yaml", TOY_CLAIMS.replace("name: ratio", "name: ration").replace("study: toy", "study: t")
+    )
+    assert claims.main([], toy.tree) == 2
+    error = capsys.readouterr().err
+    assert "claim close: Unknown metric 'ration'. Did you mean ratio" in error and "Unknown study 't'" in error
+    toy.write("configs/claims.yaml", TOY_CLAIMS.replace("at_most", "below"))
+    with pytest.raises(ConfigurationFaults, match="accept needs at_least"):
+        read_claims(toy.tree)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_every_claim_is_about_cells_that_its_command_measures(name):
+    one = CLAIMS[name]
+    task = PIXI[one.run]
+    words = shlex.split(task["cmd"])
+    overrides = [word for word in words if "=" in word] + [f"study={one.study}"]
+    assert f"study={one.study}" in words or f"studies.{one.study}" in words
+    assert ("device=cuda" in words) == (one.device != "any")
+    assert ("size=published" in words) == (one.size == "published")
+    (configuration,) = configure(overrides, Tree())
+    cells = [cell for race in races(configuration) for cell in race.cells if cell.task == one.task]
+    for key, wanted in one.rows.items():
+        found = {str(cell.framework if key == "framework" else cell.parameters[key]) for cell in cells}
+        assert {str(value) for value in (wanted if isinstance(wanted, list) else [wanted])} <= found
+
+
+def test_every_published_claim_has_an_entry():
+    figures = [one.figure for one in CLAIMS.values()]
+    assert {"16(a)", "16(b)", "5", "6", "18", "19(b)"} == set(figures)
+    assert len(CLAIMS) >= 20
