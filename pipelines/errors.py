@@ -35,6 +35,7 @@ def unknown(kind: str, given: str, allowed: Iterable[str]) -> str:
     # A dotted key is often right but for its prefix.
     near += [name for name in names if name.rpartition(".")[2] == given.rpartition(".")[2] and name not in near]
     if near:
-        return f"Unknown {kind} {given!r}. Did you mean {' or '.join(near[:3])}?"
+        rest = f" Valid: {', '.join(names)}." if kind == "study" else ""  # few, and a study may not be here yet
+        return f"Unknown {kind} {given!r}. Did you mean {' or '.join(near[:3])}?{rest}"
     shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
     return f"Unknown {kind} {given!r}. Valid: {shown or 'none here'}."

@@ -1,6 +1,7 @@
 """pixi.toml: valid for pixi, and made of commands that ./run executes in the same way."""
 
 import json
+import os
 import shlex
 import tomllib
 from pathlib import Path
@@ -8,11 +9,27 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from pipelines.cli import main
+
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = tomllib.loads((ROOT / "pixi.toml").read_text(encoding="utf-8"))
 TASKS = MANIFEST["tasks"]
-# Not part of this project: it is checked where it lies beside the checkout.
-SCHEMA = ROOT.parent / "shared" / "data" / "pixi-manifest.schema.json"
+SCHEMA = os.environ.get("PIXI_MANIFEST_SCHEMA", "")
+# Names of the published artifact, which scripts and papers refer to.
+ARTIFACT_TASKS = {
+    "paper-setup", "paper-figures", "paper-figures-gpu", "paper-faircoin-gen", "paper-faircoin-gpu-gen",
+    "paper-curvefit-gen", "paper-curvefit-gpu-gen", "paper-gol-gen", "paper-gol-gpu-gen", "paper-localization-gen",
+    "paper-localization-gpu-gen", "paper-perfbench", "paper-perfbench-cuda", "paper-curvefit-custom",
+    "paper-curvefit-gpu-custom", "paper-perfbench-clean", "clean-figs", "faircoin", "faircoin-timing",
+    "faircoin-combined", "faircoin-paper", "curvefit", "curvefit-custom", "gol", "gol-paper", "gol-paper-gpu",
+    "localization", "localization-paper", "cuda-info", "cuda-test", "paper-cone-gen", "paper-cone-table", "air-compare",
+    "air-compare-gpu", "air-train", "air-train-gpu", "air-fetch-data",
+}  # fmt: skip
+ARTIFACT_ENVIRONMENTS = {
+    "format", "test", "cuda", "faircoin", "faircoin-cuda", "curvefit", "curvefit-cuda", "gol", "gol-cuda",
+    "localization", "localization-cuda", "perfbench", "perfbench-cuda", "perfbench-pyro", "perfbench-torch",
+}  # fmt: skip
+ARTIFACT_PLATFORMS = {"osx-arm64", "linux-64"}
 # What a shell would act on. `./run` has no shell, and pixi's is a small one: commands are plain, quoted words.
 SHELL = set("|&;<>$`*?[]{}~#\\\n")
 
@@ -37,9 +54,39 @@ def modules_of(command: str) -> list[str]:
 
 
 def test_manifest_fits_pixis_schema():
-    if not SCHEMA.exists():
-        pytest.skip("pixi's schema is not beside this checkout")
-    jsonschema.validate(MANIFEST, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    if not SCHEMA:
+        pytest.skip("PIXI_MANIFEST_SCHEMA does not name a copy of pixi's JSON schema")
+    jsonschema.validate(MANIFEST, json.loads(Path(SCHEMA).read_text(encoding="utf-8")))
+
+
+def test_every_name_of_the_artifact_is_there():
+    assert ARTIFACT_TASKS - set(TASKS) == set()
+    assert ARTIFACT_ENVIRONMENTS - set(MANIFEST["environments"]) == set()
+    assert ARTIFACT_PLATFORMS - set(MANIFEST["workspace"]["platforms"]) == set()
+
+
+@pytest.mark.parametrize("name", MANIFEST["environments"])
+def test_environment_is_made_of_features_that_exist(name):
+    environment = MANIFEST["environments"][name]
+    assert set(environment) <= {"features", "solve-group"}
+    assert set(environment.get("features", [])) <= set(MANIFEST["feature"])
+    assert ("cuda" in environment.get("features", [])) == name.endswith("cuda")
+    assert environment["solve-group"] == ("cuda" if name.endswith("cuda") else "default")
+
+
+@pytest.mark.parametrize(
+    "name", [task for task in TASKS if task.endswith(("-gpu", "-cuda", "-gpu-gen", "-gpu-custom"))]
+)
+def test_tasks_for_the_gpu_ask_for_it(name):
+    assert "device=cuda" in shlex.split(TASKS[name]["cmd"])
+
+
+@pytest.mark.parametrize("name", [task for task in TASKS if task.startswith(("paper-cone", "air-"))])
+def test_tasks_of_studies_that_are_not_here_say_so(name, capsys):
+    command = shlex.split(TASKS[name]["cmd"])
+    assert "(not in this version)" in TASKS[name]["description"]
+    assert main(command[3:]) == 2
+    assert "Unknown study" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", TASKS)
