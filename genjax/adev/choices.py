@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from typing import Any
-
-import jax
 
 from genjax.adev.primitive import EXPECTATION_KEY, ADEVPrimitive
 from genjax.adev.rules import JVP_ESTIMATE, PATHWISE, Rule
 from genjax.pjax import compat
+from genjax.pjax.evaluate import Finder
 from genjax.pjax.sites import LaneSampler, adev_sample_p, sample_p
 
 
@@ -67,15 +65,30 @@ def jaxpr_needs_rest(jaxpr: Any, is_pure: bool) -> bool:
     return known
 
 
-def is_pathwise(function: Callable[[], Any]) -> bool:
-    """Whether all random choices of a function are differentiated through their draws."""
+def is_pathwise(jaxpr: Any) -> bool:
+    """Whether all choices of a program, at any depth, are differentiated through their draws."""
+    return all(
+        rule_of(eqn.params["sampler"].primitive) is PATHWISE
+        if eqn.primitive is adev_sample_p
+        else all(map(is_pathwise, compat.sub_jaxprs(eqn)))
+        for eqn in jaxpr.eqns
+    )
 
-    def holds(jaxpr: Any) -> bool:
-        return all(
-            rule_of(eqn.params["sampler"].primitive) is PATHWISE
-            if eqn.primitive is adev_sample_p
-            else all(map(holds, compat.sub_jaxprs(eqn)))
-            for eqn in jaxpr.eqns
-        )
 
-    return holds(jax.make_jaxpr(function)().jaxpr)
+def is_direct(jaxpr: Any) -> bool:
+    """Whether all choices of a program have direct rules, and none is in a `cond` or `while`.
+
+    Then its choices may be drawn for many runs at once. Mapped over runs, a `cond` would draw in both of its branches,
+    and the scores of the branch that a run does not take would be noise.
+    """
+    return all(
+        not needs_rest(eqn, False)
+        if eqn.primitive is adev_sample_p
+        else eqn.primitive.name not in ("cond", "while")
+        if _finder.in_equation(eqn)
+        else True
+        for eqn in jaxpr.eqns
+    ) and all(is_direct(body) for eqn in jaxpr.eqns for body in compat.sub_jaxprs(eqn))
+
+
+_finder = Finder((adev_sample_p,))

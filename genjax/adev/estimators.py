@@ -32,8 +32,8 @@ class EstimatorSite(Sampler):
     primitive: Any = None
 
     def log_density(self, value: Any, parameters: Any) -> jax.Array:
-        """`log p(value)`, summed over the lanes."""
-        return jnp.sum(self.primitive.family.logpdf(value, *parameters))
+        """`log p(value)` of every lane, in the batch shape of the value."""
+        return self.primitive.family.logpdf(value, *parameters)
 
 
 @functools.lru_cache(maxsize=256)

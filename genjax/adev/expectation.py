@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from genjax.adev.choices import is_direct, is_pathwise
 from genjax.adev.dual import Dual, canonical
 from genjax.adev.interpreter import surrogate
 from genjax.adev.primitive import draw_key
@@ -93,6 +94,27 @@ def expectation(f: Callable[..., Any]) -> Expectation:
     inference*, PLDI 2024. Departure: derivatives are JAX's own, of a surrogate (see `genjax.adev.rules`).
     """
     return Expectation(ADEVProgram(Const(f)))
+
+
+def independent_estimates(f: Callable[[], Any], n: int) -> jax.Array:
+    """(n,) independent estimates of `E[f()]`, for use inside an expectation.
+
+    Each is an expectation of its own: the score of one draw multiplies its own result only. In one expectation over a
+    mean of n results it would multiply all of them, and n - 1 of n products would be noise.
+
+    Args:
+        f: a function without arguments, as for `expectation`.
+        n: how many.
+    """
+    closed, _ = _stage(f, ())
+    run = lambda: compat.jaxpr_as_fun(closed)()[0]
+    mapped = jax.vmap(run, in_axes=(), axis_size=n)
+    if is_pathwise(closed.jaxpr):  # no scores at all
+        return mapped()
+    if is_direct(closed.jaxpr):  # one draw per choice for all; a key for each run would cost more than the draws
+        return surrogate(stage_flat(mapped)[0], (), draw_key(), is_pure=False, shape=(n,))
+    # Not `estimate`, whose custom derivative JAX cannot transpose around a `cond` of the lanes.
+    return jax.vmap(lambda: surrogate(closed, (), draw_key(), is_pure=False), in_axes=(), axis_size=n)()
 
 
 def _as_pair(position: int, dual: Any) -> tuple[Any, Any]:

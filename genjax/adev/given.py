@@ -54,7 +54,8 @@ def surrogate_jvp(rule: Rule, site_of: Callable[..., Any], dual_args: tuple[Any,
         value, log_density = rule.direct(site, key, parameters, shape, False)
         result = rest(value)
         if log_density is not None:
-            result = result * jnp.exp(log_density - jax.lax.stop_gradient(log_density))
+            joint = jnp.sum(log_density)
+            result = result * jnp.exp(joint - jax.lax.stop_gradient(joint))
         return result
 
     one = jnp.ones(())

@@ -45,7 +45,7 @@ class ADEV:
 
     Attributes:
         key: for the choices that follow.
-        log_factor: the sum of `log p - stop_gradient(log p)` so far; scalar.
+        log_factor: the sum of `log p - stop_gradient(log p)` so far; scalar, or (n,) for n separate expectations.
         is_pure: whether only the value is wanted, and no derivative.
         n_runs: number of runs of the rest of the program that the enumerations so far have asked for.
     """
@@ -61,14 +61,16 @@ class ADEV:
         return replace(self, key=key), sub
 
 
-def surrogate(closed: Any, args: Sequence[Any], key: Any, is_pure: bool) -> jax.Array:
+def surrogate(closed: Any, args: Sequence[Any], key: Any, is_pure: bool, shape: tuple[int, ...] = ()) -> jax.Array:
     """A scalar whose expectation is the program's; so is its derivative's, unless `is_pure`.
 
     Args:
-        closed: the staged program, of one scalar output.
+        closed: the staged program, of one output.
         args: its arguments.
         key: a random key.
         is_pure: only the value is wanted.
+        shape: of the output. (n,) stands for n independent runs of one program, mapped over the leading axis of every
+            choice: each has its own expectation. All rules must be direct then.
     """
     check(closed.jaxpr)
 
@@ -81,7 +83,7 @@ def surrogate(closed: Any, args: Sequence[Any], key: Any, is_pure: bool) -> jax.
         # The factor's value is 1; its derivative is that of the log density.
         return result * jnp.exp(state.log_factor).astype(result.dtype)
 
-    return run(closed, args, ADEV(key, jnp.zeros(()), is_pure), finish)
+    return run(closed, args, ADEV(key, jnp.zeros(shape), is_pure), finish)
 
 
 # Evaluation
@@ -162,7 +164,8 @@ def _site(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
         return [site.draw(key, *values, shape=shape)], state
     value, log_density = rule_of(site.primitive).direct(site, key, values, shape, state.is_pure)
     if log_density is not None:
-        factor = (log_density - jax.lax.stop_gradient(log_density)).astype(state.log_factor.dtype)
+        joint = jnp.sum(log_density, axis=tuple(range(state.log_factor.ndim, jnp.ndim(log_density))))
+        factor = (joint - jax.lax.stop_gradient(joint)).astype(state.log_factor.dtype)
         state = replace(state, log_factor=state.log_factor + factor)
     return [value], state
 

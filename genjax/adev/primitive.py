@@ -114,7 +114,7 @@ class PrimitiveSite:
         return ()
 
     def log_density(self, value: Any, arrays: Any) -> jax.Array:
-        """`log p(value)`, summed; for primitives that have a density."""
+        """`log p(value)`, (); for primitives that have a density."""
         return jnp.sum(self.primitive.log_density(value, *self.arguments(arrays)))  # type: ignore[attr-defined]
 
     abstract = KeyfulSampler.abstract
@@ -139,8 +139,9 @@ class PrimitiveLanes(LaneSampler):
         ]
 
     def log_density(self, value: Any, arrays: Any) -> jax.Array:
+        """`log p(value)` of every lane: (size, *lanes of the inner choice)."""
         of_lane = lambda v, *a: self.inner.log_density(v, a)
-        return jnp.sum(jax.vmap(of_lane, in_axes=(0, *self.dims))(value, *arrays))
+        return jax.vmap(of_lane, in_axes=(0, *self.dims))(value, *arrays)
 
     batched = PrimitiveSite.batched
 

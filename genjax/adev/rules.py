@@ -60,7 +60,7 @@ class Rule:
     def direct(
         self, site: Any, key: Any, parameters: Any, shape: tuple[int, ...], is_pure: bool
     ) -> tuple[Any, jax.Array | None]:
-        """`(value, log factor of the surrogate or None)`."""
+        """`(value, log p(value) of every lane or None)`: the surrogate's log factors."""
         del is_pure
         return site.draw(key, *parameters, shape=shape), None
 
@@ -86,7 +86,7 @@ class Pathwise(Rule):
 
 
 class ScoreFunction(Rule):
-    """REINFORCE. The log densities of all lanes add up to that of the joint choice."""
+    """REINFORCE. Whoever runs it adds up the log densities of lanes that belong to one expectation."""
 
     def direct(
         self, site: Any, key: Any, parameters: Any, shape: tuple[int, ...], is_pure: bool

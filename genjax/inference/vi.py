@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.adev import Expectation, expectation
-from genjax.adev.choices import is_pathwise
+from genjax.adev.expectation import independent_estimates
 from genjax.adev.primitive import draw_key
 from genjax.core.const import Const, unwrap
 from genjax.core.gfi import GFI
@@ -100,14 +100,10 @@ def elbo_factory(
         if n_draws == 1:
             return log_weight(*params)
         lane = lambda: log_weight(*params)
-        if not is_importance_weighted and not is_pathwise(lane):
-            # Each draw is an expectation of its own: the score of one draw then multiplies its own weight only, where
-            # one expectation over all draws would add the products of n^2 pairs, most of them noise.
-            lane = expectation(lane).estimate
-        log_weights = modular_vmap(lane, in_axes=(), axis_size=n_draws)()
         if is_importance_weighted:
+            log_weights = modular_vmap(lane, in_axes=(), axis_size=n_draws)()
             return jax.nn.logsumexp(log_weights) - jnp.log(n_draws)
-        return jnp.mean(log_weights)
+        return jnp.mean(independent_estimates(lane, n_draws))
 
     return expectation(elbo)
 
