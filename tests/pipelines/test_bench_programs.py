@@ -6,7 +6,17 @@ import io
 import pytest
 from rich.console import Console
 
-from pipelines.bench import child, hmc, mh_chain, resampling, seeded_calls, tracing
+from pipelines.bench import (
+    child,
+    elbo_gradient,
+    hmc,
+    kalman,
+    mh_chain,
+    resampling,
+    seeded_calls,
+    tracing,
+    variational_inference,
+)
 from pipelines.bench.base import Context, Finding, benchmarks
 from pipelines.bench.child import ProgramError, run_program
 from pipelines.progress import Reporter
@@ -25,6 +35,7 @@ def verdicts(findings: list[Finding]) -> list[str]:
 def test_they_are_found_and_their_helpers_are_not():
     names = benchmarks().keys()
     assert {"seeded_calls", "tracing", "hmc", "resampling", "mh_chain"} <= names
+    assert {"elbo_gradient", "variational_inference", "kalman"} <= names
     assert not names & {"base", "child", "comparison", "programs"}
 
 
@@ -128,6 +139,26 @@ def test_mh_chain(seconds, verdict):
     assert finding.verdict == verdict
 
 
+@pytest.mark.parametrize("module", [variational_inference, kalman])
+@pytest.mark.parametrize(("share", "verdict"), [(0.5, "met"), (1.5, "missed")])
+def test_compiled_loops_against_their_limit(module, share, verdict):
+    seconds = [share * module.LIMIT_SECONDS] * 9
+    (finding,) = module.report({"n_steps": 1000, "n_dims": 10, "seconds": seconds, "compile_s": 2.0})
+    assert finding.verdict == verdict and finding.value.endswith("compiled in 2 s")
+
+
+@pytest.mark.parametrize(
+    ("ours", "prepare_s", "expected"),
+    [([0.0012] * 3, 0.5, ["met", "met"]), ([0.0013] * 3, 1.5, ["missed", "missed"])],
+)
+def test_elbo_gradient(ours, prepare_s, expected):
+    seconds = {"genjax": ours, "by_hand": [0.001] * 3}
+    one = {"name": "reparam", "n_lanes": 1000, "prepare_s": {"genjax": prepare_s, "by_hand": 0.4}, "seconds": seconds}
+    prepare, time = elbo_gradient.report([one] * 3)
+    assert verdicts([prepare, time]) == expected
+    assert time.facts["ratio"] == pytest.approx(ours[0] / 0.001)
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -153,7 +184,7 @@ def test_a_fault_is_a_finding_and_no_exception(monkeypatch):
     def broken(name, *arguments):
         raise ProgramError(f"{name} ended")
 
-    for module in (seeded_calls, resampling, mh_chain):
+    for module in (seeded_calls, resampling, mh_chain, elbo_gradient, variational_inference, kalman):
         monkeypatch.setattr(module, "run_program", broken)
         findings = module.run(context())
         assert findings and set(verdicts(findings)) == {"missed"}
