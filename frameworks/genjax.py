@@ -148,7 +148,8 @@ class GenJax(JaxFramework):
 
     def chains(
         self, model: genjax.GFI, args: tuple[Any, ...], constraints: dict[str, Any],
-        kernel: Callable[[genjax.Trace], genjax.Trace], *, n_chains: int, n_steps: int, **notes: Any,
+        kernel: Callable[[genjax.Trace], genjax.Trace], *, n_chains: int, n_steps: int,
+        start: dict[str, Any] | None = None, **notes: Any,
     ) -> Program:  # fmt: skip
         """Markov chains side by side, each from a trace of its own, generated from the prior.
 
@@ -159,16 +160,17 @@ class GenJax(JaxFramework):
             kernel: `trace -> trace`, leaves the posterior invariant.
             n_chains: number of chains.
             n_steps: steps of each; all states are kept.
+            start: choices in which all chains begin; the others are drawn from the prior. None: all are drawn.
             notes: facts about the kernel for the record.
 
         Returns:
             Program whose outputs are the `latents`, (n_chains, n_steps, ...) each, and `accepts` (n_chains, n_steps).
         """
 
-        def start(constraints: dict[str, Any], args: tuple[Any, ...]) -> genjax.Trace:
-            return model.generate(constraints, *args)[0]
+        def begin(constraints: dict[str, Any], args: tuple[Any, ...]) -> genjax.Trace:
+            return model.generate({**constraints, **(start or {})}, *args)[0]
 
-        starts = genjax.seed(genjax.modular_vmap(start, in_axes=None, axis_size=n_chains))
+        starts = genjax.seed(genjax.modular_vmap(begin, in_axes=None, axis_size=n_chains))
         loop = genjax.seed(chain(kernel, collect=lambda trace: latents(trace.get_choices(), constraints)))
 
         def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:

@@ -25,15 +25,15 @@ def curves_at(outputs: dict[str, np.ndarray], xs: np.ndarray) -> np.ndarray:
 def log_likelihoods(outputs: dict[str, np.ndarray], data: dict[str, np.ndarray], truth: dict[str, Any]) -> np.ndarray:
     """log p(ys | latents) for each entry of the outputs, (...,).
 
-    The latents are the coefficients and, if they are among the outputs, `is_outlier` (..., n_points) or, with the
-    indicators summed out, `outlier_rate` alone.
+    The latents are the coefficients and, in the robust model, `outlier_rate` unless it is fixed and `is_outlier`
+    (..., n_points) unless the indicators are summed out.
     """
     ys = data["ys"].astype(np.float64)
     inlier = log_normal(ys, curves_at(outputs, data["xs"]), truth["noise_sd"])
     if "is_outlier" in outputs:
         return np.where(outputs["is_outlier"], log_outlier(ys, truth), inlier).sum(axis=-1)
-    if "outlier_rate" in outputs:
-        return np.logaddexp(*_joint(outputs, inlier, log_outlier(ys, truth))).sum(axis=-1)
+    if "outlier_bound" in truth:
+        return np.logaddexp(*_joint(outputs, inlier, ys, truth)).sum(axis=-1)
     return inlier.sum(axis=-1)
 
 
@@ -43,7 +43,7 @@ def outlier_probabilities(
     """P(z_i = 1 | y_i, curve, rate) for each entry of the outputs, (..., n_points)."""
     ys = data["ys"].astype(np.float64)
     inlier = log_normal(ys, curves_at(outputs, data["xs"]), truth["noise_sd"])
-    outlier, inlier = _joint(outputs, inlier, log_outlier(ys, truth))
+    outlier, inlier = _joint(outputs, inlier, ys, truth)
     return special.expit(outlier - inlier)
 
 
@@ -53,7 +53,11 @@ def log_outlier(ys: np.ndarray, truth: dict[str, Any]) -> np.ndarray:
     return np.where(np.abs(ys) <= bound, -np.log(2 * bound), -np.inf)
 
 
-def _joint(outputs: dict[str, np.ndarray], inlier: np.ndarray, outlier: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rate = np.asarray(outputs["outlier_rate"], np.float64)[..., None]
+def _joint(
+    outputs: dict[str, np.ndarray], inlier: np.ndarray, ys: np.ndarray, truth: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """log p(z_i = 1, y_i) and log p(z_i = 0, y_i), given the curve and the rate."""
+    given = truth["outlier_rate"] if "outlier_rate" in truth else outputs["outlier_rate"]
+    rate = np.asarray(given, np.float64)[..., None]
     with np.errstate(divide="ignore"):  # a rate may round to 0 or 1
-        return np.log(rate) + outlier, np.log1p(-rate) + inlier
+        return np.log(rate) + log_outlier(ys, truth), np.log1p(-rate) + inlier

@@ -13,18 +13,31 @@ from studies import figure_style as style
 from studies.base import FigureContext, figure
 from studies.curvefit import figures_curves as curves
 from studies.curvefit import figures_scaling as panels
-from studies.curvefit.figures_outliers import PROBABILITY_COLORS, draw_legend, draw_outlier_column, outlier_columns
+from studies.curvefit.figures_outliers import (
+    PROBABILITY_COLORS,
+    chain_facts,
+    draw_legend,
+    draw_outlier_column,
+    outlier_columns,
+)
 from studies.curvefit.figures_vectorization import draw_vectorization
 
 TRACE_TASKS = ("prior_traces",)
 SINGLE_TASKS = ("single_trace",)
 SCALING_TASKS = ("scaling", "evidence", "importance_sampling")
-POSTERIOR_TASKS = ("posterior_draws",)
+POSTERIOR_TASKS = ("posterior_draws", "basic_hmc")
 OUTLIER_TASKS = (
     "misspecified_draws",
     "robust_importance_sampling",
     "robust_marginal_importance_sampling",
     "gibbs_hmc",
+)
+FIXED_RATE_TASKS = (
+    "misspecified_draws",
+    "fixed_rate_importance_sampling",
+    "fixed_rate_marginal_importance_sampling",
+    "fixed_rate_gibbs_hmc",
+    "fixed_rate_marginal_hmc",
 )
 VECTORIZATION_TASKS = ("single_trace", "prior_traces")
 
@@ -79,7 +92,7 @@ def scaling(context: FigureContext) -> Figure:
 @style.styled
 def posterior_scaling(context: FigureContext) -> Figure:
     """Posterior draws of importance sampling at several sizes, with the effective sample size of each."""
-    rows = sorted(context.rows, key=lambda row: row.parameters["n_particles"])
+    rows = panels.by_size(context, "posterior_draws")
     drawing = style.new_figure("posterior_panels")
     axes = drawing.subplots(1, len(rows), sharey=True, squeeze=False)[0]
     drawing.subplots_adjust(left=0.075, right=0.99, top=0.84, bottom=0.25, wspace=0.06)
@@ -92,6 +105,7 @@ def posterior_scaling(context: FigureContext) -> Figure:
         "one draw from each of many independent samplers",
         "ESS: mean over the samplers",
         *curves.cautions(rows[0]),
+        *chain_facts(context, "basic_hmc", "HMC from the prior's mean"),
     ]
     style.footnote(drawing, [*facts, *curves.data_facts(context.problem(rows[0].parameters))])
     return drawing
@@ -101,8 +115,22 @@ def posterior_scaling(context: FigureContext) -> Figure:
 @style.styled
 def outlier_detection(context: FigureContext) -> Figure:
     """The basic model, and the robust one by importance sampling and by Gibbs with HMC, on data with outliers."""
+    return draw_outliers(context, OUTLIER_TASKS, "Robust curve model with outliers")
+
+
+@figure(file="curvefit_outlier_detection_fixed_rate", tasks=FIXED_RATE_TASKS, timing=True)
+@style.styled
+def outlier_detection_fixed_rate(context: FigureContext) -> Figure:
+    """The same comparison with a robust model whose outlier rate is fixed, alike in both of its panels."""
+    rates = [row.parameters["outlier_rate"] for row in context.rows if "outlier_rate" in row.parameters]
+    title = f"Robust curve model, outlier rate {rates[0]:g}" if rates else "Robust curve model"
+    return draw_outliers(context, FIXED_RATE_TASKS, title)
+
+
+def draw_outliers(context: FigureContext, tasks: tuple[str, ...], title: str) -> Figure:
+    """A column of the basic model, and two of one robust model: `tasks` in the order of `OUTLIER_TASKS`."""
     drawing = style.new_figure("outlier_panels")
-    columns = outlier_columns(context)
+    columns = outlier_columns(context, tasks)
     grid = GridSpec(
         3, len(columns), drawing, height_ratios=(10, 4.2, 0.5), left=0.06, right=0.985, top=0.92, bottom=0.13,
         hspace=0.4, wspace=0.12,
@@ -114,10 +142,7 @@ def outlier_detection(context: FigureContext) -> Figure:
         lower.append(below)
     draw_legend(lower[0], lower[1:])
     drawing.text(0.205, 0.945, "Curve model", ha="center", fontsize=style.FONT_SIZES["title"], fontweight="bold")
-    drawing.text(
-        0.685, 0.945, "Robust curve model with outliers", ha="center", fontsize=style.FONT_SIZES["title"],
-        fontweight="bold",
-    )  # fmt: skip
+    drawing.text(0.685, 0.945, title, ha="center", fontsize=style.FONT_SIZES["title"], fontweight="bold")
     scale = ScalarMappable(Normalize(0, 1), PROBABILITY_COLORS)
     bar = drawing.colorbar(scale, cax=drawing.add_subplot(grid[2, 1:]), orientation="horizontal")
     bar.set_label("P(outlier)", fontsize=style.FONT_SIZES["caption"])

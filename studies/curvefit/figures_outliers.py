@@ -45,12 +45,16 @@ class Column:
     facts: list[str] = field(default_factory=list)
 
 
-def outlier_columns(context: FigureContext) -> list[Column]:
-    """The basic model by importance sampling; the robust model by importance sampling, and by Gibbs with HMC."""
-    basic = _pick(context, "misspecified_draws", "n_particles")
-    sampled = _pick(context, "robust_importance_sampling", "n_particles")
-    marginal = _pick(context, "robust_marginal_importance_sampling", "n_particles")
-    chains = _pick(context, "gibbs_hmc", "n_steps")
+def outlier_columns(context: FigureContext, tasks: tuple[str, ...]) -> list[Column]:
+    """The basic model by importance sampling; the robust model by importance sampling, and by Gibbs with HMC.
+
+    Args:
+        context: of the figure.
+        tasks: importance sampling of the basic model, of the robust one, of that with the indicators summed out, then
+            chains: of Gibbs with HMC, and others that are only told of.
+    """
+    basic, sampled, marginal = (_pick(context, task, "n_particles") for task in tasks[:3])
+    chains = _pick(context, tasks[3], "n_steps")
     columns = [Column(basic, _sampler_text(basic), style.BLUE), Column(sampled, _sampler_text(sampled), style.BLUE)]
     columns.append(Column(chains, _chain_text(chains), CHAIN_COLOR, "Gibbs + HMC"))
     for column in columns[:2]:
@@ -66,7 +70,7 @@ def outlier_columns(context: FigureContext) -> list[Column]:
     if chains is not None and chains.status == "ok":
         columns[2].draws = {name: array[:, -1] for name, array in chains.arrays.items()}
         columns[2].probability = columns[2].draws["is_outlier"].mean(axis=0)
-    columns[2].facts = _facts(context)
+    columns[2].facts = _facts(context, tasks)
     return columns
 
 
@@ -171,13 +175,10 @@ def _chain_text(row: Row | None) -> str:
     return f"enumerative Gibbs + HMC\n{parameters['n_chains']:,} chains × {parameters['n_steps']:,} iterations{time}"
 
 
-def _facts(context: FigureContext) -> list[str]:
+def _facts(context: FigureContext, tasks: tuple[str, ...]) -> list[str]:
     """Errors of every size that was run, and how long the chains take to reach the truth."""
     facts = []
-    for task, name in (
-        ("robust_importance_sampling", "importance sampling"),
-        ("robust_marginal_importance_sampling", "indicators summed out"),
-    ):
+    for task, name in zip(tasks[1:3], ("importance sampling", "indicators summed out"), strict=True):
         rows = [row for row in context.rows.where(task=task) if row.status == "ok"]
         errors = [
             f"{row.diagnostics['outlier_probability_error']:.2f} at N = {row.parameters['n_particles']:,} "
@@ -186,10 +187,31 @@ def _facts(context: FigureContext) -> list[str]:
         ]
         if errors:
             facts.append(f"error of P(outlier) with draws weighted by evidence, {name}: {', '.join(errors)}")
-    chains = [row for row in context.rows.where(task="gibbs_hmc") if row.status == "ok"]
-    if chains:
-        longest = max(chains, key=lambda row: row.parameters["n_steps"])
-        reached = longest.diagnostics["iterations_to_truth"]
-        if np.isfinite(reached):
-            facts.append(f"chains match the exact posterior from iteration {reached:.0f} on")
+    facts += chain_facts(context, tasks[3], "Gibbs + HMC")
+    for task in tasks[4:]:
+        facts += chain_facts(context, task, "HMC, indicators summed out")
     return facts
+
+
+def chain_facts(context: FigureContext, task: str, name: str) -> list[str]:
+    """From which iteration on chains match the truth, and what it costs to run them until then.
+
+    The time is that of the row with the fewest steps that include those iterations, by its share of them.
+    """
+    rows = [row for row in context.rows.where(task=task, framework="genjax") if row.status == "ok"]
+    if not rows:
+        return []
+    longest = max(rows, key=lambda row: row.parameters["n_steps"])
+    reached = longest.diagnostics["iterations_to_truth"]
+    if not np.isfinite(reached):
+        return [f"{name}: chains do not match the exact posterior within {longest.parameters['n_steps']:,} iterations"]
+    fact = (
+        f"{name}: {longest.parameters['n_chains']:,} chains match the exact posterior from iteration {reached:.0f} on"
+    )
+    timed = [row for row in rows if row.median_s is not None and row.parameters["n_steps"] >= max(reached, 1)]
+    if timed:
+        nearest = min(timed, key=lambda row: row.parameters["n_steps"])
+        n_steps = nearest.parameters["n_steps"]
+        fact += f" ({1e3 * nearest.median_s * max(reached, 1) / n_steps:.3g} ms to there; {n_steps:,} iterations take "
+        fact += f"{1e3 * nearest.median_s:.3g} ms)"
+    return [fact]

@@ -45,7 +45,8 @@ def check_chains(
     diagnostics["outlier_probability_error"] = float(probability_error.max())
     diagnostics["coefficient_error"] = float(coefficient_error.max())
     diagnostics["spread_error"] = float(spread_error.max())
-    diagnostics["outlier_rate_error"] = float(abs(outputs["outlier_rate"][:, half:].mean() - posterior.rate_mean))
+    if "outlier_rate" in outputs:
+        diagnostics["outlier_rate_error"] = float(abs(outputs["outlier_rate"][:, half:].mean() - posterior.rate_mean))
     diagnostics["n_outliers_mean"] = float(z[:, half:].sum(axis=-1).mean())
     # Of the mean over chains, in posterior standard deviations: chains are independent, states of one are not.
     means = coefficients[:, half:].mean(axis=1)
@@ -67,34 +68,36 @@ def check_chains(
     return None
 
 
-def iterations_to_truth(problem: Problem, outputs: dict[str, np.ndarray]) -> float:
-    """The first iteration from which every window of `WINDOW` iterations, averaged over all chains, is right.
+def iterations_to_truth(problem: Problem, outputs: dict[str, np.ndarray], window: int = WINDOW) -> float:
+    """The first iteration from which every window of so many iterations, averaged over all chains, is right.
 
     Right means P(outlier) within 0.03 and coefficient means within 0.1 posterior standard deviations. NaN if no window
     is right to the end, or the chains are shorter than a window.
     """
-    errors = windowed_errors(problem, outputs)
+    errors = windowed_errors(problem, outputs, window)
     wrong = np.flatnonzero((errors[0] > PROBABILITY_LIMIT) | (errors[1] > COEFFICIENT_LIMIT))
     n_windows = len(errors[0])
     first = int(wrong[-1]) + 1 if len(wrong) else 0
     return float(first) if first < n_windows else np.nan
 
 
-def windowed_errors(problem: Problem, outputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Largest error of P(outlier), and of a coefficient's mean in posterior sd, in each window of `WINDOW` iterations.
+def windowed_errors(problem: Problem, outputs: dict[str, np.ndarray], window: int) -> tuple[np.ndarray, np.ndarray]:
+    """Largest error of P(outlier), and of a coefficient's mean in posterior sd, in each window of iterations.
 
     Returns:
-        Two arrays (n_steps - WINDOW + 1,), by first iteration of the window, averaged over chains; empty for chains
-        shorter than that.
+        Two arrays (n_steps - window + 1,), by first iteration of the window, averaged over chains; empty for chains
+        shorter than that. The first is zero for chains without `is_outlier`.
     """
     posterior = problem.truth["posterior"]
     coefficients = np.stack([outputs[name].mean(axis=0) for name in "abc"], axis=-1)
-    probability = _windows(outputs["is_outlier"].mean(axis=0)) - posterior.outlier_probability
-    coefficient = (_windows(coefficients) - posterior.mean) / posterior.sd
-    return np.abs(probability).max(axis=-1, initial=0.0), np.abs(coefficient).max(axis=-1, initial=0.0)
+    coefficient = np.abs((_windows(coefficients, window) - posterior.mean) / posterior.sd).max(axis=-1, initial=0.0)
+    if "is_outlier" not in outputs:
+        return np.zeros_like(coefficient), coefficient
+    probability = _windows(outputs["is_outlier"].mean(axis=0), window) - posterior.outlier_probability
+    return np.abs(probability).max(axis=-1, initial=0.0), coefficient
 
 
-def _windows(values: np.ndarray) -> np.ndarray:
-    """Means over windows along the first axis: (n_steps, k) to (n_steps - WINDOW + 1, k), or (0, k)."""
+def _windows(values: np.ndarray, window: int) -> np.ndarray:
+    """Means over windows along the first axis: (n_steps, k) to (n_steps - window + 1, k), or (0, k)."""
     sums = np.cumsum(np.concatenate([np.zeros((1, values.shape[1])), values]), axis=0)
-    return (sums[WINDOW:] - sums[:-WINDOW]) / WINDOW if len(values) >= WINDOW else values[:0]
+    return (sums[window:] - sums[:-window]) / window if len(values) >= window else values[:0]

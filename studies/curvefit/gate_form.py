@@ -58,8 +58,8 @@ def latent_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """Shapes of the latents of the model that `truth` belongs to."""
     shapes = curve_shapes(*shape)
-    if "outlier_bound" in truth:
+    if "rate_alpha" in truth:
         shapes["outlier_rate"] = tuple(shape)
-        if with_indicators:
-            shapes["is_outlier"] = (*shape, n_points)
+    if "outlier_bound" in truth and with_indicators:
+        shapes["is_outlier"] = (*shape, n_points)
     return shapes

@@ -25,6 +25,9 @@ PROBABILITY_LIMIT = 0.03
 COEFFICIENT_LIMIT = 0.1
 """Largest error of P(outlier), and of a coefficient's mean in posterior standard deviations."""
 
+LEAST_EFFECTIVE = 5.0
+"""Effective sample size from which estimates are judged."""
+
 Diagnostics = dict[str, float]
 
 
@@ -109,9 +112,11 @@ def check_draws(
     `effective_sample_size` (n_draws,), of the basic or the robust model.
 
     The weight of each draw against the log likelihood recomputed; evidence and effective sample size within what that
-    weight allows. From 100,000 particles, with draws weighted by their sampler's evidence: the evidence within 4
-    standard errors, and, where a sampler's effective sample size averages 5 or more, coefficient means within 0.1
-    posterior standard deviations and P(outlier) within 0.03, each or 4 standard errors of the draws if that is more.
+    weight allows. From 100,000 particles, with draws weighted by their sampler's evidence: the evidence of the basic
+    model within 4 exact standard errors; and, where a sampler's effective sample size averages 5 or more, the evidence
+    of the robust one within 4 estimated ones, coefficient means within 0.1 posterior standard deviations and P(outlier)
+    within 0.03, each or 4 standard errors of the draws if that is more. One particle that holds all the weight tells
+    nothing of its own standard error.
     """
     n, n_draws, truth = parameters["n_particles"], parameters["n_draws"], problem.truth
     names = ("log_weights", "log_evidence", "effective_sample_size")
@@ -138,10 +143,12 @@ def check_draws(
         return None
     if "relative_variance" in truth:
         standard_error = np.sqrt(truth["relative_variance"] / (n * n_draws))
+    elif effective.mean() < LEAST_EFFECTIVE:
+        return None
     else:
         standard_error = ratio.std(ddof=1) / np.sqrt(n_draws) if n_draws > 1 else np.inf
     reason = _within(diagnostics, "evidence", ratio.mean(), 1.0, float(standard_error))
-    return reason if reason is not None or effective.mean() < 5 else errors
+    return reason if reason is not None or effective.mean() < LEAST_EFFECTIVE else errors
 
 
 def posterior_errors(
@@ -154,7 +161,7 @@ def posterior_errors(
         outputs: latents (n_draws,) of the draws.
         weights: (n_draws,) normalised.
         diagnostics: gets `coefficient_error` (largest, in posterior standard deviations) and, for the robust model,
-            `outlier_probability_error` (largest) and `outlier_rate_error`.
+            `outlier_probability_error` (largest) and, unless the rate is fixed, `outlier_rate_error`.
     """
     posterior = problem.truth["posterior"]
     n_effective = 1 / (weights @ weights)
@@ -163,7 +170,7 @@ def posterior_errors(
     diagnostics["coefficient_error"] = error
     limit = max(COEFFICIENT_LIMIT, STANDARD_ERRORS / np.sqrt(n_effective))
     reason = None if error <= limit else f"a coefficient's mean is {error:.2g} posterior sd off (limit {limit:.2g})"
-    if "outlier_rate" in outputs:
+    if "outlier_bound" in problem.truth:
         z = outputs.get("is_outlier")
         given = outlier_probabilities(outputs, problem.data, problem.truth) if z is None else z
         errors = np.abs(weights @ given - posterior.outlier_probability)
@@ -172,7 +179,8 @@ def posterior_errors(
             PROBABILITY_LIMIT, STANDARD_ERRORS * np.sqrt(probability * (1 - probability) / n_effective)
         )  # fmt: skip
         diagnostics["outlier_probability_error"] = float(errors.max())
-        diagnostics["outlier_rate_error"] = float(abs(weights @ outputs["outlier_rate"] - posterior.rate_mean))
+        if "outlier_rate" in outputs:
+            diagnostics["outlier_rate_error"] = float(abs(weights @ outputs["outlier_rate"] - posterior.rate_mean))
         worst = int(np.argmax(errors / limits))
         if reason is None and not errors[worst] <= limits[worst]:
             reason = f"P(outlier) of point {worst} is {errors[worst]:.2g} off (limit {limits[worst]:.2g})"

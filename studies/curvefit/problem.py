@@ -1,7 +1,8 @@
 """The curve problems: data sets, exact truth, and the gate of every task.
 
-Basic model: a, b, c ~ N(0, 1); y_i ~ N(a + b x_i + c x_i^2, noise_sd). Robust model: besides, rate ~ Beta(rate_alpha,
-rate_beta), z_i ~ Bernoulli(rate), and y_i ~ Uniform(-outlier_bound, outlier_bound) where z_i = 1.
+Basic model: a, b, c ~ N(0, 1); y_i ~ N(a + b x_i + c x_i^2, noise_sd). Robust model: besides, z_i ~ Bernoulli(rate),
+and y_i ~ Uniform(-outlier_bound, outlier_bound) where z_i = 1. The rate is `outlier_rate`, or else rate ~
+Beta(rate_alpha, rate_beta).
 
 Source: "Probabilistic Programming with Vectorized Programmable Inference" (POPL 2026), Figures 4 to 6.
 """
@@ -13,12 +14,14 @@ import numpy as np
 
 from studies.base import Problem, Verdict
 from studies.curvefit import data as data_sets
-from studies.curvefit import gate_chains, gate_importance, gate_traces
+from studies.curvefit import gate_chains, gate_hmc, gate_importance, gate_traces
 from studies.curvefit.truth import RobustPosterior, basic_posterior, basic_relative_variance, robust_posterior
 
 DATA_SETS = ("reference", "outliers", "trace_points", "given")
 LARGEST_COUNT = 2**31 - 1
 """Arrays are indexed by 32-bit integers."""
+
+ROBUST_PARAMETERS = ("outlier_bound", "outlier_rate", "rate_alpha", "rate_beta")
 
 CHECKS = {
     "single_trace": gate_traces.check_traces,
@@ -30,7 +33,12 @@ CHECKS = {
     "misspecified_draws": gate_importance.check_draws,
     "robust_importance_sampling": gate_importance.check_draws,
     "robust_marginal_importance_sampling": gate_importance.check_draws,
+    "fixed_rate_importance_sampling": gate_importance.check_draws,
+    "fixed_rate_marginal_importance_sampling": gate_importance.check_draws,
     "gibbs_hmc": gate_chains.check_chains,
+    "fixed_rate_gibbs_hmc": gate_chains.check_chains,
+    "basic_hmc": gate_hmc.check_hmc,
+    "fixed_rate_marginal_hmc": gate_hmc.check_hmc,
 }
 
 
@@ -40,8 +48,8 @@ def make_problem(parameters: dict[str, Any]) -> Problem:
     Args:
         parameters: `data_set`: `"reference"` (the true curve with noise), `"outliers"` (five points replaced),
             `"trace_points"` (locations alone) or `"given"` (the lists `xs` and `ys`); `n_points` and `data_noise_sd`
-            of the first three; `noise_sd` of the model; and for the robust model `outlier_bound`, `rate_alpha`,
-            `rate_beta`.
+            of the first three; `noise_sd` of the model; and for the robust model `outlier_bound`, and either
+            `outlier_rate` or `rate_alpha` and `rate_beta`.
 
     Returns:
         Problem: `data["xs"]` and `data["ys"]` (n_points,) float32; `truth` holds `noise_sd`, `posterior`
@@ -59,10 +67,9 @@ def make_problem(parameters: dict[str, Any]) -> Problem:
         return Problem({"xs": xs}, {"noise_sd": noise_sd})
     truth: dict[str, Any] = {"noise_sd": noise_sd}
     if "outlier_bound" in parameters:
-        names = ("outlier_bound", "rate_alpha", "rate_beta")
-        truth |= {name: float(parameters[name]) for name in names}
+        truth |= {name: float(parameters[name]) for name in ROBUST_PARAMETERS if name in parameters}
         points = (tuple(xs.tolist()), tuple(ys.tolist()))
-        truth["posterior"] = _robust_posterior(*points, noise_sd, *(truth[name] for name in names))
+        truth["posterior"] = _robust_posterior(*points, noise_sd, *(truth.get(name) for name in ROBUST_PARAMETERS))
     else:
         truth["posterior"] = basic_posterior(xs, ys, noise_sd)
         truth["relative_variance"] = basic_relative_variance(xs, ys, noise_sd)
@@ -88,10 +95,12 @@ def check(task: str, problem: Problem, parameters: dict[str, Any], outputs: dict
 
 @cache
 def _robust_posterior(
-    xs: tuple[float, ...], ys: tuple[float, ...], noise_sd: float, bound: float, alpha: float, beta: float
-) -> RobustPosterior:
+    xs: tuple[float, ...], ys: tuple[float, ...], noise_sd: float, bound: float,
+    rate: float | None, alpha: float | None, beta: float | None,
+) -> RobustPosterior:  # fmt: skip
     # The cells of several tasks share it, and it sums 2^n terms.
-    return robust_posterior(np.array(xs), np.array(ys), noise_sd, bound, rate_prior=(alpha, beta))
+    prior = None if alpha is None or beta is None else (alpha, beta)
+    return robust_posterior(np.array(xs), np.array(ys), noise_sd, bound, rate=rate, rate_prior=prior)
 
 
 def _points(parameters: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
@@ -127,3 +136,10 @@ def _check_numbers(parameters: dict[str, Any]) -> None:
         positive = name.endswith(("noise_sd", "_bound", "_alpha", "_beta")) or name in ("step_size", "batch_size")
         if positive and not (is_number and 0 < value < np.inf):
             raise ValueError(f"curvefit got {name}={value!r}. It must be a finite number greater than zero.")
+        if name == "outlier_rate" and not (is_number and 0 < value < 1):
+            raise ValueError(f"curvefit got {name}={value!r}. It must be a probability between 0 and 1.")
+    if "outlier_bound" in parameters and ("outlier_rate" in parameters) == ("rate_alpha" in parameters):
+        raise ValueError(
+            "curvefit needs, for the robust model, either outlier_rate or both rate_alpha and rate_beta; "
+            f"got {sorted(parameters.keys() & set(ROBUST_PARAMETERS))}."
+        )

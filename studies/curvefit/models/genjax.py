@@ -2,9 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from genjax import Cond, beta, distribution, flip, gen, normal, sel, uniform
 from genjax.inference import hmc
+
+PRIOR_MEAN = {"curve": dict.fromkeys("abc", np.float32(0.0))}
 
 
 def prior_traces(framework, data, parameters):
@@ -56,13 +59,42 @@ def robust_marginal_importance_sampling(framework, data, parameters):
     return sampled(framework, data, parameters, marginal_model(parameters), observed(data))
 
 
-def gibbs_hmc(framework, data, parameters):
+def fixed_rate_importance_sampling(framework, data, parameters):
+    """Importance sampling of the robust model whose rate is fixed: every particle guesses all indicators."""
+    return robust_importance_sampling(framework, data, parameters)
+
+
+def fixed_rate_marginal_importance_sampling(framework, data, parameters):
+    """The same, with the indicators summed out."""
+    return robust_marginal_importance_sampling(framework, data, parameters)
+
+
+def basic_hmc(framework, data, parameters):
+    """Program of chains of Hamiltonian Monte Carlo on the basic model, all from the prior's mean."""
+    return moved_by_hmc(framework, data, parameters, basic_model(parameters))
+
+
+def fixed_rate_marginal_hmc(framework, data, parameters):
+    """The same, of the robust model with a fixed rate and the indicators summed out."""
+    return moved_by_hmc(framework, data, parameters, marginal_model(parameters))
+
+
+def fixed_rate_gibbs_hmc(framework, data, parameters):
+    """Program of chains on the robust model whose rate is fixed, from the prior's mean.
+
+    The kernel is the same but for the draw of the rate. A curve from the prior may pass by all points: then all are
+    outliers, and where the rate cannot adapt, a chain takes thousands of steps to find back.
+    """
+    return gibbs_hmc(framework, data, parameters, start=PRIOR_MEAN)
+
+
+def gibbs_hmc(framework, data, parameters, start=None):
     """Program of chains: exact draws of the indicators and of their rate, then HMC on the coefficients."""
     point = robust_point(parameters)
 
     def draw_indicators(trace):
         choices, (xs,) = trace.get_choices(), trace.get_args()[0]
-        curve, rate = curve_of(choices["curve"]), choices["outlier_rate"]
+        curve, rate = curve_of(choices["curve"]), choices.get("outlier_rate", parameters.get("outlier_rate"))
 
         def log_odds(x, y):
             outlier, inlier = (
@@ -80,11 +112,13 @@ def gibbs_hmc(framework, data, parameters):
         return trace.update({"outlier_rate": beta.sample(alpha, beta_)})[0]
 
     def kernel(trace):
-        return hmc(draw_rate(draw_indicators(trace)), sel("curve"), parameters["step_size"], parameters["n_leapfrog"])
+        trace = draw_indicators(trace)
+        trace = trace if "outlier_rate" in parameters else draw_rate(trace)
+        return hmc(trace, sel("curve"), parameters["step_size"], parameters["n_leapfrog"])
 
     return framework.chains(
         robust_model(parameters), (data["xs"],), {"ys": {"y": {"obs": data["ys"]}}}, kernel,
-        n_chains=parameters["n_chains"], n_steps=parameters["n_steps"],
+        n_chains=parameters["n_chains"], n_steps=parameters["n_steps"], start=start,
         gradient_evaluations_per_step=parameters["n_leapfrog"] + 1,
     )  # fmt: skip
 
@@ -97,6 +131,14 @@ def observed(data):
 def sampled(framework, data, parameters, model, constraints):
     sizes = {name: parameters[name] for name in ("n_particles", "n_draws")}
     return framework.posterior_draws(model, (data["xs"],), constraints, **sizes)
+
+
+def moved_by_hmc(framework, data, parameters, model):
+    names = ("step_size", "n_leapfrog", "n_chains")
+    return framework.hmc(
+        model, (data["xs"],), observed(data), PRIOR_MEAN, **{name: parameters[name] for name in names},
+        n_samples=parameters["n_steps"], n_warmup=0,
+    )  # fmt: skip
 
 
 # The models
@@ -154,7 +196,12 @@ def robust_point(parameters):
 
 
 def with_rate(point, parameters):
-    """Points that share a curve and a rate ~ Beta(rate_alpha, rate_beta)."""
+    """Points that share a curve and a rate: `outlier_rate` if that is given, else ~ Beta(rate_alpha, rate_beta)."""
+
+    @gen
+    def fixed_rate_curve(xs):
+        curve = coefficients() @ "curve"
+        return point.vmap(in_axes=(0, None, None))(xs, curve, parameters["outlier_rate"]) @ "ys"
 
     @gen
     def robust_curve(xs):
@@ -162,7 +209,7 @@ def with_rate(point, parameters):
         rate = beta(parameters["rate_alpha"], parameters["rate_beta"]) @ "outlier_rate"
         return point.vmap(in_axes=(0, None, None))(xs, curve, rate) @ "ys"
 
-    return robust_curve
+    return fixed_rate_curve if "outlier_rate" in parameters else robust_curve
 
 
 def robust_model(parameters):

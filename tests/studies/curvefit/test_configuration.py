@@ -32,7 +32,7 @@ def test_default_is_the_published_grid_with_replicates():
     assert sizes(configuration) == PUBLISHED_SIZES
     assert sizes(configuration, "evidence") == PUBLISHED_SIZES
     assert {cell.parameters["n_trials"] for cell in cells(configuration, "evidence")} == {20}
-    assert len(configuration.figures) == 6
+    assert len(configuration.figures) == 7
 
 
 def test_robust_tasks_share_one_model_and_one_data_set():
@@ -44,6 +44,16 @@ def test_robust_tasks_share_one_model_and_one_data_set():
         for cell in cells(configuration, task)
     }
     assert found == {("outliers", 18, 0.1, 2.0, 1.0, 3.0)}
+
+
+def test_fixed_rate_tasks_share_one_model_and_one_data_set():
+    configuration = configured()
+    tasks = ("fixed_rate_importance_sampling", "fixed_rate_marginal_importance_sampling", "fixed_rate_gibbs_hmc",
+             "fixed_rate_marginal_hmc")  # fmt: skip
+    names = ("data_set", "n_points", "noise_sd", "outlier_bound", "outlier_rate")
+    found = {tuple(cell.parameters[n] for n in names) for task in tasks for cell in cells(configuration, task)}
+    assert found == {("outliers", 18, 0.1, 2.0, 0.1)}
+    assert {cell.parameters["n_particles"] for cell in cells(configuration, tasks[0])} == {1000, 100_000}
 
 
 def test_published_flags_reach_the_cells():

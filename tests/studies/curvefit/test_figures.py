@@ -247,7 +247,7 @@ def test_outlier_panels_compare_one_model_with_the_truth():
     found = texts(drawing)
     assert "importance sampling, N = 1,000" in found
     assert "60 chains × 2 iterations" in found
-    assert "from iteration 81 on" in found
+    assert "60 chains match the exact posterior from iteration 81 on" in found
 
 
 def test_outlier_panels_mark_what_is_missing():

@@ -17,6 +17,7 @@ ROBUST = {
     "data_set": "outliers", "n_points": 6, "data_noise_sd": 0.1, "noise_sd": 0.1, "outlier_bound": 2.0,
     "rate_alpha": 1.0, "rate_beta": 3.0,
 }  # fmt: skip
+FIXED_RATE = {name: value for name, value in ROBUST.items() if not name.startswith("rate")} | {"outlier_rate": 0.3}
 CURVE = {"a": -0.2, "b": -0.4, "c": 0.7}
 
 
@@ -27,17 +28,17 @@ def framework():
     return made
 
 
-def moves(framework, n_chains, **changes):
+def moves(framework, n_chains, model="gibbs_hmc", **changes):
     """One step of the chain from a state that is known: its kernel, captured."""
     captured = {}
 
     class Recorder:
         def chains(self, model, args, constraints, kernel, **sizes):
-            captured.update(model=model, args=args, constraints=constraints, kernel=kernel)
+            captured.update(model=model, args=args, constraints=constraints, kernel=kernel, start=sizes["start"])
 
-    problem = make_problem(ROBUST)
-    parameters = {**ROBUST, "n_chains": n_chains, "n_steps": 1, "step_size": 1e-4, "n_leapfrog": 1, **changes}
-    models.gibbs_hmc(Recorder(), problem.data, parameters)
+    parameters = {**(changes or ROBUST), "n_chains": n_chains, "n_steps": 1, "step_size": 1e-4, "n_leapfrog": 1}
+    problem = make_problem(parameters)
+    getattr(models, model)(Recorder(), problem.data, parameters)
     return problem, captured
 
 
@@ -86,6 +87,43 @@ def test_robust_and_marginal_densities_are_those_of_the_gate(framework):
     summed = given | {"ys": {"obs": problem.data["ys"]}}
     density = models.marginal_model(ROBUST).assess(summed, problem.data["xs"])[0]
     assert float(density) == pytest.approx(prior + log_likelihoods(flat, problem.data, problem.truth), abs=1e-3)
+
+
+def test_fixed_rate_gibbs_step_draws_indicators_and_keeps_the_rate(framework):
+    # 20,000 chains, 6 binomial z-scores within 5: false alarms 4e-6 for a fresh seed.
+    problem, found = moves(framework, 20_000, model="fixed_rate_gibbs_hmc", **FIXED_RATE)
+    assert found["start"] == {"curve": dict.fromkeys("abc", 0.0)}
+    start = {
+        "curve": {name: jnp.float32(value) for name, value in CURVE.items()},
+        "ys": {"is_outlier": jnp.zeros(6, bool), **found["constraints"]["ys"]},
+    }  # fmt: skip
+
+    def step():
+        trace, _ = found["model"].generate(start, *found["args"])
+        return latents(found["kernel"](trace).get_choices(), found["constraints"])
+
+    drawn = genjax.seed(genjax.modular_vmap(step, axis_size=20_000))(jax.random.key(3))
+    assert sorted(drawn) == ["a", "b", "c", "is_outlier"]
+    exact = outlier_probabilities(
+        {name: np.float64(value) for name, value in CURVE.items()}, problem.data, problem.truth
+    )
+    errors = (np.asarray(drawn["is_outlier"]).mean(axis=0) - exact) / np.sqrt(exact * (1 - exact) / 20_000 + 1e-12)
+    assert np.abs(errors).max() < 5
+
+
+def test_fixed_rate_densities_are_those_of_the_gate():
+    problem = make_problem(FIXED_RATE)
+    z = np.array([False, True, False, False, True, False])
+    given = {"curve": {n: jnp.float32(v) for n, v in CURVE.items()}}
+    flat = {n: np.float64(v) for n, v in CURVE.items()}
+    prior = sum(stats.norm.logpdf(v) for v in CURVE.values())
+    with_indicators = given | {"ys": {"is_outlier": jnp.asarray(z), "y": {"obs": problem.data["ys"]}}}
+    density = models.robust_model(FIXED_RATE).assess(with_indicators, problem.data["xs"])[0]
+    expected = prior + log_likelihoods({**flat, "is_outlier": z}, problem.data, problem.truth)
+    expected += special.xlogy(2, 0.3) + special.xlog1py(4, -0.3)
+    assert float(density) == pytest.approx(expected, abs=1e-3)
+    density = models.marginal_model(FIXED_RATE).assess(given | {"ys": {"obs": problem.data["ys"]}}, problem.data["xs"])
+    assert float(density[0]) == pytest.approx(prior + log_likelihoods(flat, problem.data, problem.truth), abs=1e-3)
 
 
 @pytest.mark.parametrize("n_points", [20, 200])

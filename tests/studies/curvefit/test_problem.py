@@ -76,6 +76,9 @@ def test_degenerate_data_leave_a_proper_posterior(xs, ys):
         ({"n_points": 0}, "n_points=0.*whole number"),
         ({"n_particles": 2**31}, "n_particles=2147483648.*from 1 to 2,147,483,647"),
         ({"n_trials": 0}, "n_trials=0"),
+        ({"outlier_bound": 2.0, "outlier_rate": 1.0}, "outlier_rate=1.0.*between 0 and 1"),
+        ({"outlier_bound": 2.0}, "either outlier_rate or both"),
+        ({"outlier_bound": 2.0, "outlier_rate": 0.1, "rate_alpha": 1.0, "rate_beta": 3.0}, "either outlier_rate or"),
     ],
 )
 def test_bad_parameters_are_refused(changes, message):
