@@ -42,7 +42,8 @@ usage: python -m {module} [KEY=VALUE ...] [--flag VALUE ...]
   timing.budget_seconds=S      timed seconds of one race; also timing.interval_width, timing.min_rounds, ...
   study.parameters.NAME=VALUE  any value of configs/study/NAME.yaml
 
-Flags of the published artifact{preset}: {flags}
+Flags of the published artifact{preset}, and what each stands for:
+{flags}
 
 Exit status: 0 if every cell is ok or an expected skip, 1 if one is not, 2 if the request cannot be understood.
 A second run measures only what is missing; a killed run goes on where it stopped."""
@@ -145,7 +146,7 @@ def help_text(tree: Tree, study: str | None) -> str:
         frameworks=", ".join(tree.frameworks()),
         stages=", ".join(STAGES),
         preset=preset,
-        flags=", ".join(f"--{name}" for name in flags.table(study)),
+        flags="\n".join(f"  --{name:26} {flag.meaning}" for name, flag in flags.table(study).items()),
     )
 
 

@@ -17,16 +17,28 @@ class Flag:
         overrides: override texts with `{value}`, or without it for a flag that takes no value.
         choices: for a flag with named values, the overrides of each.
         many: whether it takes several values.
+        absent: for a flag whose values name what is wanted, the overrides of each value that is not given.
     """
 
     overrides: tuple[str, ...] = ()
     choices: dict[str, tuple[str, ...]] | None = None
     many: bool = False
+    absent: dict[str, tuple[str, ...]] | None = None
 
     @property
     def takes_value(self) -> bool:
         """Whether a value follows the flag."""
-        return self.choices is not None or any("{value}" in override for override in self.overrides)
+        named = self.choices is not None or self.absent is not None
+        return named or any("{value}" in override for override in self.overrides)
+
+    @property
+    def meaning(self) -> str:
+        """What it stands for, in a line."""
+        if self.choices is not None:
+            return ", ".join(f"{name}: {' '.join(words) or 'the default'}" for name, words in self.choices.items())
+        if self.absent is not None:
+            return f"any of {', '.join(self.absent)}; the others are left out"
+        return " ".join(word.replace("{value}", "VALUE") for word in self.overrides) or "accepted; there is nothing for it to leave out"
 
 
 COMMON: dict[str, Flag] = {
@@ -44,6 +56,9 @@ COMMON: dict[str, Flag] = {
 def _repeats(task: str) -> tuple[str, str]:
     return tuple(f"study.tasks.{task}.timing.{name}={{value}}" for name in ("min_rounds", "max_rounds"))  # type: ignore[return-value]
 
+
+SKIP_IMPORTANCE = ("study.tasks.importance_sampling.skip=true", "study.tasks.importance_sweep.skip=true")
+SKIP_HMC = ("study.tasks.hmc.skip=true", "study.tasks.hmc_chains.skip=true")
 
 STUDIES: dict[str, dict[str, Flag]] = {
     "faircoin": {
@@ -126,10 +141,20 @@ STUDIES: dict[str, dict[str, Flag]] = {
         "export-dest": Flag(("figs={value}",)),
         # The data are made from their seed in each run, in moments: there is no stage of theirs to leave out.
         "skip-generate": Flag(),
-        "skip-is": Flag(("study.tasks.importance_sampling.skip=true", "study.tasks.importance_sweep.skip=true")),
-        "skip-hmc": Flag(("study.tasks.hmc.skip=true", "study.tasks.hmc_chains.skip=true")),
+        "skip-is": Flag(SKIP_IMPORTANCE),
+        "skip-hmc": Flag(SKIP_HMC),
         "skip-plots": Flag(("skip.figures=true",)),
         "skip-export": Flag(("skip.export=true",)),
+        "stages": Flag(
+            many=True,
+            absent={
+                "generate": (),
+                "is": SKIP_IMPORTANCE,
+                "hmc": SKIP_HMC,
+                "plots": ("skip.figures=true",),
+                "export": ("skip.export=true",),
+            },
+        ),
     },
 }
 """Flags of one study, as the artifact documents them."""
@@ -219,7 +244,15 @@ def translate(arguments: list[str], study: str | None) -> tuple[list[str], list[
         elif flag.many and not value.startswith("["):
             value = f"[{value}]"
         _expand(name, flag, value, overrides, faults)
-    return [_with_known_frameworks(override) for override in overrides], faults
+    return [_with_known_frameworks(override) for override in _measuring_nothing(overrides)], faults
+
+
+def _measuring_nothing(overrides: list[str]) -> list[str]:
+    """Both halves of perfbench left out means: draw what is stored."""
+    both = {*SKIP_IMPORTANCE, *SKIP_HMC}
+    if not both <= set(overrides):
+        return overrides
+    return [*(override for override in overrides if override not in both), "skip.run=true"]
 
 
 def _with_known_frameworks(override: str) -> str:
@@ -233,7 +266,11 @@ def _with_known_frameworks(override: str) -> str:
 
 
 def _expand(name: str, flag: Flag, value: str, overrides: list[str], faults: list[str]) -> None:
-    if flag.choices is None:
+    if flag.absent is not None:
+        given = [word.strip() for word in value.strip("[]").split(",")]
+        faults.extend(unknown(f"value of {name}", word, flag.absent) for word in given if word not in flag.absent)
+        overrides.extend(word for name, words in flag.absent.items() if name not in given for word in words)
+    elif flag.choices is None:
         overrides.extend(override.format(value=value) for override in flag.overrides)
     elif value in flag.choices:
         overrides.extend(flag.choices[value])

@@ -92,11 +92,22 @@ def test_published_names_of_the_other_systems():
         (["--skip-plots", "--skip-export"], lambda c: c.stages, ("run", "report")),
         (["--skip-generate"], lambda c: c.stages, ("run", "figures", "export", "report")),
         (["export"], lambda c: c.stages, ("figures", "export", "report")),
+        (["--skip-is", "--skip-hmc"], lambda c: (len(c.tasks), c.stages), (4, ("figures", "export", "report"))),
+        (["--stages", "generate,is,plots"], lambda c: list(c.tasks), ["importance_sampling", "importance_sweep"]),
+        (["--stages", "generate,is,plots"], lambda c: c.stages, ("run", "figures", "report")),
+        (["--stages", "generate", "is", "hmc", "plots", "export"], lambda c: len(c.tasks), 4),
+        (["--stages=hmc"], lambda c: (list(c.tasks), c.stages), (["hmc", "hmc_chains"], ("run", "report"))),
+        (["--stages", "plots,export"], lambda c: (len(c.tasks), c.stages), (4, ("figures", "export", "report"))),
         (["genjl-hmc"], lambda c: c.tasks["hmc"]["frameworks"], ["genjl", "genjl_static"]),
     ],
 )
 def test_published_flags_act(words, read, expected):
     assert read(configured(*words)) == expected
+
+
+def test_unknown_published_stage_is_refused():
+    with pytest.raises(ConfigurationFaults, match="Unknown value of stages 'plot'. Did you mean plots"):
+        configured("--stages", "is,plot")
 
 
 def test_repeats_set_the_rounds_of_their_task_alone():
