@@ -9,6 +9,7 @@ import math
 import os
 import shutil
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,7 @@ def _device_name(rows: list[Row], device: str) -> str:
 def _write(
     picture: Any, specification: FigureSpecification, context: FigureContext, configuration: Configuration
 ) -> tuple[Path, ...]:
-    values = {name: _word(value) for name, value in {**context.parameters, **context.settings}.items()}
-    name = specification.file.format(**values)
+    name = file_name(specification, {**context.parameters, **context.settings})
     folder = configuration.figs
     options = {"bbox_inches": "tight", "pad_inches": 0.05} if specification.tight else {}
     written = []
@@ -154,6 +154,11 @@ def _write(
     except OSError as error:
         raise store_error(error, folder) from error
     return tuple(written)
+
+
+def file_name(specification: FigureSpecification, values: Mapping[str, Any]) -> str:
+    """A figure's file name without suffix; `values` are the study's parameters and the figure's settings."""
+    return specification.file.format(**{name: _word(value) for name, value in values.items()})
 
 
 def _word(value: Any) -> Any:

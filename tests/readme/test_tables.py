@@ -1,0 +1,86 @@
+"""README's tables against the configuration and the table of flags: nothing missing, nothing extra."""
+
+import re
+import shlex
+import tomllib
+
+from pipelines import flags
+from pipelines.cells import races
+from pipelines.configuration import configure
+from pipelines.render import file_name
+from pipelines.tree import REPOSITORY, Tree
+from studies.base import figures_of
+
+TREE = Tree()
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+TASKS = tomllib.loads((REPOSITORY / "pixi.toml").read_text(encoding="utf-8"))["tasks"]
+
+
+def table(*header: str) -> list[list[str]]:
+    """The cells of the only table with that header."""
+    (found,) = re.findall(rf"^\| {re.escape(' | '.join(header))} \|\n\|[-|]+\|\n((?:\|.*\n)+)", README, re.MULTILINE)
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in found.splitlines()]
+
+
+def quoted(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def drawn_by(task: str) -> tuple[str, list[str]]:
+    """The study of a task, and the figures that it draws."""
+    words = shlex.split(TASKS[task]["cmd"])[2:]
+    study = words[0].removeprefix("studies.") if words[0].startswith("studies.") else None
+    (configuration,) = configure(words[1:], TREE, study)
+    return configuration.study, list(configuration.figures)
+
+
+def test_every_figure_has_its_row_and_every_row_its_figure():
+    rows = table("figure", "file", "shows", "command")
+    listed = {}
+    for figure, file, shows, command in rows:
+        name = re.search(r"\[(\w+)\]$", figure).group(1)
+        study, drawn = drawn_by(*(word.removeprefix("./run ") for word in quoted(command)))
+        assert name in drawn, f"{command} does not draw {study}/{name}"
+        assert shows
+        listed[study, name] = quoted(file)
+    expected = {}
+    for study in TREE.studies():
+        specifications = figures_of(TREE.figures_module(study))
+        for name in specifications:
+            (configuration,) = configure([f"study={study}", f"figures=[{name}]"], TREE)
+            values = {**configuration.parameters, **configuration.figures[name]}
+            expected[study, name] = [file_name(specifications[name], values)]
+    assert listed == expected
+    assert len(listed) == len(rows)
+
+
+def test_every_parameter_and_flag_of_a_study_is_listed_and_nothing_else():
+    rows = table("study", "parameters", "flags of the artifact")
+    assert [row[0] for row in rows] == list(TREE.studies())
+    for study, parameters, accepted in rows:
+        (configuration,) = configure([f"study={study}"], TREE)
+        assert quoted(parameters) == list(configuration.parameters)
+        own = [*(f"--{name}" for name in flags.STUDIES.get(study, {})), *flags.WORDS.get(study, {})]
+        assert quoted(accepted) == own
+
+
+def test_flags_of_every_study_are_listed():
+    (sentence,) = re.findall(r"Every study also takes (.*?)\.\n", README, re.DOTALL)
+    assert quoted(sentence) == [f"--{name}" for name in flags.COMMON]
+
+
+def test_what_to_expect_counts_as_the_configuration_does():
+    rows = table("study", "cells", "figures", "minutes")
+    expected = []
+    for study in TREE.studies():
+        (configuration,) = configure([f"study={study}"], TREE)
+        cells = sum(len(race.cells) for race in races(configuration))
+        expected.append([study, str(cells), str(len(configuration.figures))])
+    assert [row[:3] for row in rows] == expected
+    for *_, minutes in rows:
+        assert re.fullmatch(r"\d+(\.\d)?|not measured yet", minutes)
+
+
+def test_spellings_of_systems_are_listed():
+    (sentence,) = re.findall(r"every name that the artifact gave them: (.*?)\.\n", README, re.DOTALL)
+    assert quoted(sentence) == list(flags.FRAMEWORK_NAMES)
