@@ -2,8 +2,8 @@
 
 module Inference
 
-using Gen
-using Random
+import Gen
+import Random
 
 struct Program
     prepare::Any
@@ -22,6 +22,8 @@ Importance sampling with the model's internal proposal, the prior.
 
 Outputs: the latents, (n_particles,) each, and `log_weights` (n_particles,): log w_i = log p(observations | latents_i). Gen
 returns weights normalised to sum to 1 and the log of their mean before that; both together give them back.
+
+All in float64, whatever is asked for: Gen's `normal` draws and scores Float64.
 """
 function importance_sampling(model, arguments, observations, latents, n_particles)
     function run(_)
@@ -36,14 +38,18 @@ end
 """
 Hamiltonian Monte Carlo with unit mass on the latents, nothing adapted: `Gen.hmc` in a loop, one chain.
 
+A step of `Gen.hmc` takes the gradient at its start anew and then once per leapfrog step, n_leapfrog + 1 in all; it also
+updates the trace once per leapfrog step. All in float64.
+
 Outputs: the latents, (1, n_samples) each, of the steps after `n_warmup`.
 """
-function hmc(model, arguments, observations, start, step_size, n_leapfrog, n_samples, n_warmup)
+function hmc(model, arguments, observations, start, step_size, n_leapfrog, n_samples, n_warmup, n_chains)
+    n_chains == 1 || error("hmc got n_chains = $n_chains. Gen.jl does not run chains side by side: pass 1.")
     latents = collect(keys(start))
-    chosen = select(latents...)
-    given = merge(observations, choicemap([(name, value) for (name, value) in start]...))
+    chosen = Gen.select(latents...)
+    given = merge(observations, Gen.choicemap([(name, value) for (name, value) in start]...))
     function run(_)
-        trace, _ = generate(model, arguments, given)
+        trace, _ = Gen.generate(model, arguments, given)
         outputs = Dict{String,Array{Float64}}(String(name) => zeros(1, n_samples) for name in latents)
         for step in 1:(n_warmup + n_samples)
             trace, _ = Gen.hmc(trace, chosen; L = n_leapfrog, eps = step_size)

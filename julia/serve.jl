@@ -1,8 +1,10 @@
 # The requests of `pipelines/protocol.py`, served with Gen. Included by worker.jl, once the environment is there.
 
-using Random
-using Gen
-using JSON
+const LOADING = time_ns()
+import Gen
+const IMPORT_SECONDS = (time_ns() - LOADING) * 1e-9
+
+import JSON
 
 include("npy.jl")
 include("inference.jl")
@@ -23,35 +25,57 @@ end
 const PROGRAMS = Dict{String,Prepared}()
 const MODELS = Dict{String,Module}()
 
-memory() = Dict("peak_host_bytes" => Int(Sys.maxrss()), "peak_device_bytes" => nothing)
+# Restarts the count of the peak of resident memory, where Linux allows it.
+function reset_peak_memory()
+    try
+        write("/proc/self/clear_refs", "5")
+    catch problem
+        problem isa SystemError || rethrow()  # elsewhere the peak is that of the process so far
+    end
+end
+
+# Peak resident memory since the last reset. Not `Sys.maxrss()` where Linux says it better: that counts the pipeline's own
+# memory, of which this process was a copy for a moment.
+function peak_memory_bytes()
+    isfile("/proc/self/status") || return Int(Sys.maxrss())
+    found = match(r"VmHWM:\s*(\d+) kB", read("/proc/self/status", String))
+    return found === nothing ? Int(Sys.maxrss()) : parse(Int, found.captures[1]) * 1024
+end
+
+memory() = Dict{String,Any}("peak_host_bytes" => peak_memory_bytes(), "peak_device_bytes" => nothing)
 
 function hello(request)
     request["device"] == "cpu" || throw(Skipped("Gen.jl runs on the CPU only"))
     versions = Dict("julia" => string(VERSION), "Gen" => string(pkgversion(Gen)))
-    return Dict("protocol" => 1, "framework" => FRAMEWORK, "pid" => getpid(), "import_s" => nothing,
+    return Dict("protocol" => 1, "framework" => FRAMEWORK, "pid" => getpid(), "import_s" => IMPORT_SECONDS,
                 "unavailable" => nothing, "versions" => versions, "device_name" => "")
 end
 
 # A model file is a module of its own: a function per task, `task(framework, data, parameters) -> program`.
 function model(path)
     get!(MODELS, path) do
-        made = Module(:Model)
+        # By the syntax, since what is made so has `eval`, which the code behind a macro may call; `Module()` has not.
+        made = Core.eval(Main, Expr(:module, true, Symbol("Model", length(MODELS) + 1), Expr(:block)))
         Base.include(made, path)
         made
     end
 end
+
+own_names(made) = names(made; all = true)
 
 function prepare(request)
     if !haskey(request, "model")
         known = PROGRAMS[request["handle"]]
         known.outputs = nothing
         known.inputs = Base.invokelatest(known.program.prepare, request["seed"])
-        return Dict()
+        return Dict{String,Any}()
     end
+    reset_peak_memory()
     data = Dict(name => read_npy(path) for (name, path) in request["data"])
     made, task = model(request["model"]), Symbol(request["task"])
-    # The model was defined after this function began to run, so all of it is asked for in the latest world.
-    Base.invokelatest(isdefined, made, task) || throw(Skipped("no model of $(request["study"])/$(request["task"]) for $FRAMEWORK"))
+    # The model was defined after this function began to run, so all of it is asked for in the latest world. Only its own
+    # names count: Gen has an `hmc` too, which `using Gen` brings in.
+    task in Base.invokelatest(own_names, made) || throw(Skipped("no model of $(request["study"])/$(request["task"]) for $FRAMEWORK"))
     program = Base.invokelatest(Base.invokelatest(getfield, made, task), Inference, FRAMEWORK, data, request["parameters"])
     inputs = Base.invokelatest(program.prepare, request["seed"])
     PROGRAMS[request["handle"]] = Prepared(program, inputs, nothing)
@@ -63,7 +87,7 @@ function gate(request)
     # Compiles whatever this program needs, so the clock of the timed blocks never sees it.
     seconds = @elapsed known.outputs = Base.invokelatest(known.program.run, known.inputs)
     shapes = Dict(name => Dict("shape" => collect(size(value)), "dtype" => "float64") for (name, value) in known.outputs)
-    return merge(Dict("first_call_s" => seconds, "outputs" => shapes), memory())
+    return merge(Dict{String,Any}("first_call_s" => seconds, "outputs" => shapes), memory())
 end
 
 function outputs(request)
@@ -88,13 +112,13 @@ function timed(request)
     known = PROGRAMS[request["handle"]]
     GC.gc()  # a collection owed by preparation must not fall into the block
     seconds = Base.invokelatest(repeated, known.program.run, known.inputs, request["calls"])
-    return merge(Dict("seconds" => seconds), memory())
+    return merge(Dict{String,Any}("seconds" => seconds), memory())
 end
 
 function forget(request)
     delete!(PROGRAMS, request["handle"])
     GC.gc()
-    return Dict()
+    return Dict{String,Any}()
 end
 
 const OPERATIONS = Dict("hello" => hello, "prepare" => prepare, "gate" => gate, "outputs" => outputs, "time" => timed,
@@ -109,7 +133,7 @@ function answer(request)
             return Dict{String,Any}("ok" => false, "status" => "skipped", "reason" => problem.reason, "traceback" => nothing)
         trace = sprint(showerror, problem, catch_backtrace())
         status = problem isa OutOfMemoryError ? "oom" : "failed"
-        reason = first(first(split(sprint(showerror, problem), '\n')), 300)
+        reason = first(replace(sprint(showerror, problem), r"\s+" => " "), 300)
         return Dict{String,Any}("ok" => false, "status" => status, "reason" => reason, "traceback" => first(trace, 8000))
     end
 end

@@ -5,51 +5,58 @@
 # This file makes sure that the environment is there; `serve.jl` does the rest. It loads no package, so that it can answer
 # with a reason where there is none.
 
-const OLDEST_JULIA = v"1.9"
-const SETUP = "julia --project=julia julia/setup.jl"
 # Below the limit that the pipeline sets for the first reply, so that the reason is ours.
 const LIMIT_SECONDS = parse(Float64, get(ENV, "GENJL_SETUP_SECONDS", "280"))
 
 # Replies go to a private copy of standard output; what libraries print goes to standard error.
 const REPLIES = fdio(ccall(:dup, Cint, (Cint,), 1), true)
-ccall(:dup2, Cint, (Cint, Cint), 2, 1)
+redirect_stdout(stderr)
 
 if Sys.islinux()
     # PR_SET_PDEATHSIG, SIGKILL: this process does not outlive the pipeline.
     ccall(:prctl, Cint, (Cint, Culong, Culong, Culong, Culong), 1, 9, 0, 0, 0)
 end
 
-# The answer to the first request where it cannot be served. Its reason is plain text without quotes.
+# Answers the first request where it cannot be served, and ends. The reason becomes plain text without quotes.
 function refuse(line, status, reason)
     found = match(r"\"id\":\s*(\d+)", line)
     id = found === nothing ? "0" : found.captures[1]
-    plain = replace(replace(reason, r"[\"\\]" => "'"), r"\s+" => " ")
+    plain = strip(replace(replace(reason, r"[\"\\]" => "'"), r"[^!-~]+" => " "))
     println(REPLIES, "{\"id\":$id,\"ok\":false,\"status\":\"$status\",\"reason\":\"$plain\",\"traceback\":null}")
     flush(REPLIES)
+    exit(0)
+end
+
+# Runs `setup.jl`; (status, reason) where that did not succeed, otherwise nothing. In a process of its own, so that Pkg is
+# not loaded here and a call in it that blocks can be ended.
+function environment_fault()
+    folder = @__DIR__  # within a command it would mean another folder
+    setup = `$(Base.julia_cmd()) --startup-file=no --project=$folder $folder/setup.jl`
+    said = Pipe()
+    child = run(pipeline(setup; stdin = devnull, stdout = said, stderr = stderr); wait = false)
+    close(said.in)
+    reason = @async read(said, String)
+    # Somewhat later than the child's own limit, which it cannot keep while a library blocks.
+    if timedwait(() -> process_exited(child), LIMIT_SECONDS + 5.0; pollint = 0.05) != :ok
+        kill(child, Base.SIGKILL)
+        return "failed", "Gen.jl was not installed and precompiled within $LIMIT_SECONDS seconds: ./run perfbench-julia-setup"
+    end
+    success(child) && return nothing
+    lines = split(fetch(reason), '\n'; keepempty = false)
+    isempty(lines) && return "failed", "julia/setup.jl ended with status $(child.exitcode): ./run perfbench-julia-setup"
+    return child.exitcode == 2 ? "skipped" : "failed", last(lines)
 end
 
 const FIRST_LINE = readline(stdin)
 isempty(FIRST_LINE) && exit(0)
 
-if VERSION < OLDEST_JULIA
-    refuse(FIRST_LINE, "skipped", "Julia $VERSION is too old for the Gen.jl worker: it needs $OLDEST_JULIA or later")
-    exit(0)
-end
-
-const WATCHDOG = Timer(LIMIT_SECONDS) do _
-    reason = "Gen.jl was not installed and precompiled within $LIMIT_SECONDS seconds. Run once, with a network: $SETUP"
-    refuse(FIRST_LINE, "failed", reason)
-    exit(0)
-end
+const FAULT = withenv(environment_fault, "GENJL_SETUP_SECONDS" => string(LIMIT_SECONDS))
+FAULT === nothing || refuse(FIRST_LINE, FAULT...)
 
 try
-    include("setup.jl")
+    include("serve.jl")
 catch problem
-    reason = "Gen.jl cannot be installed: $(first(split(sprint(showerror, problem), '\n'))). By hand: $SETUP"
-    refuse(FIRST_LINE, "skipped", reason)
-    exit(0)
+    showerror(stderr, problem, catch_backtrace())
+    refuse(FIRST_LINE, "failed", "julia/serve.jl cannot be loaded: $(first(sprint(showerror, problem), 300))")
 end
-close(WATCHDOG)
-
-include("serve.jl")
 serve(FIRST_LINE)

@@ -7,7 +7,7 @@ using Gen
     b ~ normal(0.0, 1.0)
     c ~ normal(0.0, 1.0)
     for (i, x) in enumerate(xs)
-        {:ys => i => :y} ~ normal(a + b * x + c * x * x, noise_sd)
+        {(:y, i)} ~ normal(a + b * x + c * x * x, noise_sd)
     end
 end
 
@@ -22,7 +22,8 @@ const points = Map(point)
     a ~ normal(0.0, 1.0)
     b ~ normal(0.0, 1.0)
     c ~ normal(0.0, 1.0)
-    ys ~ points(xs, fill(a, length(xs)), fill(b, length(xs)), fill(c, length(xs)), noise_sds)
+    n = length(xs)
+    ys ~ points(xs, fill(a, n), fill(b, n), fill(c, n), noise_sds)
     return ys
 end
 
@@ -32,7 +33,8 @@ function curve(framework, data)
     xs, noise_sd = Float64.(data["xs"]), Float64(data["noise_sd"])
     is_static = framework == "genjl_static"
     arguments = is_static ? (xs, fill(noise_sd, length(xs))) : (xs, noise_sd)
-    observations = choicemap([(:ys => i => :y, Float64(y)) for (i, y) in enumerate(data["ys"])]...)
+    address(i) = is_static ? :ys => i => :y : (:y, i)
+    observations = choicemap([(address(i), Float64(y)) for (i, y) in enumerate(data["ys"])]...)
     return is_static ? static_curve : dynamic_curve, arguments, observations
 end
 
@@ -47,5 +49,5 @@ function hmc(inference, framework, data, parameters)
     model, arguments, observations = curve(framework, data)
     start = Dict(zip((:a, :b, :c), Float64.(data["start"])))
     return inference.hmc(model, arguments, observations, start, parameters["step_size"], parameters["n_leapfrog"],
-                         parameters["n_samples"], parameters["n_warmup"])
+                         parameters["n_samples"], parameters["n_warmup"], parameters["n_chains"])
 end

@@ -47,7 +47,9 @@ def answer(request):
     op, handle = request["op"], request.get("handle")
     if op == "hello":
         if mode == "not installed":
-            return {{"ok": False, "status": "skipped", "reason": "Gen.jl cannot be installed: no network"}}
+            return {{"ok": False, "status": "skipped", "reason": "Gen.jl is not installed, and that needs a network"}}
+        if mode == "too old":
+            return {{"ok": False, "status": "skipped", "reason": "Julia 1.5.3 is too old for Gen.jl here"}}
         return {{"protocol": 1, "framework": name, "pid": 1, "import_s": None, "unavailable": None,
                 "versions": {{"julia": "1.9.4"}}, "device_name": ""}}
     if op == "prepare" and "model" in request:
@@ -62,6 +64,10 @@ def answer(request):
     memory = {{"peak_host_bytes": 1, "peak_device_bytes": None}}
     if op == "gate":
         print("noise on standard error", file=sys.stderr)
+        if mode == "junk":
+            print("noise on standard output")
+        if mode == "fails":
+            return {{"ok": False, "status": "failed", "reason": "DomainError with -1.0", "traceback": None}}
         programs[handle][2] = outputs = programs[handle][0](programs[handle][1])
         shapes = {{key: {{"shape": list(value.shape), "dtype": "float64"}} for key, value in outputs.items()}}
         return {{"first_call_s": 0.1, "outputs": shapes, **memory}}
@@ -82,6 +88,7 @@ for line in sys.stdin:
     request = json.loads(line)
     print(json.dumps({{"id": request["id"], "ok": True, **answer(request)}}), flush=True)
     if request["op"] == "quit":
+        open({quits!r}, "a").write(name + "\\n")
         break
 """
 
@@ -94,7 +101,7 @@ def run(tmp_path, monkeypatch):
         folder = tmp_path / "bin"
         folder.mkdir(exist_ok=True)
         script = folder / "julia"
-        script.write_text(JULIA.format(python=sys.executable, mode=mode))
+        script.write_text(JULIA.format(python=sys.executable, mode=mode, quits=str(tmp_path / "quits")))
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
         results = tmp_path / "results"
@@ -127,6 +134,7 @@ def test_both_languages_of_gen_are_rows_with_proven_answers(run):
     assert (folder / "figs" / "perfbench_cpu_benchmark_timings_is_all_frameworks.pdf").stat().st_size > 0
     text = (folder / "results" / "perfbench" / "export_cpu" / "benchmark_summary_cpu.csv").read_text()
     assert "genjl_static,is,published,50,1000" in text
+    assert {"genjl", "genjl_static"} == set((folder / "quits").read_text().split()), "workers are asked to end"
 
 
 def test_wrong_answers_from_another_language_are_invalid(run):
@@ -139,7 +147,13 @@ def test_wrong_answers_from_another_language_are_invalid(run):
 
 @pytest.mark.parametrize(
     ("mode", "status", "reason"),
-    [("not installed", "skipped", "no network"), ("dies", "failed", "the worker ended with status 3 during `time`")],
+    [
+        ("not installed", "skipped", "Gen.jl is not installed, and that needs a network"),
+        ("too old", "skipped", "Julia 1.5.3 is too old"),
+        ("junk", "failed", "printed a line that is not a reply to `gate`: b'noise on standard output"),
+        ("fails", "failed", "DomainError with -1.0"),
+        ("dies", "failed", "the worker ended with status 3 during `time`"),
+    ],
 )
 def test_a_worker_that_cannot_go_on_says_why(run, mode, status, reason):
     _, rows, _ = run(mode, "tasks=[importance_sampling]", "stages=[run]")
