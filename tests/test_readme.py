@@ -1,22 +1,17 @@
 """README: its Python runs and prints what it says, its tasks exist, its links lead somewhere."""
 
-import contextlib
-import io
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests.examples import printed, printed_by_comment, python_blocks
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TASKS = tomllib.loads((ROOT / "pixi.toml").read_text(encoding="utf-8"))["tasks"]
-PYTHON_BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-
-
-def printed_by_comment(block: str) -> list[str]:
-    """What the block says that it prints: the comments behind its print calls."""
-    return re.findall(r"^print\(.*\)  # (.*)$", block, re.MULTILINE)
+PYTHON_BLOCKS = python_blocks(README)
 
 
 def test_there_is_an_example():
@@ -25,11 +20,8 @@ def test_there_is_an_example():
 
 @pytest.mark.parametrize("block", PYTHON_BLOCKS)
 def test_python_runs_and_prints_what_it_says(block):
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output):
-        exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
     assert printed_by_comment(block)
-    assert output.getvalue().splitlines() == printed_by_comment(block)
+    assert printed(block, "README.md", {"__name__": "readme"}) == printed_by_comment(block)
 
 
 def test_named_tasks_exist():
