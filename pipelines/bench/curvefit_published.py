@@ -1,0 +1,125 @@
+"""The curve study's programs on this genjax and on the published one, in alternating processes: never slower.
+
+Importance sampling of the basic curve at four sizes, and chains of Gibbs with HMC on the robust one. Both sides run the
+same file, `programs/curvefit_published.py`, which checks what it computed against the exact posterior. As in
+`tracing`, the peer is named by the variable `BENCH_PEER_PYTHON`; without it this benchmark is skipped.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pipelines import statistics
+from pipelines.bench.base import MET, MISSED, Context, Finding, judge_at_most
+from pipelines.bench.child import ProgramError, run_program
+from pipelines.bench.tracing import PEER_VERSION, VARIABLE, skipped
+from pipelines.cells import races
+from pipelines.plan import Problems
+from studies.base import Problem
+
+TITLE = "curves: importance sampling and Gibbs + HMC, genjax / published genjax"
+ROUNDS = 4
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+CHAINS = (500, 500)
+"""Chains, and steps of each: what the study times."""
+
+STEADY_LIMIT, FIRST_CALL_LIMIT, MEMORY_LIMIT = 1.0, 0.5, 1.0
+
+
+def run(context: Context) -> list[Finding]:
+    """Rounds of one process each for each program; who comes first alternates."""
+    peer = os.environ.get(VARIABLE)
+    if not peer:
+        return [skipped(f"{VARIABLE} is not set to the Python of an environment with genjax=={PEER_VERSION}")]
+    jobs = {"importance": ("importance", SIZES), "Gibbs + HMC": ("gibbs_hmc", CHAINS)}
+    findings = []
+    with context.reporter.cells("curvefit_published", ROUNDS * len(jobs)):
+        for name, (task, sizes) in jobs.items():
+            words = [task, json.dumps(problem_of(context, task)), *map(str, sizes)]
+            ours: list[dict[str, Any]] = []
+            theirs: list[dict[str, Any]] = []
+            try:
+                for index in range(ROUNDS):
+                    context.reporter.activity("curvefit_published", f"{name}, round {index + 1} of {ROUNDS}")
+                    turns = [(ours, None), (theirs, peer)]
+                    for measured, python in turns if index % 2 == 0 else reversed(turns):
+                        measured.append(run_program("curvefit_published", *words, peer=python))
+                    context.reporter.advance()
+            except ProgramError as error:
+                findings.append(error.finding(name))
+                continue
+            findings += report(name, ours, theirs)
+    return findings
+
+
+def problem_of(context: Context, task: str) -> dict[str, Any]:
+    """Data, settings and exact posterior of the study's cells of `task`, as JSON values."""
+    names = {"importance": "importance_sampling", "gibbs_hmc": "gibbs_hmc"}
+    configuration = context.configure("curvefit")
+    cell = next(cell for race in races(configuration) for cell in race.cells if cell.task == names[task])
+    return facts_of(Problems(context.tree).get("curvefit", cell.parameters), cell.parameters)
+
+
+def facts_of(problem: Problem, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What the program is told of a problem."""
+    posterior = problem.truth["posterior"]
+    facts: dict[str, Any] = {name: array.tolist() for name, array in problem.data.items()}
+    facts |= {name: value for name, value in problem.truth.items() if isinstance(value, float)}
+    facts |= {name: parameters[name] for name in ("step_size", "n_leapfrog") if name in parameters}
+    facts |= {"log_evidence": posterior.log_evidence, "mean": posterior.mean.tolist(), "sd": posterior.sd.tolist()}
+    if hasattr(posterior, "outlier_probability"):
+        facts["outlier_probability"] = posterior.outlier_probability.tolist()
+    return facts
+
+
+def report(name: str, ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> list[Finding]:
+    """Findings of `{programs: {sizes: {seconds, first_s, peak_bytes, temporary_bytes}}, jax, genjax}` of each round."""
+    version = theirs[0]["genjax"]
+    if version != PEER_VERSION:
+        return [skipped(f"{VARIABLE} has genjax {version}, not {PEER_VERSION}")]
+    findings = []
+    for size in ours[0]["programs"]:
+        own, peer = ([one["programs"][size] for one in rounds] for rounds in (ours, theirs))
+        what = f"{name}, {shown(size)}"
+        steady, first = (
+            [np.array([np.median(one[key]) for one in side]) for side in (own, peer)] for key in ("seconds", "first_s")
+        )
+        jax = f"; jax {ours[0]['jax']} / {theirs[0]['jax']}"
+        findings.append(_ratio(f"{what}: steady", (steady[0], steady[1]), STEADY_LIMIT, jax))
+        findings.append(_ratio(f"{what}: trace, compile and first call", (first[0], first[1]), FIRST_CALL_LIMIT))
+        findings.append(_memory(f"{what}: temporary memory", "temporary_bytes", own, peer))
+        findings.append(_memory(f"{what}: peak of the process", "peak_bytes", own, peer))
+    return findings
+
+
+def shown(size: str) -> str:
+    """`1000` as `1,000 particles`, `500x500` as `500 chains of 500 steps`."""
+    if "x" in size:
+        n_chains, n_steps = size.split("x")
+        return f"{int(n_chains):,} chains of {int(n_steps):,} steps"
+    return f"{int(size):,} particles"
+
+
+def _ratio(what: str, sides: tuple[np.ndarray, np.ndarray], limit: float, more: str = "") -> Finding:
+    """Seconds of each round, (rounds,), ours and theirs; every round has processes of its own."""
+    own, peer = sides
+    ratio = statistics.ratio_interval(own, peer, processes=np.arange(len(own)))
+    return Finding(
+        what,
+        f"{ratio.value:.3f}x [{ratio.low:.3f}, {ratio.high:.3f}] ({1e3 * np.median(own):.4g} / "
+        f"{1e3 * np.median(peer):.4g} ms{more})",
+        f"at most {limit:g}x",
+        judge_at_most(ratio.low, ratio.high, limit),
+        {"ratio": ratio.value, "interval": [ratio.low, ratio.high], "ours": own.tolist(), "peer": peer.tolist()},
+    )
+
+
+def _memory(what: str, name: str, own: list[dict[str, Any]], peer: list[dict[str, Any]]) -> Finding:
+    ours, theirs = (float(np.median([one[name] for one in side])) for side in (own, peer))
+    ratio = ours / theirs if theirs else (1.0 if not ours else np.inf)
+    verdict = MET if ratio <= MEMORY_LIMIT else MISSED
+    value = f"{ratio:.3f}x ({ours / 1e6:,.3f} / {theirs / 1e6:,.3f} MB)"
+    return Finding(what, value, f"at most {MEMORY_LIMIT:g}x", verdict, {"ours": ours, "peer": theirs})
