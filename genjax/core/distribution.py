@@ -38,8 +38,13 @@ class Distribution(GFI[X, X], Generic[X]):
 
     def sample(self, *args: Any, **kwargs: Any) -> X:
         """Draw a value; built-in distributions also take `sample_shape=(...)`, a leading shape of independent draws."""
+        shape = kwargs.get("sample_shape")
+        if isinstance(shape, Const):
+            kwargs = {**kwargs, "sample_shape": shape.value}
         with handling(None):  # a sampler that calls other generative functions runs them, and is no part of a model
             return self._sample.value(*args, **kwargs)
+
+    sample.__static_parameters__ = ("sample_shape",)  # type: ignore[attr-defined]
 
     def logpdf(self, v: X, *args: Any, **kwargs: Any) -> jax.Array:
         """`log p(v; args)`, elementwise over the batch shape."""

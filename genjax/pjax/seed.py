@@ -3,7 +3,8 @@
 The function is staged once per argument shapes, its sites are given keys, and the result is compiled and cached; a
 second call with the same shapes neither traces nor compiles, jitted by the user or not. Keys are threaded in program
 order: a site takes `key, sub = split(key)` and draws with `sub`; a loop or branch that contains sites takes one such
-`sub` and iteration i of a scan uses `fold_in(sub, i)`. Equations without sites consume no randomness.
+`sub` and iteration i of a scan uses `fold_in(sub, i)`. Where there are many, the `sub`s are one batched split instead
+(module `draws`). Equations without sites consume no randomness.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import itertools
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.pjax import compat
+from genjax.pjax.draws import keys_and_draws
 from genjax.pjax.evaluate import (
     Finder,
     close,
@@ -178,12 +181,18 @@ def _keep_static(
     from genjax.core.const import Const
 
     bound = inspect.signature(function).bind(*args, **kwargs)
+    arguments = bound.arguments
     for name in names:
-        value = bound.arguments.get(name)
-        if isinstance(value, np.integer):
+        # A name that the signature lacks is in its `**kwargs`.
+        home = arguments if name in bound.signature.parameters else arguments.get("kwargs", {})
+        value = home.get(name)
+        if isinstance(value, (tuple, list)) and all(isinstance(n, (int, np.integer)) for n in value):
+            value = tuple(int(n) for n in value)
+        elif isinstance(value, np.integer):
             value = int(value)
-        if isinstance(value, (int, str)) or callable(value):
-            bound.arguments[name] = Const(value)
+        elif not (isinstance(value, (int, str)) or callable(value)):
+            continue
+        home[name] = Const(value)
     return bound.args, bound.kwargs
 
 
@@ -192,15 +201,19 @@ def _keep_static(
 
 def _run_keyed(closed: Any, key: Any, args: Sequence[Any]) -> list[Any]:
     """Evaluate with every site keyed."""
+    random_equations = [eqn for eqn in closed.jaxpr.eqns if _finder.in_equation(eqn)]
+    key_of, draws = keys_and_draws(random_equations, key)
+    order = itertools.count()
 
     def handle(eqn: Any, values: list[Any]) -> Sequence[Any]:
-        nonlocal key
-        key, sub = jax.random.split(key)
+        i = next(order)
+        if i in draws:
+            return [draws[i](values)]
         rule = _RULES.get(eqn.primitive.name)
         if rule is None:
             message = unsupported_message(f"A random choice under `seed`{_location(eqn)}", eqn.primitive.name)
             raise NotImplementedError(message)
-        return rule(eqn, sub, values)
+        return rule(eqn, key_of(i), values)
 
     return evaluate(closed, args, _finder, handle)
 

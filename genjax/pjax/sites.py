@@ -64,6 +64,9 @@ class Sampler:
     event_shape: Callable[..., tuple[int, ...]] = _no_event
     dtype: Callable[..., Any] = _default_float
 
+    def __repr__(self) -> str:
+        return self.name
+
     def batch_shape(self, parameters: Sequence[Any]) -> tuple[int, ...]:
         """The common batch shape of the parameters."""
         shapes = [np.shape(p)[: np.ndim(p) - rank] for p, rank in zip(parameters, self.event_ranks, strict=True)]
@@ -100,6 +103,9 @@ class KeyfulSampler:
     in_tree: Any
     static_leaves: tuple[Any, ...]
 
+    def __repr__(self) -> str:
+        return self.name
+
     def draw(self, key: Any, *arrays: Any, shape: tuple[int, ...]) -> Any:
         del shape
         dynamic = iter(arrays)
@@ -127,6 +133,9 @@ class LaneSampler:
     @property
     def name(self) -> str:
         return self.inner.name
+
+    def __repr__(self) -> str:
+        return f"{self.name}[{self.size}]"
 
     def draw(self, key: Any, *arrays: Any, shape: tuple[int, ...]) -> Any:
         keys = jax.random.split(key, self.size)
@@ -255,7 +264,14 @@ def sample_site(
 
 
 def _as_shape(shape: Any) -> tuple[int, ...]:
-    return (operator.index(shape),) if np.ndim(shape) == 0 else tuple(operator.index(n) for n in shape)
+    shape = getattr(shape, "value", shape)  # of a `Const`, in which `seed` keeps it a Python value
+    sizes = list(shape) if isinstance(shape, (tuple, list)) or np.ndim(shape) else [shape]
+    if any(isinstance(size, jax.core.Tracer) for size in sizes):
+        raise TypeError(
+            f"sample_shape must be static, got a traced array: {shape}. Shapes are known before tracing: pass it "
+            "through `seed` or `jit` as `const((5,))`, or close over it."
+        )
+    return tuple(operator.index(size) for size in sizes)
 
 
 def _is_array(leaf: Any) -> bool:
@@ -329,6 +345,7 @@ def wrap_sampler(
     def sampler(*args: Any, sample_shape: tuple[int, ...] = (), **kwargs: Any) -> Any:
         return sample_binder(keyful_sampler, name, _as_shape(sample_shape))(*args, **kwargs)
 
+    sampler.__static_parameters__ = ("sample_shape",)  # type: ignore[attr-defined]
     return sampler
 
 

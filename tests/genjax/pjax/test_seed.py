@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax import Const, bernoulli, const, gen, modular_vmap, normal, seed
+from genjax import Const, bernoulli, const, distribution, gen, modular_vmap, normal, seed
+from genjax.pjax import wrap_sampler
 
 KEY = jax.random.key(20261122)
 
@@ -143,7 +144,7 @@ def assert_moments(draws, mean, variance):
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: getattr(p, "__name__", "custom"))
-def test_every_control_flow(program):
+def test_regression_15_1_5_every_control_flow(program):
     seeded = seed(program)
     value = seeded(KEY, 0.5)
     assert value == seeded(KEY, 0.5)
@@ -275,7 +276,7 @@ def test_scan_keeps_its_settings():
     assert equation.params["length"] == 2
 
 
-def test_second_call_neither_traces_nor_compiles():
+def test_regression_15_3_40_second_call_neither_traces_nor_compiles():
     n_traced = 0
 
     def program(x):
@@ -419,6 +420,21 @@ def test_arguments_and_results():
     assert result["draws"].shape == (3,) and result["n"].value == 3 and result["label"].value == "a"
     with pytest.raises(TypeError, match=r"seed\(program\) got 'abc' \(str\) in kwargs\['label'\].*`const\(value\)`"):
         seed(program)(KEY, 0.0, const(3), label="abc")
+
+
+@pytest.mark.parametrize("sample_shape", [(5,), 5, [5], np.int32(5), (np.int64(5),), const((5,))])
+def test_sample_shape_stays_static(sample_shape):
+    keyful = wrap_sampler(lambda key, loc, sample_shape=(): loc + jax.random.normal(key, sample_shape))
+    for sampler in (normal.sample, keyful, distribution(keyful, normal.logpdf).sample):
+        args = (0.0, 1.0) if sampler == normal.sample else (0.0,)
+        assert seed(sampler)(KEY, *args, sample_shape=sample_shape).shape == (5,)
+
+
+def test_a_traced_sample_shape_is_explained():
+    with pytest.raises(TypeError, match=r"sample_shape must be static.*`const\(\(5,\)\)`"):
+        seed(lambda shape: normal.sample(0.0, 1.0, sample_shape=shape))(KEY, (5,))
+    with pytest.raises(TypeError, match="sample_shape must be static"):
+        seed(lambda n: normal.sample(0.0, 1.0, sample_shape=n))(KEY, 5)
 
 
 def test_statics_of_different_type_are_different_programs():

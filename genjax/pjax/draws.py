@@ -1,0 +1,117 @@
+"""Keys and draws for the random equations of one jaxpr, made together where there are many.
+
+XLA compiles each operation on its own, however many equal ones a program has: in a model of fifty sites, fifty key
+splits and fifty draws are nearly all of the compile time. From `FEWEST` random equations on, all keys are one batched
+split, and what equal sites compute from their keys alone (for normals, the standard normals) is one batched operation.
+Below, each equation splits the key in turn, as one would write by hand.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from genjax.pjax import compat
+from genjax.pjax.sites import SITE_PRIMITIVES
+
+#: Number of random equations in one jaxpr from which on keys and draws are batched.
+FEWEST = 8
+#: Bytes of what equal sites compute from their keys. Beyond, a draw is better made where XLA can fuse it with its use.
+MOST_BYTES = 1 << 20
+
+Draw = Callable[[Sequence[Any]], Any]
+
+
+def keys_and_draws(equations: Sequence[Any], key: Any) -> tuple[Callable[[int], Any], dict[int, Draw]]:
+    """Keys of the random equations of a jaxpr, in order, and draws of those sites that are drawn together.
+
+    Args:
+        equations: the equations that contain sites.
+        key: a key that is used for nothing else, but to fold in numbers from 2 on.
+
+    Returns:
+        `(key_of, draws)`: equation i has the key `key_of(i)`; if i is in `draws`, `draws[i](parameters)` is its value.
+    """
+    if len(equations) < FEWEST:
+        keys = []
+        for _ in equations:
+            key, sub = jax.random.split(key)
+            keys.append(sub)
+        return keys.__getitem__, {}
+    keys = jax.random.split(jax.random.split(key)[0], len(equations))
+    groups: dict[Any, list[int]] = {}
+    for i, eqn in enumerate(equations):
+        if eqn.primitive in SITE_PRIMITIVES:
+            kinds = tuple((atom.aval.shape, atom.aval.dtype) for atom in eqn.invars)
+            groups.setdefault((eqn.params["sampler"], eqn.params["shape"], kinds), []).append(i)
+    draws = {}
+    for (sampler, shape, kinds), members in groups.items():
+        if len(members) > 1:
+            draws.update(_draw_together(sampler, shape, kinds, keys, members))
+    return lambda i: _row(keys, i), draws
+
+
+def _draw_together(
+    sampler: Any, shape: tuple[int, ...], kinds: Sequence[Any], keys: Any, members: list[int]
+) -> dict[int, Draw]:
+    """Draws of the sites `members`, which differ in key and in the values of their parameters only."""
+    structs = [jax.ShapeDtypeStruct(*kind) for kind in kinds]
+    closed = jax.make_jaxpr(lambda key, *parameters: sampler.draw(key, *parameters, shape=shape))(keys[0], *structs)
+    jaxpr = closed.jaxpr
+    if jaxpr.effects:
+        return {}
+    key_var, *parameter_vars = jaxpr.invars
+    # Every equation is constant, or depends on the key and no parameter, or on a parameter.
+    from_parameters, from_key = set(parameter_vars), {key_var}
+    constant_eqns, key_eqns, parameter_eqns = [], [], []
+    for eqn in jaxpr.eqns:
+        inputs = {atom for atom in eqn.invars if not isinstance(atom, compat.Literal)}
+        if inputs & from_parameters:
+            from_parameters.update(eqn.outvars)
+            parameter_eqns.append(eqn)
+        elif inputs & from_key:
+            from_key.update(eqn.outvars)
+            key_eqns.append(eqn)
+        else:
+            constant_eqns.append(eqn)
+    used = [atom for eqn in parameter_eqns for atom in eqn.invars] + list(jaxpr.outvars)
+    noise_vars = list(dict.fromkeys(v for v in used if not isinstance(v, compat.Literal) and v in from_key))
+    n_bytes = sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in noise_vars)
+    if not key_eqns or n_bytes * len(members) > MOST_BYTES:
+        return {}
+
+    constants = dict(zip(jaxpr.constvars, closed.consts, strict=True))
+    _bind_all(constant_eqns, constants)
+
+    def noise(key: Any) -> list[Any]:
+        environment = {**constants, key_var: key}
+        _bind_all(key_eqns, environment)
+        return [environment[v] for v in noise_vars]
+
+    noises = jax.vmap(noise)(keys if len(members) == len(keys) else keys[jax.numpy.array(members)])
+
+    def draw(row: int, parameters: Sequence[Any]) -> Any:
+        environment = {**constants, **dict(zip(parameter_vars, parameters, strict=True))}
+        environment.update(zip(noise_vars, [_row(value, row) for value in noises], strict=True))
+        _bind_all(parameter_eqns, environment)
+        return _read(jaxpr.outvars[0], environment)
+
+    return {i: functools.partial(draw, row) for row, i in enumerate(members)}
+
+
+def _row(values: Any, i: int) -> Any:
+    return jax.lax.index_in_dim(values, i, keepdims=False)
+
+
+def _bind_all(equations: Sequence[Any], environment: dict[Any, Any]) -> None:
+    for eqn in equations:
+        outputs = compat.bind_equation(eqn, [_read(atom, environment) for atom in eqn.invars])
+        environment.update(zip(eqn.outvars, outputs, strict=True))
+
+
+def _read(atom: Any, environment: dict[Any, Any]) -> Any:
+    return atom.val if isinstance(atom, compat.Literal) else environment[atom]
