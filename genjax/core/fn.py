@@ -70,7 +70,15 @@ class _Handler:
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the body under this handler; returns its return value."""
         with handling(self):
-            retval = self.function.source.value(*args, **kwargs)
+            try:
+                retval = self.function.source.value(*args, **kwargs)
+            except TypeError as error:
+                for thunk, location in self._pending.values():
+                    error.add_note(
+                        f"The call of {thunk.gen_fn!r} written at {location} has no address yet, so it is not a value: "
+                        'write `(... @ "name")` around it.'
+                    )
+                raise
         if self._pending:
             thunk, location = next(iter(self._pending.values()))
             raise ValueError(
@@ -107,7 +115,8 @@ class _Assess(_Handler):
                 given = plain(self.x) or {}
                 raise KeyError(
                     f"{addr!r} is missing from the choices given to assess() of {self.function.describe()}"
-                    f"{at_user_location()}. Given: {', '.join(map(repr, given)) or 'none'}{nearest(addr, given)}"
+                    f"{at_user_location()}. Given: {', '.join(map(repr, given)) or 'none'}{nearest(addr, given)}. "
+                    "assess() needs a value at every address; generate() draws those that are not given."
                 )
             beneath = {}
         log_density, retval = gen_fn.assess(beneath, *args, **kwargs)
@@ -132,9 +141,14 @@ class _Generate(_Simulate):
 
 
 class _Update(_Simulate):
-    def __init__(self, function: Fn[Any], old: Any, x: Any):
+    def __init__(self, function: Fn[Any], old: Trace[Any, Any], x: Any):
         super().__init__(function)
-        self.old, self.x = old, x
+        if not isinstance(old, Trace):
+            raise TypeError(
+                f"{self.method}() of {function.describe()} takes a trace first, got {type(old).__name__}"
+                f"{at_user_location()}. Traces come from simulate() and generate()."
+            )
+        self.old, self.x = old.raw_choices(), x
         self.weights: list[jax.Array] = []
         self.discard: dict[str, Any] = {}
 
@@ -235,7 +249,7 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
     def update(
         self, tr: Trace[dict[str, Any], R], x: dict[str, Any] | None, *args: Any, **kwargs: Any
     ) -> tuple[Tr[dict[str, Any], R], jax.Array, dict[str, Any]]:
-        handler = _Update(self, tr.raw_choices(), _as_dict(x))
+        handler = _Update(self, tr, _as_dict(x))
         retval = handler.run(args, kwargs)
         handler.check_same_addresses()
         check_used(x, handler.visited, f"update() of {self.describe()}")
@@ -245,7 +259,7 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
     def regenerate(
         self, tr: Trace[dict[str, Any], R], selection: SelectionBase, *args: Any, **kwargs: Any
     ) -> tuple[Tr[dict[str, Any], R], jax.Array, dict[str, Any]]:
-        handler = _Regenerate(self, tr.raw_choices(), selection)
+        handler = _Regenerate(self, tr, selection)
         retval = handler.run(args, kwargs)
         handler.check_same_addresses()
         new: Tr[dict[str, Any], R] = Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
@@ -260,8 +274,21 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
 
 
 def _as_dict(x: Any) -> Any:
-    """Constraints with traces in them replaced by their choices."""
-    return x.get_choices() if isinstance(x, Trace) else x
+    """Constraints: a trace's are its choices.
+
+    Raises:
+        TypeError: an address is no string, so that no call could have it.
+    """
+    if isinstance(x, Trace):
+        return x.get_choices()
+    choices = plain(x)
+    for addr in choices if isinstance(choices, dict) else ():
+        if not isinstance(addr, str):
+            raise TypeError(
+                f"Constraints got {type(addr).__name__} {addr!r} as an address{at_user_location()}. Addresses are "
+                "strings; for some lanes or steps write `indexed(i, choices)`, for a path nested dicts."
+            )
+    return x
 
 
 def gen(function: Callable[..., R]) -> Fn[R]:

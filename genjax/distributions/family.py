@@ -114,7 +114,12 @@ class Family:
             TypeError, ValueError: as `sample`.
         """
         form, _, arrays = self._bind(args, kwargs)
-        value = jnp.asarray(_float_of_int(value))
+        try:
+            value = jnp.asarray(_float_of_int(value))
+        except TypeError as error:
+            raise TypeError(
+                f"{self.name} got the value {value!r} ({type(value).__name__}), which is no number and no array."
+            ) from error
         dtype = _floating_dtype([value, *arrays] if form.is_value_converted else arrays)
         arrays = [a.astype(dtype) for a in arrays]
         if form.is_value_converted:

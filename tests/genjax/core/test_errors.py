@@ -60,6 +60,34 @@ def test_addresses_are_strings(address):
         gen(lambda: normal(0.0, 1.0) @ address).simulate()
 
 
+@pytest.mark.parametrize("constraints", [{1: 2.0}, {"x": 1.0, ("y",): 2.0}])
+def test_addresses_of_constraints_are_strings(constraints):
+    trace = pair.simulate()
+    for method in (pair.assess, pair.generate, lambda x: pair.update(trace, x)):
+        with pytest.raises(TypeError, match=r"as an address, at .*test_errors.py:\d+.*`indexed\(i, choices\)`"):
+            method(constraints)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda: normal(0.0, 1.0) + 1.0,
+        lambda: jnp.exp(normal(0.0, 1.0)),
+        lambda: normal(normal(0.0, 1.0), 1.0) @ "x",
+    ],
+)
+def test_a_call_without_address_is_no_value(body):
+    with pytest.raises(TypeError, match=r"The call of Normal written at .*test_errors.py:\d+.*has no address yet"):
+        gen(body).simulate()
+
+
+def test_what_is_no_trace_cannot_be_changed():
+    with pytest.raises(TypeError, match=r"update\(\) of function 'pair'.*takes a trace first, got dict.*test_errors"):
+        pair.update({"x": 0.0}, {"y": 1.0})
+    with pytest.raises(TypeError, match=r"regenerate\(\) of function 'pair'.*takes a trace first, got dict"):
+        pair.regenerate({"x": 0.0}, sel("x"))
+
+
 def test_any_string_is_an_address():
     model = gen(lambda: [normal(0.0, 1.0) @ f"group_{i}/obs {i}" for i in range(2)])
     assert list(model.simulate().get_choices()) == ["group_0/obs 0", "group_1/obs 1"]
@@ -68,7 +96,7 @@ def test_any_string_is_an_address():
 def test_missing_addresses():
     with pytest.raises(KeyError, match=r"'y' is missing.*function 'pair' at .*test_errors.py:\d+.*Given: 'x'"):
         pair.assess({"x": 0.0})
-    with pytest.raises(KeyError, match="'x' is missing"):
+    with pytest.raises(KeyError, match=r"'x' is missing.*generate\(\) draws those that are not given"):
         pair.assess(None)
     with pytest.raises(KeyError, match="Normal.assess needs a value"):
         normal.assess(None, 0.0, 1.0)

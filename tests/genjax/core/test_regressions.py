@@ -285,6 +285,37 @@ def test_regression_15_1_29_calls_outside_of_models_and_checks():
         cond(1)
 
 
+@pytest.mark.parametrize("method", ["simulate", "assess", "generate", "update", "regenerate"])
+def test_regression_15_3_46_work_grows_linearly_with_sites(method):
+    def n_operations(n_sites):
+        model = gen(lambda: [normal(float(i), 1.0) @ f"x{i}" for i in range(n_sites)])
+        trace = model.simulate()
+        arguments = {
+            "simulate": (),
+            "assess": (trace.get_choices(),),
+            "generate": ({"x0": 1.0},),
+            "update": (trace, {"x0": 1.0}),
+            "regenerate": (trace, sel("x0")),
+        }[method]
+        return len(jax.make_jaxpr(lambda: getattr(model, method)(*arguments))().eqns)
+
+    few, some, many = map(n_operations, (4, 8, 12))
+    assert many - some == some - few
+
+
+def test_regression_15_4_59_log_density_and_project():
+    model = gen(lambda: (point(0.0) @ "p", normal(jnp.zeros(3), 2.0) @ "v"))
+    trace = model.simulate()
+    choices = trace.get_choices()
+    log_density = model.log_density(choices)
+    assert log_density.shape == ()
+    np.testing.assert_allclose(log_density, -trace.get_score(), rtol=1e-6)
+    at_v = log_normal_density(np.asarray(choices["v"]), 0.0, 2.0).sum()
+    np.testing.assert_allclose(model.project(trace, sel("v")), at_v, rtol=1e-5)
+    np.testing.assert_allclose(model.project(trace, ~sel("v")), log_density - at_v, rtol=1e-4)
+    assert normal.log_density(jnp.zeros(3), 0.0, 1.0).shape == ()
+
+
 def test_regression_15_4_52_plain_ints_where_const_was_required():
     assert seed(Scan(step, 2).simulate)(KEY, 0.0, None).get_choices()["n"].shape == (2,)
     assert Scan(step, 2) == Scan(step, const(2)) == Scan(step, length=Const(2))
