@@ -86,6 +86,55 @@ def ratio_interval(
     return median_interval(np.asarray(samples, np.float64) / np.asarray(baseline, np.float64), seed, processes)
 
 
+INDEPENDENT_ESTIMATOR = (
+    "quotient of medians; Welch's 95% interval over processes where both have several, else a bootstrap over rounds"
+)
+
+
+def independent_ratio(
+    samples: np.ndarray,
+    baseline: np.ndarray,
+    processes: np.ndarray | None = None,
+    baseline_processes: np.ndarray | None = None,
+    seed: int = 0,
+) -> Interval:
+    """The quotient of the medians of two runs that were not interleaved, with its 95% interval.
+
+    Args:
+        samples: (n_rounds,), positive.
+        baseline: (m_rounds,), positive.
+        processes: (n_rounds,) int, the process of each round; baseline_processes (m_rounds,) likewise. Where both name
+            several, the interval is Welch's for the difference of mean log medians of processes; else both sides'
+            rounds are resampled on their own.
+        seed: of the bootstrap.
+    """
+    groups = []
+    for values, of in ((samples, processes), (baseline, baseline_processes)):
+        own = np.zeros(len(values), int) if of is None else np.asarray(of)
+        groups.append(np.log([np.median(values[own == process]) for process in np.unique(own)]))
+    value = float(groups[0].mean() - groups[1].mean())
+    if min(map(len, groups)) > 1:
+        from scipy import special  # not at import: the worker imports this file
+
+        variances = [group.var(ddof=1) / len(group) for group in groups]
+        error = float(np.sqrt(sum(variances)))
+        freedom = (
+            sum(variances) ** 2 / sum(v**2 / (len(g) - 1) for v, g in zip(variances, groups, strict=True))
+            if error
+            else 1
+        )
+        half = float(special.stdtrit(freedom, 0.5 + LEVEL / 2)) * error
+        return Interval(*(float(np.exp(value + sign * half)) for sign in (0, -1, 1)))
+    generator = np.random.default_rng(seed)
+    medians = [
+        np.median(values[generator.integers(0, len(values), (RESAMPLES, len(values)))], axis=1)
+        for values in (np.asarray(samples), np.asarray(baseline))
+    ]
+    tails = 50 * (1 - LEVEL)
+    low, high = np.percentile(medians[0] / medians[1], [tails, 100 - tails])
+    return Interval(float(np.exp(value)), float(low), float(high))
+
+
 def difference(interval: Interval) -> str:
     """What a ratio's interval shows: "faster", "slower", or "no difference shown" when it contains 1."""
     if interval.high < 1:

@@ -1,0 +1,234 @@
+"""Two result folders side by side: `python -m pipelines.compare OLD [NEW]`, NEW being this checkout's `results`.
+
+Cells are paired by what they are (study, task, framework, parameters, seed, device, dtype), whatever the sources or the
+machine were; of each the newest record counts. On one machine the times compare two versions. Between machines only
+the last column does, the ratio to the baseline of the race.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from pipelines import statistics
+from pipelines.cells import canonical
+from pipelines.cli import guarded
+from pipelines.errors import UserError
+from pipelines.statistics import Interval
+from pipelines.store import Store
+
+FASTER, SLOWER, SAME, BROKE, MENDED, NEW, GONE = (
+    "faster", "slower", "no difference shown", "broke", "mended", "new", "gone",
+)  # fmt: skip
+WORSE = (SLOWER, BROKE)
+
+
+@dataclass(frozen=True)
+class Side:
+    """The newest record of a cell in one folder, with its arrays if it is timed."""
+
+    record: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+
+    @property
+    def ok(self) -> bool:
+        """Whether its answer was proven right."""
+        return self.record["status"] == "ok"
+
+    @property
+    def times(self) -> np.ndarray | None:
+        """(n_rounds,) seconds of one call."""
+        return self.arrays.get("samples_s")
+
+    @property
+    def ratios(self) -> np.ndarray | None:
+        """(n_rounds,) ratios to the baseline in the same round; None without a baseline, or for itself."""
+        if self.times is None or "baseline_samples_s" not in self.arrays or self.record["timing"].get("is_baseline"):
+            return None
+        return self.times / self.arrays["baseline_samples_s"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One cell in two folders.
+
+    Args:
+        name: of the cell.
+        verdict: one of the words above.
+        detail: the reason where a cell is not ok.
+        old_s: median seconds of one call; new_s likewise.
+        time: new / old time of a call.
+        ratio: new / old ratio to the baseline.
+    """
+
+    name: str
+    verdict: str
+    detail: str = ""
+    old_s: float | None = None
+    new_s: float | None = None
+    time: Interval | None = None
+    ratio: Interval | None = None
+
+
+def compare(old: Store, new: Store) -> list[Comparison]:
+    """Every cell that either folder has, in the order of their names."""
+    before, after = newest(old), newest(new)
+    names = distinct_names({**before, **after})
+    found = [_compare(names[one], before.get(one), after.get(one)) for one in {**before, **after}]
+    return sorted(found, key=lambda comparison: comparison.name)
+
+
+def newest(store: Store) -> dict[str, Side]:
+    """The newest record of every cell by its canonical identity."""
+    records: dict[str, Mapping[str, Any]] = {}
+    for study, task in tasks(store):
+        ordered = sorted(store.records(study, task), key=lambda record: record["provenance"].get("started") or "")
+        records |= {canonical(record["identity"]): record for record in ordered}
+    sides = {}
+    for identity, record in records.items():
+        loaded = store.load(record["identity"]["study"], record["identity"]["task"], record["key"])
+        if loaded is not None:
+            sides[identity] = Side(*loaded)
+    return sides
+
+
+def tasks(store: Store) -> Iterator[tuple[str, str]]:
+    """(study, task) of every folder of records."""
+    for folder in sorted(store.root.glob("*/*/")):
+        if not folder.name.startswith(".") and any(folder.glob("*/record.json")):
+            yield folder.parent.name, folder.name
+
+
+def distinct_names(sides: Mapping[str, Side]) -> dict[str, str]:
+    """A short name per cell: study, task, framework, and those parameters in which cells of the task differ."""
+    identities = {key: side.record["identity"] for key, side in sides.items()}
+    values: dict[tuple[str, str, str], set[str]] = {}
+    for one in identities.values():
+        for name, value in _details(one).items():
+            values.setdefault((one["study"], one["task"], name), set()).add(canonical(value))
+    names = {}
+    for key, one in identities.items():
+        shown = [
+            f"{name}={canonical(value)}".replace('"', "")
+            for name, value in _details(one).items()
+            if len(values[one["study"], one["task"], name]) > 1
+        ]
+        names[key] = " ".join([f"{one['study']}/{one['task']} {one['framework']}", *shown])
+    return names
+
+
+def _details(identity: Mapping[str, Any]) -> dict[str, Any]:
+    named = {name: identity[name] for name in ("seed", "device", "dtype")}
+    return {**identity["parameters"], **named, "instance": identity.get("instance", 0)}
+
+
+def _compare(name: str, old: Side | None, new: Side | None) -> Comparison:
+    if new is None:
+        return Comparison(name, GONE)
+    if old is None:
+        return Comparison(name, NEW, detail="" if new.ok else _reason(new))
+    if not new.ok:
+        return Comparison(name, BROKE if old.ok else SAME, detail=_reason(new))
+    if not old.ok:
+        return Comparison(name, MENDED)
+    if old.times is None or new.times is None or not len(old.times) or not len(new.times):
+        return Comparison(name, SAME, detail="not timed")
+    time, ratio = _quotient(new, old, "times"), None
+    if new.ratios is not None and old.ratios is not None:
+        ratio = _quotient(new, old, "ratios")
+    old_s, new_s = (_median(side) for side in (old, new))
+    return Comparison(name, statistics.difference(time), old_s=old_s, new_s=new_s, time=time, ratio=ratio)
+
+
+def _median(side: Side) -> float:
+    assert side.times is not None
+    return statistics.median_interval(side.times, processes=side.arrays.get("processes")).value
+
+
+def _quotient(new: Side, old: Side, what: str) -> Interval:
+    return statistics.independent_ratio(
+        getattr(new, what), getattr(old, what), new.arrays.get("processes"), old.arrays.get("processes")
+    )
+
+
+def _reason(side: Side) -> str:
+    return f"{side.record['status']}: {side.record.get('reason')}"
+
+
+def surroundings(store: Store) -> tuple[str, str, str]:
+    """Machine, commit and JAX version of the newest record of a folder."""
+    records = [side.record["provenance"] for side in newest(store).values()]
+    latest = max(records, key=lambda where: where.get("started") or "")
+    commit = latest.get("commit") or {}
+    shown = f"{(commit.get('id') or 'no commit')[:12]}{' with changes' if commit.get('dirty') else ''}"
+    machine = f"{latest.get('cpu')}, {latest.get('usable_cores')} cores"
+    return machine, shown, f"JAX {latest.get('packages', {}).get('jax', 'none')}"
+
+
+def show(comparisons: list[Comparison], old: Store, new: Store, console: Console) -> None:
+    """Prints the table and what it is of."""
+    where = [surroundings(store) for store in (old, new)]
+    for word, store, facts in zip(("old", "new"), (old, new), where, strict=True):
+        console.print(f"{word}: {store.root} ({'; '.join(facts)})", highlight=False, soft_wrap=True)
+    if where[0][0] != where[1][0]:
+        console.print("Two machines: the times compare the machines, the ratios to the baseline the programs.")
+    table = Table("cell", "old", "new", "new / old", "ratio to baseline, new / old", "verdict")
+    for one in comparisons:
+        verdict = f"{one.verdict}{': ' if one.detail else ''}{one.detail}"
+        table.add_row(
+            one.name, _seconds(one.old_s), _seconds(one.new_s), _interval(one.time), _interval(one.ratio), verdict
+        )
+    console.print(table)
+    counted = {word: sum(one.verdict == word for one in comparisons) for word in
+               (FASTER, SLOWER, SAME, BROKE, MENDED, NEW, GONE)}  # fmt: skip
+    console.print(
+        ", ".join(f"{count} {word}" for word, count in counted.items() if count), highlight=False, soft_wrap=True
+    )
+    console.print(f"Intervals: {statistics.INDEPENDENT_ESTIMATOR}.", highlight=False, soft_wrap=True)
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{1e3 * value:.4g} ms"
+
+
+def _interval(value: Interval | None) -> str:
+    return "" if value is None else f"{value.value:.3f}x [{value.low:.3f}, {value.high:.3f}]"
+
+
+def opened(folder: Path) -> Store:
+    """The store of a folder.
+
+    Raises:
+        UserError: there are no results in it.
+    """
+    store = Store(folder)
+    if not any(True for _ in tasks(store)):
+        raise UserError(f"{folder} holds no results. Name the `results` folder of a run, as in `results=FOLDER`.")
+    return store
+
+
+def main(arguments: list[str]) -> int:
+    """Compares; the exit status is 1 with `--strict` if a cell is slower or broke."""
+    parser = argparse.ArgumentParser(prog="compare", description="Two result folders side by side.")
+    parser.add_argument("old", type=Path, metavar="OLD", help="folder of the results to compare with")
+    parser.add_argument("new", type=Path, metavar="NEW", nargs="?", default=Path("results"), help="default: results")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a cell is slower or broke")
+    options = parser.parse_args(arguments)
+
+    def run() -> int:
+        old, new = opened(options.old), opened(options.new)
+        comparisons = compare(old, new)
+        show(comparisons, old, new, Console())
+        return int(options.strict and any(one.verdict in WORSE for one in comparisons))
+
+    return guarded(run)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
