@@ -356,7 +356,8 @@ def _record(
 ) -> dict[str, Any]:
     environment = {**configuration.environment, **dict(planned.description.environment)}
     where = provenance.provenance(configuration.tree.root, environment, configuration.device)
-    own = {"dtype": planned.cell.dtype, "seed": planned.cell.seed, "size": configuration.size}
+    dtype = (facts.get("notes") or {}).get("dtype", planned.cell.dtype)  # Gen.jl has one type, whatever is asked for
+    own = {"dtype": dtype, "seed": planned.cell.seed, "size": configuration.size}
     return {
         **facts,
         "key": planned.key,

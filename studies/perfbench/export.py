@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from studies.base import Problem, Row, Rows, how_timed
@@ -11,9 +11,15 @@ COLUMNS = (
     "task", "framework", "method", "data_set", "n_points", "n_particles", "n_samples", "n_chains", "status", "reason",
     "median_s", "low_s", "high_s", "ratio", "ratio_low", "ratio_high", "rounds", "processes", "cores",
     "effective_sample_size",
-    "effective_samples_per_s", "acceptance_rate", "gradient_evaluations", "compile_s", "device", "device_name",
+    "effective_samples_per_s", "acceptance_rate", "gradient_evaluations", "compile_s", "dtype", "device", "device_name",
     "commit", "flags",
 )  # fmt: skip
+MARKS = {
+    **{mark: "\\" + mark for mark in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
 NAMES = {"importance_sampling": "Importance sampling", "hmc": "Hamiltonian Monte Carlo"}
 SIZES = {
     "importance_sampling": "n_particles",
@@ -68,6 +74,7 @@ def _line(row: Row, n_points: int) -> dict[str, Any]:
         "acceptance_rate": row.diagnostics.get("acceptance_rate"),
         "gradient_evaluations": row.record.get("notes", {}).get("gradient_evaluations"),
         "compile_s": row.record.get("phases", {}).get("compile"),
+        "dtype": dtype(row),
         "device": row.device,
         "device_name": _device_name(row),
         "commit": (where.get("commit") or {}).get("id"),
@@ -124,7 +131,27 @@ def caption(rows: Rows) -> str:
     how = how_timed(ok)
     if how is not None:
         parts.append(f"; {how}")
+    other = other_precision(ok)
+    if other is not None:
+        parts.append(f"; {other}")
     return _escaped("".join(parts) + ". Every time is of a program whose answer was checked.")
+
+
+def dtype(row: Row) -> str | None:
+    """What the system computed in: by its own word if it has one type whatever is asked for, as Gen.jl."""
+    record = row.record
+    return record.get("notes", {}).get("dtype") or record.get("provenance", {}).get("dtype")
+
+
+def other_precision(rows: Iterable[Row]) -> str | None:
+    """`Gen.jl in float64`, of the systems that computed in another type than the first; None if there are none."""
+    found = {row.label: dtype(row) for row in rows if row.status == "ok"}
+    usual = next((kind for kind in found.values() if kind), None)
+    odd: dict[str, list[str]] = {}
+    for label, kind in found.items():
+        if kind and kind != usual:
+            odd.setdefault(kind, []).append(label)
+    return "; ".join(f"{' and '.join(labels)} in {kind}" for kind, labels in odd.items()) or None
 
 
 def _device_name(row: Row) -> str | None:
@@ -145,6 +172,5 @@ def _cell(rows: Rows) -> str:
 
 
 def _escaped(text: str) -> str:
-    for mark in "&%$#_":
-        text = text.replace(mark, "\\" + mark)
-    return text
+    """Text for LaTeX: a device's name may hold any of its signs."""
+    return "".join(MARKS.get(character, character) for character in text)

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from studies import figure_style as style
 from studies.base import FigureContext, Row, Rows, figure, how_timed
+from studies.perfbench.export import other_precision
 
 ORDER = ("genjax", "handcoded_jax", "numpyro", "tfp", "pyro", "torch", "genjl", "genjl_static")
 """Left to right in every group, and in legends. Frameworks not named here follow."""
@@ -96,7 +97,7 @@ def bars(context: FigureContext, parameter: str, label: str) -> Figure:
     style.keep_spines(axes, "left", "bottom")
     baseline = next((row.label for row in rows if row.is_baseline), None)
     above = [f"above a bar: factor to {baseline}, paired by round"] if baseline else []
-    style.footnote(drawing, [*above, *provenance(context)], y=0.01)
+    style.footnote(drawing, [*above, *provenance(context, has_daggers=True)], y=0.01)
     return drawing
 
 
@@ -192,7 +193,7 @@ def lines(context: FigureContext, parameter: str, label: str) -> Figure:
         handles, names, loc="lower center", bbox_to_anchor=(0.5, 0.085), ncol=len(names), frameon=False,
         fontsize=style.FONT_SIZES["caption"], handlelength=1.4, columnspacing=1.1,
     )  # fmt: skip
-    style.footnote(drawing, [*absences(absent, parameter), *provenance(context)], y=0.01)
+    style.footnote(drawing, [*absences(absent, parameter), *provenance(context, has_daggers=False)], y=0.01)
     return drawing
 
 
@@ -219,8 +220,8 @@ def time_axis(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def provenance(context: FigureContext) -> list[str]:
-    """Device, problem and timing facts for the bottom edge, from the rows."""
+def provenance(context: FigureContext, has_daggers: bool) -> list[str]:
+    """Device, problem and timing facts for the bottom edge, from the rows; `has_daggers`: flagged ones are marked."""
     parameters = context.rows[0].parameters
     truth, data = context.problem(parameters).truth, context.problem(parameters).data
     facts = [
@@ -233,6 +234,12 @@ def provenance(context: FigureContext) -> list[str]:
     how = how_timed(context.rows)
     if how is not None:
         facts.append(f"{how}, 95% intervals")
-    if any(row.flags for row in context.rows):
+    other = other_precision(context.rows)
+    if other is not None:
+        facts.append(other)
+    flagged = sum(bool(row.flags) for row in context.rows)
+    if flagged and has_daggers:
         facts.append("† measurement flagged as unstable")
+    elif flagged:
+        facts.append(f"{flagged} of {len(context.rows)} measurements flagged as unstable")
     return facts

@@ -1,5 +1,6 @@
 """The end of a run of several studies: one display, every count and reason, and the exit status."""
 
+import json
 import re
 
 import pytest
@@ -83,6 +84,15 @@ def test_whole_paper_on_cuda_stops_before_anything_where_there_is_no_gpu(two, ca
     assert captured.out == "" and captured.err.count("error: ") == 1
     assert "no CUDA device on this machine" in captured.err
     assert not (two.root / "results").exists()
+
+
+def test_record_has_the_type_that_a_system_computed_in(toy):
+    text = (toy.root / "studies/toy/models/second.py").read_text()
+    toy.write("studies/toy/models/second.py", text.replace('{"calls": "one sum"}', '{"dtype": "float64"}'))
+    assert toy.run("stages=[run]") == 0
+    records = [json.loads(path.read_text()) for path in toy.records()]
+    found = {record["identity"]["framework"]: record["provenance"]["dtype"] for record in records}
+    assert found == {"first": "float32", "second": "float64", "third": "float32"}
 
 
 def test_durations():

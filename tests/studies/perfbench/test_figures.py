@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import matplotlib
 import numpy as np
@@ -174,3 +175,51 @@ def test_table_states_device_baseline_and_numbers_of_the_rows():
     assert r"Example CPU 9000 \& sons" in text
     assert "factor to Handcoded JAX" in text
     assert text.count("&") - text.count(r"\&") == 8 * 6 + 6 + 2  # eight systems, sizes, spans
+
+
+def balanced(text):
+    """Whether every brace of LaTeX has its partner, escaped ones aside."""
+    depth = 0
+    for brace in re.findall(r"(?<!\\)[{}]", text.replace("\\\\", "")):
+        depth += 1 if brace == "{" else -1
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def test_table_is_latex_whatever_the_names():
+    nasty = {"provenance": {"cpu": r"R9_7950 {X} 100% #1 ~4^2 C:\new"}, "notes": {}}
+    rows = Rows([row for name in GRIDS for row in make_rows(name, pyro={"label": "A_b&c", "record": nasty})])
+    text = export.table(Rows([*rows.where(framework="pyro"), *rows.where(framework="handcoded_jax")]))
+    assert balanced(text)
+    assert re.findall(r"\\(begin|end)\{(\w+)\}", text) == [
+        ("begin", "table"), ("begin", "tabular"), ("end", "tabular"), ("end", "table"),
+    ]  # fmt: skip
+    plain = re.sub(r"\\[a-z]+(\{[^{}]*\})*|\\[&%$#_{}]|\$[^$]*\$", "", text)
+    assert set("%#_~^$") & set(plain) == set()
+    (columns,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", text)
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()[1:]
+    assert len(body) == 2
+    for line in body:
+        assert line.endswith(r" \\")
+        assert len(re.split(r"(?<!\\)&", line)) == len(columns) == 7
+    assert r"R9\_7950 \{X\} 100\% \#1 \textasciitilde{}4\textasciicircum{}2 C:\textbackslash{}new" in text
+
+
+def test_helper_counts_braces():
+    assert balanced(r"\a{b}\{{c}") and not balanced("}{") and not balanced("{{}")
+
+
+def test_other_precision_is_named_in_figure_caption_and_summary():
+    double = {"record": {"notes": {"dtype": "float64"}, "provenance": {"cpu": "x", "dtype": "float32"}}}
+    single = {"record": {"notes": {}, "provenance": {"cpu": "x", "dtype": "float32"}}}
+    rows = [
+        make_row("importance_sampling", name, "n_particles", 1000, **(double if name == "genjl" else single))
+        for name in ("handcoded_jax", "genjax", "genjl")
+    ]
+    notes = [text.get_text() for text in draw("importance", rows)[0].texts]
+    assert any("Gen.jl in float64" in note for note in notes)
+    assert "Gen.jl in float64" in export.caption(Rows(rows))
+    lines = list(csv.DictReader(io.StringIO(export.summary(Rows(rows), make_problem))))
+    assert [line["dtype"] for line in lines] == ["float32", "float32", "float64"]
+    assert export.other_precision(rows[:2]) is None
