@@ -1,9 +1,11 @@
 """Gen.jl, the static modelling language, in a Julia process of its own that speaks the worker protocol.
 
 Nothing of Julia is loaded here: this file only describes the worker `julia/worker.jl`, which reads the models in
-`studies/<study>/models/genjl.jl` and takes both of Gen's languages by the name of the framework. It computes in float64 whatever `dtype` says, as Gen's own
-distributions do; the notes of its rows say so. `julia/Manifest.toml`, which Julia makes when it installs Gen.jl, holds its
-version and so counts among the sources: cells that were measured by the run that installed it are measured once more.
+`studies/<study>/models/genjl.jl` and takes both of Gen's languages by the name of the framework.
+
+It computes in float64 whatever `dtype` says, as Gen's own distributions do; the notes of its rows say so. Julia makes
+`julia/Manifest.toml` when it installs Gen.jl. That file holds Gen's version and so counts among the sources: cells that
+were measured by the run that installed Gen.jl are measured once more.
 """
 
 from frameworks.base import Framework
