@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -20,6 +21,9 @@ ORDER = ("genjax", "handcoded_jax", "numpyro", "tfp", "pyro", "torch", "genjl", 
 
 MARKERS = "osD^vPX*"
 GROUP_WIDTH = 0.88
+WIDTHS_OF_REASONS = (36, 30, 24, 18, 14, 10)
+"""Characters of a reason in a bar's place: the most for which it ends below the top of the axes."""
+
 FACTOR_SIZE = 10
 """Points; factors of neighbours of equal height must not touch."""
 
@@ -104,6 +108,8 @@ def bars(context: FigureContext, parameter: str, label: str) -> Figure:
 def time_limits(rows: Rows) -> tuple[float, float]:
     """Limits of a log axis in milliseconds that hold every interval, with room for the factors above the bars."""
     ends = [1e3 * value for row in rows if row.status == "ok" and row.interval_s for value in row.interval_s]
+    if not ends:
+        return 0.1, 100.0  # nothing was timed, and the figure says so in each place
     low, high = 10 ** np.floor(np.log10(min(ends)) - 0.15), max(ends)
     return float(low), float(high * (high / low) ** 0.16)
 
@@ -112,11 +118,16 @@ def draw_bar(axes: Axes, x: float, width: float, row: Row) -> None:
     """One bar with its interval and factor, or the reason in its place."""
     bottom = axes.get_ylim()[0]
     if row.status != "ok" or row.median_s is None or row.interval_s is None:
-        text = style.status_text(row.status, row.reason, width=36) if row.status != "ok" else "not timed"
-        axes.text(
-            x, bottom * 1.12, f"{row.label} {text}", rotation=90, ha="center", va="bottom", color=style.RED,
+        mark = axes.text(
+            x, bottom * 1.12, "", rotation=90, ha="center", va="bottom", color=style.RED,
             fontsize=style.FONT_SIZES["note"], style="italic",
         )  # fmt: skip
+        renderer, top = FigureCanvasAgg(axes.figure).get_renderer(), axes.get_window_extent().y1
+        for width in WIDTHS_OF_REASONS:
+            text = style.status_text(row.status, row.reason, width=width) if row.status != "ok" else "not timed"
+            mark.set_text(f"{row.label} {text}")
+            if mark.get_window_extent(renderer).y1 <= top:
+                return
         return
     milliseconds, (low, high) = 1e3 * row.median_s, (1e3 * value for value in row.interval_s)
     axes.bar(x, milliseconds - bottom, width, bottom=bottom, color=row.color, edgecolor="black", linewidth=0.8)

@@ -84,7 +84,14 @@ def bars(axes):
 
 
 @pytest.mark.parametrize("name", GRIDS)
-@pytest.mark.parametrize("spoiled", [{}, {"tfp": absent("invalid", "log_weights differ by 7.5e-01 relative")}])
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {},
+        {"tfp": absent("invalid", "log_weights differ by 7.5e-01 relative")},
+        {"torch": absent("timeout", "no answer to the request `time` within 600 seconds: the worker was killed")},
+    ],
+)
 def test_everything_lies_inside_the_page(name, spoiled):
     drawing, renderer = draw(name, make_rows(name, **spoiled))
     page = drawing.bbox
@@ -139,6 +146,15 @@ def test_factors_are_the_paired_ratios_with_a_dagger_where_flagged():
     assert texts.count("2.6×†") == 3
     assert texts.count("41×") == 3
     assert sum("Gen.jl skipped: julia is not installed" in text for text in texts) == 3
+
+
+def test_checked_rows_without_times_are_named():
+    rows = [
+        make_row("hmc", name, "n_samples", 100, median_s=None, interval_s=None, ratio=None, samples_s=np.empty(0))
+        for name in SPEEDS
+    ]
+    texts = [text.get_text() for text in draw("hmc", rows)[0].axes[0].texts]
+    assert "Ours not timed" in texts and "NumPyro not timed" in texts
 
 
 def test_lines_are_times_and_effective_samples_per_second():
