@@ -137,6 +137,9 @@ STUDIES: dict[str, dict[str, Flag]] = {
         "data-n-points": Flag(("study.parameters.n_points={value}",)),
         "data-seed": Flag(("study.parameters.data_seed={value}",)),
         "data-output": Flag(("results={value}",)),
+        # Of the subcommands: where `combine` reads, and how many points `generate-data` makes.
+        "n-points": Flag(("study.parameters.n_points={value}",)),
+        "data-dir": Flag(("results={value}",)),
         "fig-prefix": Flag(("study.prefix={value}",)),
         "export-dest": Flag(("figs={value}",)),
         # The data are made from their seed in each run, in moments: there is no stage of theirs to leave out.
