@@ -1,5 +1,6 @@
 """What is wrong with a composed configuration, gathered: unknown names, wrong kinds of values, counts below one."""
 
+import math
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -66,6 +67,7 @@ def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> 
         drawn, listed = sorted(tree.figure_tasks(study)), sorted(block["figures"])
         faults.append(f"configs/study/{study}.yaml lists the figures {listed}, but figures.py draws {drawn}.")
     _check_counts(values, "", faults)
+    _check_finite(block, "study", faults)
 
 
 def _process_faults(key: str, settings: dict[str, Any]) -> list[str]:
@@ -97,6 +99,15 @@ def _check_counts(value: Any, key: str, faults: list[str]) -> None:
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, int | float) and not isinstance(item, bool) and not item > 0:
             faults.append(f"{key}={item}: must be above zero.")
+
+
+def _check_finite(value: Any, key: str, faults: list[str]) -> None:
+    """No number of a study is NaN or infinite: records are JSON, which has neither."""
+    if isinstance(value, dict | list):
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_finite(item, f"{key}[{name}]" if isinstance(value, list) else f"{key}.{name}", faults)
+    elif isinstance(value, float) and not math.isfinite(value):
+        faults.append(f"{key}={value}: must be a finite number.")
 
 
 def mistyped(key: str, current: Any, value: Any) -> str | None:

@@ -132,8 +132,8 @@ def draw_outliers(context: FigureContext, tasks: tuple[str, ...], title: str) ->
     drawing = style.new_figure("outlier_panels")
     columns = outlier_columns(context, tasks)
     grid = GridSpec(
-        3, len(columns), drawing, height_ratios=(10, 4.2, 0.5), left=0.06, right=0.985, top=0.92, bottom=0.13,
-        hspace=0.4, wspace=0.12,
+        3, len(columns), drawing, height_ratios=(10, 4.2, 0.5), left=0.06, right=0.985, top=0.925, bottom=0.175,
+        hspace=0.42, wspace=0.12,
     )  # fmt: skip
     lower = []
     for index, column in enumerate(columns):
@@ -147,7 +147,7 @@ def draw_outliers(context: FigureContext, tasks: tuple[str, ...], title: str) ->
     bar = drawing.colorbar(scale, cax=drawing.add_subplot(grid[2, 1:]), orientation="horizontal")
     bar.set_label("P(outlier)", fontsize=style.FONT_SIZES["caption"])
     bar.ax.tick_params(labelsize=style.FONT_SIZES["caption"])
-    style.footnote(drawing, [f"{context.device.upper()}: {context.device_name}", *columns[-1].facts], y=0.005)
+    style.footnote(drawing, [f"{context.device.upper()}: {context.device_name}", *columns[-1].facts], y=0.008)
     return drawing
 
 

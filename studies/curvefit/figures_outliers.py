@@ -110,7 +110,7 @@ def draw_outlier_column(above: Axes, below: Axes, column: Column, context: Figur
         above.set_ylabel("Y")
     draw_probabilities(below, column, xs, problem.truth["posterior"])
     below.set_xlim(span)
-    below.set_xlabel("X")
+    (above if column.probability is None else below).set_xlabel("X")
 
 
 def draw_probabilities(axes: Axes, column: Column, xs: np.ndarray, posterior: RobustPosterior) -> None:
@@ -118,7 +118,7 @@ def draw_probabilities(axes: Axes, column: Column, xs: np.ndarray, posterior: Ro
     if column.probability is None:
         axes.axis("off")
         axes.text(
-            0.5, 1.02, "this model knows no outliers: every point pulls at the curve", transform=axes.transAxes,
+            0.5, 0.86, "this model knows no outliers: every point pulls at the curve", transform=axes.transAxes,
             ha="center", va="top", fontsize=12, style="italic", color=style.DARK_GREY,
         )  # fmt: skip
         return
@@ -171,7 +171,7 @@ def _chain_text(row: Row | None) -> str:
     if row is None or row.status != "ok":
         return ""
     parameters = row.parameters
-    time = "" if row.median_s is None else f" in {row.median_s:.2f} s"
+    time = "" if row.median_s is None else f" in {shown_time(row.median_s)}"
     return f"enumerative Gibbs + HMC\n{parameters['n_chains']:,} chains × {parameters['n_steps']:,} iterations{time}"
 
 
@@ -194,24 +194,25 @@ def _facts(context: FigureContext, tasks: tuple[str, ...]) -> list[str]:
 
 
 def chain_facts(context: FigureContext, task: str, name: str) -> list[str]:
-    """From which iteration on chains match the truth, and what it costs to run them until then.
+    """How many iterations chains need to match the truth, and how long these take.
 
-    The time is that of the row with the fewest steps that include those iterations, by its share of them.
+    The time is that of the row with the fewest iterations that include them, by their share of it.
     """
     rows = [row for row in context.rows.where(task=task, framework="genjax") if row.status == "ok"]
     if not rows:
         return []
     longest = max(rows, key=lambda row: row.parameters["n_steps"])
-    reached = longest.diagnostics["iterations_to_truth"]
-    if not np.isfinite(reached):
+    needed = longest.diagnostics["iterations_needed"]
+    if not np.isfinite(needed):
         return [f"{name}: chains do not match the exact posterior within {longest.parameters['n_steps']:,} iterations"]
-    fact = (
-        f"{name}: {longest.parameters['n_chains']:,} chains match the exact posterior from iteration {reached:.0f} on"
-    )
-    timed = [row for row in rows if row.median_s is not None and row.parameters["n_steps"] >= max(reached, 1)]
-    if timed:
-        nearest = min(timed, key=lambda row: row.parameters["n_steps"])
-        n_steps = nearest.parameters["n_steps"]
-        fact += f" ({1e3 * nearest.median_s * max(reached, 1) / n_steps:.3g} ms to there; {n_steps:,} iterations take "
-        fact += f"{1e3 * nearest.median_s:.3g} ms)"
-    return [fact]
+    fact = f"{name}: {longest.parameters['n_chains']:,} chains match the exact posterior after {needed:.0f} iterations"
+    timed = [row for row in rows if row.median_s is not None and row.parameters["n_steps"] >= needed]
+    if not timed:
+        return [fact]
+    nearest = min(timed, key=lambda row: row.parameters["n_steps"])
+    return [f"{fact}, {shown_time(nearest.median_s * needed / nearest.parameters['n_steps'])}"]
+
+
+def shown_time(seconds: float) -> str:
+    """Seconds in three digits, below one as milliseconds."""
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"

@@ -177,11 +177,12 @@ def draw_evidence(axes: Axes, context: FigureContext) -> list[str]:
         fontsize=13,
     )  # fmt: skip
     off_scale = [(n, m, s) for n, m, s in zip(sizes, mean, sd, strict=True) if m < low]
-    text = "\n".join(f"↓ N = {n:,}: {m:.0f} ± {s:.0f}" for n, m, s in off_scale)
+    text = "\n".join(f"↓ N = {n:,}: {m:.0f} ± {s:.0f}" for n, m, s in off_scale).replace("-", "−")
     if text:
         axes.text(
-            0.97, 0.05, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=11, color=style.DARK_GREY
-        )
+            0.97, 0.05, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=11, color=style.DARK_GREY,
+            bbox=style.MARK_BACKGROUND,
+        )  # fmt: skip
     axes.set_ylim(low, high)
     largest = rows[-1]
     return [

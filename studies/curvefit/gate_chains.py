@@ -36,7 +36,7 @@ def check_chains(
     coefficients = np.stack([outputs[name] for name in "abc"], axis=-1)
     z = outputs["is_outlier"]
     half = n_steps // 2
-    diagnostics["iterations_to_truth"] = iterations_to_truth(problem, outputs)
+    note_arrival(diagnostics, problem, outputs, WINDOW)
     diagnostics["acceptance_rate"] = float(outputs["accepts"][:, half:].mean())
     later = coefficients[:, half:].reshape(-1, 3)
     probability_error = np.abs(z[:, half:].mean(axis=(0, 1)) - posterior.outlier_probability)
@@ -66,6 +66,12 @@ def check_chains(
         if not errors.max() <= limit:
             return f"{what} is {errors.max():.2g} off over the later half of the chains (limit {limit:g})"
     return None
+
+
+def note_arrival(diagnostics: dict[str, float], problem: Problem, outputs: dict[str, np.ndarray], window: int) -> None:
+    """Write `iterations_to_truth` and `iterations_needed`, which includes the window, into the diagnostics."""
+    diagnostics["iterations_to_truth"] = iterations_to_truth(problem, outputs, window)
+    diagnostics["iterations_needed"] = diagnostics["iterations_to_truth"] + window
 
 
 def iterations_to_truth(problem: Problem, outputs: dict[str, np.ndarray], window: int = WINDOW) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from studies.base import Problem
 from studies.curvefit.densities import outlier_probabilities
-from studies.curvefit.gate_chains import ACCEPTANCE_BAND, SPREAD_LIMIT, iterations_to_truth
+from studies.curvefit.gate_chains import ACCEPTANCE_BAND, SPREAD_LIMIT, note_arrival
 from studies.curvefit.gate_form import STANDARD_ERRORS, check_form, curve_shapes
 from studies.curvefit.gate_importance import COEFFICIENT_LIMIT, PROBABILITY_LIMIT
 
@@ -49,7 +49,7 @@ def check_hmc(
     moves = (np.diff(chains, axis=1) != 0).any(axis=-1)
     diagnostics["acceptance_rate"] = float(moves.mean())
     diagnostics["least_unique_share"] = float(moves.mean(axis=1).min())
-    diagnostics["iterations_to_truth"] = iterations_to_truth(problem, outputs, WINDOW)
+    note_arrival(diagnostics, problem, outputs, WINDOW)
     later = chains[:, n_steps // 2 :]
     diagnostics["r_hat"] = float(split_r_hat(later).max())
     means = later.mean(axis=1)

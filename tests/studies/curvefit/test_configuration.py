@@ -80,6 +80,15 @@ def test_published_flags_reach_the_cells():
         (["--scaling-trials", "0"], "study.scaling.n_trials=0: must be above zero"),
         (["--scaling-trails", "5"], "Did you mean --scaling-trials"),
         (["study.parameters.noise_sd=much"], "expected a number"),
+        (["study.parameters.noise_sd=nan"], "study.parameters.noise_sd=nan: must be a finite number"),
+        (["study.parameters.xs=[0.5,nan]"], "study.parameters.xs[1]=nan: must be a finite number"),
+        (["study.parameters.ys=[-inf,0.5]"], "study.parameters.ys[0]=-inf: must be a finite number"),
+        (["--scaling-particle-counts", ""], "at least one; got []"),
+        (["--scaling-particle-counts", "1e3,10"], "whole numbers above zero"),
+        (["--scaling-max-samples", "many"], "expected a whole number"),
+        (["--scaling-trials", "2.5"], "expected a whole number"),
+        (["study.chains.n_chains=0"], "n_chains=0: must be above zero"),
+        (["study.chains.n_steps=[]"], "a list of at least one value"),
     ],
 )
 def test_bad_requests_are_refused_by_name(words, message):

@@ -7,6 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from studies.base import FigureContext, Row, Rows
 from studies.curvefit import figures
 from studies.curvefit.figures_curves import data_facts
+from studies.curvefit.figures_outliers import chain_facts
 from studies.curvefit.figures_scaling import find_knee
 from studies.curvefit.problem import make_problem
 
@@ -164,7 +165,7 @@ def test_out_of_memory_is_drawn_at_the_cell_that_ran_out():
 def test_estimates_that_are_far_off_are_told_in_words():
     rows = [evidence_row(10, -450.0, 100.0), evidence_row(100_000)]
     found = texts(drawn(figures.scaling, make_context(*rows)))
-    assert "↓ N = 10: -4" in found
+    assert "↓ N = 10: −4" in found
     assert "↓ N = 100,000" not in found
 
 
@@ -218,7 +219,7 @@ def outlier_rows(**changes):
     sampled = {**ROBUST, "n_particles": 1000, "n_draws": 60}
     chained = {name: np.stack([0 * array, array], axis=1) for name, array in robust.items()}
     chained["is_outlier"] = np.stack([~robust["is_outlier"], robust["is_outlier"]], axis=1)
-    chain_facts = {"coefficient_error": 0.01, "iterations_to_truth": 81.0}
+    chain_facts = {"coefficient_error": 0.01, "iterations_to_truth": 81.0, "iterations_needed": 131.0}
     marginal = {name: array for name, array in robust.items() if name != "is_outlier"}
     rows = {
         "misspecified_draws": ({**MISSPECIFIED, "n_particles": 1000, "n_draws": 60}, latents, found),
@@ -247,7 +248,47 @@ def test_outlier_panels_compare_one_model_with_the_truth():
     found = texts(drawing)
     assert "importance sampling, N = 1,000" in found
     assert "60 chains × 2 iterations" in found
-    assert "60 chains match the exact posterior from iteration 81 on" in found
+    assert "60 chains match the exact posterior after 131 iterations" in found
+
+
+@pytest.mark.parametrize(
+    ("needed", "words"),
+    [(30.0, "after 30 iterations, 600 ms"), (300.0, "after 300 iterations, 15 s"), (np.nan, "not match the exact")],
+)
+def test_time_to_truth_is_the_share_of_the_shortest_row_that_gets_there(needed, words):
+    rows = [
+        make_row(
+            "basic_hmc", {**BASIC, "n_chains": 40, "n_steps": n_steps}, median_s=seconds,
+            diagnostics={"iterations_needed": needed},
+        )
+        for n_steps, seconds in ((50, 1.0), (400, 20.0))
+    ]  # fmt: skip
+    (fact,) = chain_facts(make_context(*rows), "basic_hmc", "HMC")
+    assert words in fact
+    found = texts(drawn(figures.posterior_scaling, make_context(draws_row(100, 1.1), *rows))).replace("\n", " ")
+    assert words in found
+    assert chain_facts(make_context(), "basic_hmc", "HMC") == []
+
+
+def test_fixed_rate_panels_compare_one_model_with_its_own_truth():
+    fixed = {name: value for name, value in ROBUST.items() if not name.startswith("rate")} | {"outlier_rate": 0.1}
+    rows = []
+    for task, row in outlier_rows().items():
+        if task == "misspecified_draws":
+            rows.append(row)
+            continue
+        parameters = {n: v for n, v in row.parameters.items() if not n.startswith("rate")} | {"outlier_rate": 0.1}
+        arrays = {name: array for name, array in row.arrays.items() if name != "outlier_rate"}
+        name = "fixed_rate_" + task.removeprefix("robust_")
+        rows.append(make_row(name, parameters, arrays=arrays, diagnostics=row.diagnostics))
+    drawing = drawn(figures.outlier_detection_fixed_rate, make_context(*rows))
+    exact = make_problem(fixed).truth["posterior"].outlier_probability
+    panels = [axes for axes in drawing.axes if "largest error" in axes.get_title()]
+    assert len(panels) == 2
+    for panel in panels:
+        rings = next(line for line in panel.lines if line.get_label() == "exact")
+        np.testing.assert_allclose(rings.get_ydata(), exact)
+    assert "outlier rate 0.1" in texts(drawing)
 
 
 def test_outlier_panels_mark_what_is_missing():
