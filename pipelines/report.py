@@ -154,7 +154,7 @@ def _plain(text: str) -> str:
 
 
 def _name(row: Row, rows: list[Row]) -> str:
-    return f"{row.task} {row.framework} {_varying(row, rows)}".rstrip()
+    return f"{row.task} {row.framework} {_varying(row, [other for other in rows if other.task == row.task])}".rstrip()
 
 
 def _varying(row: Row, rows: list[Row]) -> str:

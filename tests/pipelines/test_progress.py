@@ -33,3 +33,28 @@ def test_lines_are_never_wrapped_or_marked_up():
     output = io.StringIO()
     Reporter(Console(file=output, width=20)).say("[bold]stays as it is[/bold] and on one line")
     assert output.getvalue() == "[bold]stays as it is[/bold] and on one line\n"
+
+
+def test_whole_counts_on_through_its_parts():
+    output, now = io.StringIO(), [0.0]
+    reporter = Reporter(Console(file=output), clock=lambda: now[0])
+    with reporter.whole("all", 5):
+        for name in ("a", "b"):
+            with reporter.cells(name, 2):
+                reporter.activity(f"gate {name}")
+                reporter.advance(2)
+        reporter.activity("drawing")
+    reporter.activity("after")
+    assert output.getvalue().splitlines() == ["  [0/5] gate a", "  [2/5] gate b", "  [4/5] drawing", "  after"]
+
+
+def test_whole_is_one_bar_on_a_terminal():
+    output = io.StringIO()
+    reporter = Reporter(Console(file=output, force_terminal=True, width=100))
+    with reporter.whole("all", 5):
+        for name in ("a", "b"):
+            with reporter.cells(name, 2):
+                reporter.activity(f"gate {name}")
+                reporter.advance(2)
+    shown = output.getvalue()
+    assert "gate a" in shown and "4/5" in shown and "2/2" not in shown and "0/2" not in shown

@@ -97,3 +97,14 @@ def test_record_has_the_type_that_a_system_computed_in(toy):
 
 def test_durations():
     assert [duration(seconds) for seconds in (0.4, 119, 120, 1800)] == ["0 s", "119 s", "2.0 min", "30.0 min"]
+
+
+def test_lines_of_a_study_name_only_what_varies_in_their_task(toy, capsys):
+    text = (toy.root / "configs/study/toy.yaml").read_text()
+    other = "  other:\n    frameworks: [first]\n    parameters: {n_points: 9}\nfigures:\n"
+    toy.write("configs/study/toy.yaml", text.replace("figures:\n", other))
+    model = (toy.root / "studies/toy/models/first.py").read_text()
+    toy.write("studies/toy/models/first.py", model + "\ndef other(*words):\n    return total(*words)\n")
+    assert toy.run("stages=[run]") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^  other first +[\d.]+ ms", out, re.MULTILINE) and "n_points" not in out[out.index("times:") :]
