@@ -25,20 +25,22 @@ class ProgramError(Exception):
         return Finding(what, str(self), "a number", MISSED)
 
 
-def run_program(name: str, *arguments: str, peer: str | None = None) -> dict[str, Any]:
+def run_program(name: str, *arguments: str, peer: str | None = None, interpreter: str | None = None) -> dict[str, Any]:
     """Runs `programs/<name>.py` in a fresh process on the CPU and returns what it measured.
 
     Args:
         name: file name without suffix.
         arguments: its words.
         peer: another interpreter, isolated from this checkout; None for this one, which imports from it.
+        interpreter: another interpreter that imports from this checkout all the same, so that both sides of a
+            comparison have one JAX.
 
     Raises:
         ProgramError: it failed, ran longer than `TIMEOUT_SECONDS`, or printed no JSON.
     """
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     if peer is None:
-        command = [sys.executable]
+        command = [interpreter or sys.executable]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     else:
         command = [peer, "-I"]  # no PYTHONPATH and no folder of the script: its own genjax, not ours
@@ -50,7 +52,11 @@ def run_program(name: str, *arguments: str, peer: str | None = None) -> dict[str
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ProgramError(f"{name} did not run: {error}") from error
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+        # JAX ends its tracebacks with a remark on hidden frames, under a line of dashes.
+        told = [
+            line for line in done.stderr.strip().splitlines() if not line.startswith(("---", "For simplicity, JAX"))
+        ]
+        last = (told or ["it printed nothing"])[-1]
         raise ProgramError(f"{name} ended with status {done.returncode}: {last}")
     try:
         return dict(json.loads(done.stdout.strip().splitlines()[-1]))

@@ -1,20 +1,22 @@
 """The curve study's programs on this genjax and on the published one, in alternating processes: never slower.
 
 Importance sampling of the basic curve at four sizes, and chains of Gibbs with HMC on the robust one. Both sides run the
-same file, `programs/curvefit_published.py`, which checks what it computed against the exact posterior. As in
-`tracing`, the peer is named by the variable `BENCH_PEER_PYTHON`; without it this benchmark is skipped.
+same file, `programs/curvefit_published.py`, which checks what it computed against the exact posterior, and both under
+the peer's interpreter: with one JAX, what differs is the language. As in `tracing`, the peer is named by the variable
+`BENCH_PEER_PYTHON`; without it this benchmark is skipped.
 """
 
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipelines import statistics
 from pipelines.bench.base import MET, MISSED, Context, Finding, judge_at_most
-from pipelines.bench.child import ProgramError, run_program
+from pipelines.bench.child import ROOT, ProgramError, run_program
 from pipelines.bench.tracing import PEER_VERSION, VARIABLE, skipped
 from pipelines.cells import races
 from pipelines.plan import Problems
@@ -26,7 +28,8 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 CHAINS = (500, 500)
 """Chains, and steps of each: what the study times."""
 
-STEADY_LIMIT, FIRST_CALL_LIMIT, MEMORY_LIMIT = 1.0, 0.5, 1.0
+LIMIT = 1.0
+"""Of every ratio: time of a call, of the first one with tracing and compilation, and memory."""
 
 
 def run(context: Context) -> list[Finding]:
@@ -44,9 +47,9 @@ def run(context: Context) -> list[Finding]:
             try:
                 for index in range(ROUNDS):
                     context.reporter.activity("curvefit_published", f"{name}, round {index + 1} of {ROUNDS}")
-                    turns = [(ours, None), (theirs, peer)]
+                    turns = [(ours, {"interpreter": peer}), (theirs, {"peer": peer})]
                     for measured, python in turns if index % 2 == 0 else reversed(turns):
-                        measured.append(run_program("curvefit_published", *words, peer=python))
+                        measured.append(run_program("curvefit_published", *words, **python))
                     context.reporter.advance()
             except ProgramError as error:
                 findings.append(error.finding(name))
@@ -76,10 +79,19 @@ def facts_of(problem: Problem, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def report(name: str, ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> list[Finding]:
-    """Findings of `{programs: {sizes: {seconds, first_s, peak_bytes, temporary_bytes}}, jax, genjax}` of each round."""
+    """Findings of `{programs: {sizes: {seconds, first_s, peak_bytes, temporary_bytes}}, jax, genjax}` of each round.
+
+    Each also has the `file` of the genjax that it imported: ours is in this checkout, theirs is not.
+    """
     version = theirs[0]["genjax"]
     if version != PEER_VERSION:
         return [skipped(f"{VARIABLE} has genjax {version}, not {PEER_VERSION}")]
+    if any(
+        Path(one["file"]).is_relative_to(ROOT) is not is_ours for one, is_ours in ((ours[0], True), (theirs[0], False))
+    ):
+        return [
+            Finding(name, f"took {ours[0]['file']} for ours and {theirs[0]['file']} for theirs", "two systems", MISSED)
+        ]
     findings = []
     for size in ours[0]["programs"]:
         own, peer = ([one["programs"][size] for one in rounds] for rounds in (ours, theirs))
@@ -88,8 +100,8 @@ def report(name: str, ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) 
             [np.array([np.median(one[key]) for one in side]) for side in (own, peer)] for key in ("seconds", "first_s")
         )
         jax = f"; jax {ours[0]['jax']} / {theirs[0]['jax']}"
-        findings.append(_ratio(f"{what}: steady", (steady[0], steady[1]), STEADY_LIMIT, jax))
-        findings.append(_ratio(f"{what}: trace, compile and first call", (first[0], first[1]), FIRST_CALL_LIMIT))
+        findings.append(_ratio(f"{what}: steady", (steady[0], steady[1]), jax))
+        findings.append(_ratio(f"{what}: trace, compile and first call", (first[0], first[1])))
         findings.append(_memory(f"{what}: temporary memory", "temporary_bytes", own, peer))
         findings.append(_memory(f"{what}: peak of the process", "peak_bytes", own, peer))
     return findings
@@ -103,7 +115,7 @@ def shown(size: str) -> str:
     return f"{int(size):,} particles"
 
 
-def _ratio(what: str, sides: tuple[np.ndarray, np.ndarray], limit: float, more: str = "") -> Finding:
+def _ratio(what: str, sides: tuple[np.ndarray, np.ndarray], more: str = "") -> Finding:
     """Seconds of each round, (rounds,), ours and theirs; every round has processes of its own."""
     own, peer = sides
     ratio = statistics.ratio_interval(own, peer, processes=np.arange(len(own)))
@@ -111,8 +123,8 @@ def _ratio(what: str, sides: tuple[np.ndarray, np.ndarray], limit: float, more: 
         what,
         f"{ratio.value:.3f}x [{ratio.low:.3f}, {ratio.high:.3f}] ({1e3 * np.median(own):.4g} / "
         f"{1e3 * np.median(peer):.4g} ms{more})",
-        f"at most {limit:g}x",
-        judge_at_most(ratio.low, ratio.high, limit),
+        f"at most {LIMIT:g}x",
+        judge_at_most(ratio.low, ratio.high, LIMIT),
         {"ratio": ratio.value, "interval": [ratio.low, ratio.high], "ours": own.tolist(), "peer": peer.tolist()},
     )
 
@@ -120,6 +132,6 @@ def _ratio(what: str, sides: tuple[np.ndarray, np.ndarray], limit: float, more: 
 def _memory(what: str, name: str, own: list[dict[str, Any]], peer: list[dict[str, Any]]) -> Finding:
     ours, theirs = (float(np.median([one[name] for one in side])) for side in (own, peer))
     ratio = ours / theirs if theirs else (1.0 if not ours else np.inf)
-    verdict = MET if ratio <= MEMORY_LIMIT else MISSED
+    verdict = MET if ratio <= LIMIT else MISSED
     value = f"{ratio:.3f}x ({ours / 1e6:,.3f} / {theirs / 1e6:,.3f} MB)"
-    return Finding(what, value, f"at most {MEMORY_LIMIT:g}x", verdict, {"ours": ours, "peer": theirs})
+    return Finding(what, value, f"at most {LIMIT:g}x", verdict, {"ours": ours, "peer": theirs})

@@ -187,7 +187,8 @@ def _facts(context: FigureContext, tasks: tuple[str, ...]) -> list[str]:
         ]
         if errors:
             facts.append(f"error of P(outlier) with draws weighted by evidence, {name}: {', '.join(errors)}")
-    facts += chain_facts(context, tasks[3], "Gibbs + HMC")
+    if context.rows.where(task=tasks[3], status="ok"):  # else its panel says why not
+        facts += chain_facts(context, tasks[3], "Gibbs + HMC")
     for task in tasks[4:]:
         facts += chain_facts(context, task, "HMC, indicators summed out")
     return facts
@@ -198,9 +199,10 @@ def chain_facts(context: FigureContext, task: str, name: str) -> list[str]:
 
     The time is that of the row with the fewest iterations that include them, by their share of it.
     """
-    rows = [row for row in context.rows.where(task=task, framework="genjax") if row.status == "ok"]
+    asked = context.rows.where(task=task, framework="genjax")
+    rows = [row for row in asked if row.status == "ok"]
     if not rows:
-        return []
+        return [f"{name}: {style.status_text(row.status, row.reason)}" for row in asked[:1]]
     longest = max(rows, key=lambda row: row.parameters["n_steps"])
     needed = longest.diagnostics["iterations_needed"]
     if not np.isfinite(needed):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from studies import figure_style as style
 from studies.base import FigureContext, Row
@@ -173,8 +173,8 @@ def draw_evidence(axes: Axes, context: FigureContext) -> list[str]:
     axes.plot(sizes, mean, "o-", color=style.BLUE, linewidth=2, markersize=5)
     axes.axhline(exact, color="grey", linestyle="--", linewidth=2)
     axes.text(
-        0.985, exact + 0.8, f"exact {exact:.2f}", transform=axes.get_yaxis_transform(), ha="right", va="bottom",
-        fontsize=13,
+        0.985, exact + 0.8, f"exact {exact:.2f}".replace("-", "−"), transform=axes.get_yaxis_transform(), ha="right",
+        va="bottom", fontsize=13,
     )  # fmt: skip
     off_scale = [(n, m, s) for n, m, s in zip(sizes, mean, sd, strict=True) if m < low]
     text = "\n".join(f"↓ N = {n:,}: {m:.0f} ± {s:.0f}" for n, m, s in off_scale).replace("-", "−")
@@ -187,12 +187,21 @@ def draw_evidence(axes: Axes, context: FigureContext) -> list[str]:
     largest = rows[-1]
     return [
         f"evidence: {counted([len(values) for values in replicates])} replicates (dots), band: mean ± sd; "
-        f"{mean[-1]:.2f} ± {sd[-1]:.2f} at {largest.parameters['n_particles']:,}"
+        + f"{mean[-1]:.2f}".replace("-", "−")
+        + f" ± {sd[-1]:.2f} at {largest.parameters['n_particles']:,}"
     ]
 
 
 def finish(axes: Axes, context: FigureContext) -> None:
     """The common axis of sizes, with lines at the sizes of the posterior figure in their colours there."""
+    if axes.get_yscale() == "log":
+        # Plain numbers; between powers of ten only where there are few of these.
+        low, high = axes.get_ylim()
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+        is_short = high / low < 50
+        axes.yaxis.set_minor_formatter(axes.yaxis.get_major_formatter() if is_short else NullFormatter())
+        axes.tick_params(axis="y", which="minor", labelsize=style.FONT_SIZES["tick"])
     sizes = [row.parameters["n_particles"] for row in context.rows]
     low, high = min(sizes) / 1.3, max(sizes) * 1.3
     axes.set_xscale("log")

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pipelines.bench import curvefit_published as bench
 from pipelines.bench.base import Context
-from pipelines.bench.child import ProgramError, run_program
+from pipelines.bench.child import ROOT, ProgramError, run_program
 from pipelines.bench.tracing import VARIABLE
 from pipelines.progress import Reporter
 from pipelines.tree import Tree
@@ -21,7 +21,8 @@ def context() -> Context:
 
 def measured(seconds: float, first_s: float = 1.0, n_bytes: float = 1e6, genjax: str | None = None) -> dict:
     one = {"seconds": [seconds] * 4, "first_s": first_s, "peak_bytes": 3e8, "temporary_bytes": n_bytes}
-    return {"programs": {"1000": one, "500x200": one}, "jax": "0.10.2", "genjax": genjax}
+    file = "/of/a/peer/genjax.py" if genjax else str(ROOT / "genjax" / "__init__.py")
+    return {"programs": {"1000": one, "500x200": one}, "jax": "0.10.2", "genjax": genjax, "file": file}
 
 
 @pytest.mark.parametrize(("seconds", "verdict"), [(0.9, "met"), (1.0, "met"), (1.1, "missed")])
@@ -51,8 +52,15 @@ def test_without_a_peer_or_with_another_it_is_skipped(monkeypatch, context):
     assert "has genjax 1.0.13, not 1.0.14" in finding.value
 
 
+def test_one_system_on_both_sides_is_no_comparison():
+    theirs = measured(1.0, genjax="1.0.14")
+    (finding,) = bench.report("importance", [theirs], [theirs])
+    assert finding.verdict == "missed" and "for ours" in finding.value
+
+
 def test_a_program_that_fails_is_missed_and_the_next_one_runs(monkeypatch, context):
-    def run(name, task, problem, *sizes, peer):
+    def run(name, task, problem, *sizes, peer=None, interpreter=None):
+        assert "/of/a/peer/python" in (peer, interpreter)
         if task == "importance" and peer:
             raise ProgramError("curvefit_published ended with status 1: no memory")
         return measured(1.0, genjax="1.0.14" if peer else None)

@@ -188,7 +188,8 @@ def main(task, problem, *sizes):
         version = importlib.metadata.version("genjax")
     except importlib.metadata.PackageNotFoundError:
         version = None
-    print(json.dumps({"programs": measured, "jax": jax.__version__, "genjax": version}))
+    file = sys.modules["genjax"].__file__
+    print(json.dumps({"programs": measured, "jax": jax.__version__, "genjax": version, "file": file}))
 
 
 if __name__ == "__main__":

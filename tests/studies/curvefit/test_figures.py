@@ -268,6 +268,8 @@ def test_time_to_truth_is_the_share_of_the_shortest_row_that_gets_there(needed, 
     found = texts(drawn(figures.posterior_scaling, make_context(draws_row(100, 1.1), *rows))).replace("\n", " ")
     assert words in found
     assert chain_facts(make_context(), "basic_hmc", "HMC") == []
+    invalid = make_row("basic_hmc", BASIC, status="invalid", reason="split R-hat is 1.6")
+    assert chain_facts(make_context(invalid), "basic_hmc", "HMC") == ["HMC: invalid: split R-hat is 1.6"]
 
 
 def test_fixed_rate_panels_compare_one_model_with_its_own_truth():
