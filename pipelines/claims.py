@@ -130,7 +130,7 @@ def judge(claim: Claim, device: str, find: Find) -> Judged:
             told = {f"no row of {claim.task} has {_asked(claim)} at this size": None}
         return Judged(claim, CANNOT_TELL, f"{'; '.join(told) or 'all rows are skipped'}; {measure}", devices=devices)
     rows = Rows([row for row in chosen if row.status == "ok"])
-    absent = _absent(claim, rows)
+    absent = _absent(claim, rows, chosen)
     if absent:
         why = f"no row of {claim.task} has {absent} at this size; {measure}"
         return Judged(claim, CANNOT_TELL, why, devices=devices)
@@ -297,11 +297,15 @@ def _matches(claim: Claim, row: Row) -> bool:
     return row.task == claim.task and all(fits(name, wanted) for name, wanted in claim.rows.items())
 
 
-def _absent(claim: Claim, rows: Rows) -> str:
-    """Listed values of parameters that no row has. A listed framework may be absent: it is then named as skipped."""
-    lists = {name: wanted for name, wanted in claim.rows.items() if isinstance(wanted, list) and name != "framework"}
-    lacking = {name: [value for value in wanted if value not in rows.values(name)] for name, wanted in lists.items()}
-    return ", ".join(f"{name}={' or '.join(map(str, values))}" for name, values in lacking.items() if values)
+def _absent(claim: Claim, rows: Rows, chosen: Sequence[Row]) -> str:
+    """Listed values that no right row has. A framework may be skipped, and is then named; but not left out."""
+    told = []
+    for name, wanted in claim.rows.items():
+        if isinstance(wanted, list):
+            found = (Rows(chosen) if name == "framework" else rows).values(name)
+            lacking = [str(value) for value in wanted if value not in found]
+            told += [f"{name}={' or '.join(lacking)}"] if lacking else []
+    return ", ".join(told)
 
 
 def _asked(claim: Claim) -> str:

@@ -88,8 +88,10 @@ def test_skipped_system_is_named_and_a_missing_size_is_not_passed_over():
     asked = claim("largest_ratio", rows={"framework": ["genjax", "gen"], "n": [1, 2]})
     judged = verdict(asked, row(n=1), row(n=2), row("gen", status="skipped", n=1))
     assert judged.verdict == REPRODUCED and judged.why.endswith("without Gen, skipped")
-    judged = verdict(asked, row(n=1))
+    judged = verdict(asked, row(n=1), row("gen", n=1))
     assert judged.verdict == CANNOT_TELL and "no row of sum has n=2 at this size" in judged.why
+    judged = verdict(asked, row(n=1), row(n=2))
+    assert judged.verdict == CANNOT_TELL and "no row of sum has framework=gen at this size" in judged.why
 
 
 def test_claims_about_a_gpu():
