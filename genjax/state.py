@@ -76,16 +76,16 @@ def tag_state(*values: Any, name: str) -> Any:
     return value
 
 
-def namespace(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """`function`, whose saves go to a dictionary of their own under `name`. Namespaces nest."""
+def namespace(f: Callable[..., Any], ns: str) -> Callable[..., Any]:
+    """`f`, whose saves go to a dictionary of their own under `ns`. Namespaces nest."""
 
-    @functools.wraps(function)
+    @functools.wraps(f)
     def inside(*args: Any, **kwargs: Any) -> Any:
         outer = current_namespace.value
         if outer is None:
-            return function(*args, **kwargs)
-        with current_namespace((*outer, name)):
-            return function(*args, **kwargs)
+            return f(*args, **kwargs)
+        with current_namespace((*outer, ns)):
+            return f(*args, **kwargs)
 
     return inside
 
@@ -116,7 +116,7 @@ class State:
         return jax.tree.unflatten(out_tree, outputs)
 
 
-def state(function: Callable[..., Any]) -> Callable[..., Any]:
+def state(f: Callable[..., Any]) -> Callable[..., Any]:
     """`result, saved = state(f)(*args, **kwargs)`: run `f`, and collect what it saves.
 
     Returns:
@@ -129,10 +129,10 @@ def state(function: Callable[..., Any]) -> Callable[..., Any]:
         NotImplementedError: a save stands inside a transform that has no rule (named in the message).
     """
 
-    @functools.wraps(function)
+    @functools.wraps(f)
     def collecting(*args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         run = State()
-        return run.eval(function, *args, **kwargs), run.collected_state
+        return run.eval(f, *args, **kwargs), run.collected_state
 
     return collecting
 

@@ -295,7 +295,12 @@ categorical_enum_parallel = CategoricalEnumParallel()
 normal_reparam = _distribution(NormalREPARAM(), "normal_reparam")
 uniform_reparam = _distribution(UniformREPARAM(), "uniform_reparam")
 multivariate_normal_reparam = _distribution(MultivariateNormalREPARAM(), "multivariate_normal_reparam")
-multivariate_normal_diag_reparam = _distribution(MultivariateNormalDiagREPARAM(), "multivariate_normal_diag_reparam")
+# Its density is one number, also for a batch of vectors.
+multivariate_normal_diag_reparam = distribution(
+    MultivariateNormalDiagREPARAM(),
+    lambda value, loc, scale_diag: jnp.sum(_diagonal_normal.logpdf(value, loc, scale_diag)),
+    name="multivariate_normal_diag_reparam",
+)
 
 flip_reinforce = _distribution(FlipREINFORCE(), "flip_reinforce")
 geometric_reinforce = _distribution(GeometricREINFORCE(), "geometric_reinforce")

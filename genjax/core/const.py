@@ -73,9 +73,9 @@ class Const(Pytree, Generic[A]):
         return f"Const({self.value!r})"
 
 
-def const(value: A) -> Const[A]:
-    """`Const(value)`."""
-    return Const(value)
+def const(a: A) -> Const[A]:
+    """`Const(a)`."""
+    return Const(a)
 
 
 def count(value: Any, what: str) -> int | None:

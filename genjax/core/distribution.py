@@ -126,6 +126,9 @@ def distribution(sampler: Callable[..., X], logpdf: Callable[..., Any], /, name:
             `wrap_sampler`-ed keyful sampler, an ADEV primitive. It is called with the caller's own values, unstaged.
         logpdf: `logpdf(value, *args, **kwargs) -> log density`, elementwise over a batch of values.
         name: shown in messages.
+
+    Returns:
+        A `Distribution`, with the value as choice and return value.
     """
     return Distribution(Const(sampler), Const(logpdf), Const(name))
 
@@ -137,6 +140,9 @@ def tfp_distribution(constructor: Callable[..., Any], /, name: str | None = None
         constructor: a class or function; `constructor(*args, **kwargs)` has `.sample(seed=, sample_shape=)` and
             `.log_prob(value)`.
         name: shown in messages; the constructor's name by default.
+
+    Returns:
+        A `Distribution` with that sampler and density.
     """
     from genjax.compat import enable_tfp
 

@@ -291,7 +291,7 @@ def _as_dict(x: Any) -> Any:
     return x
 
 
-def gen(function: Callable[..., R]) -> Fn[R]:
+def gen(f: Callable[..., R]) -> Fn[R]:
     """Make a generative function of a Python function.
 
     In the body, `callee(*args) @ "address"` makes a random choice (or runs another generative function) and gives its
@@ -299,11 +299,11 @@ def gen(function: Callable[..., R]) -> Fn[R]:
     `Cond`, `Scan` and `.vmap`.
 
     Args:
-        function: any Python function; its arguments become the model's, its return value the model's.
+        f: any Python function; its arguments become the model's, its return value the model's.
 
     Returns:
         A generative function whose choices are a dict from address to choice.
     """
-    made = Fn(Const(function))
-    object.__setattr__(made, "__doc__", function.__doc__)  # for help(); statics, not this, decide equality
+    made = Fn(Const(f))
+    object.__setattr__(made, "__doc__", f.__doc__)  # for help(); statics, not this, decide equality
     return made

@@ -67,6 +67,12 @@ class Thunk(Pytree):
 def trace(addr: str, gen_fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> Any:
     """Call `gen_fn` at an address of the running model: the functional form of `gen_fn(*args, **kwargs) @ addr`.
 
+    Args:
+        addr: the address, any string.
+        gen_fn: the callee.
+        args: its positional arguments, a tuple.
+        kwargs: its keyword arguments; none by default.
+
     Returns:
         The callee's return value.
 

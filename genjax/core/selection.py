@@ -183,9 +183,9 @@ def sel(*addresses: Any) -> Selection:
     )
 
 
-def match(addr: Any, selection: SelectionBase) -> Match:
-    """`selection.match(addr)`."""
-    return selection.match(addr)
+def match(addr: Any, sel: SelectionBase) -> Match:
+    """`sel.match(addr)`."""
+    return sel.match(addr)
 
 
 def is_selected(selection: SelectionBase) -> bool:

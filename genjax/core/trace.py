@@ -148,12 +148,12 @@ def _total(score: Any) -> Any:
 
 
 def get_choices(x: Any) -> Any:
-    """Plain choices of a trace, or of any pytree that may contain traces; other values are returned as they are."""
+    """The plain choices of x: a trace, or any pytree that may contain traces. Other values are returned as they are."""
     return _strip(x, strip_fixed=True)
 
 
 def get_fixed_choices(x: Any) -> Any:
-    """Like `get_choices`, with `Fixed` marks kept."""
+    """The choices of x as by `get_choices`, with `Fixed` marks kept."""
     return _strip(x, strip_fixed=False)
 
 

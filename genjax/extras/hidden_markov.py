@@ -89,9 +89,19 @@ def backward_sample(alpha: Array, transition_matrix: Array) -> Array:
     `alpha_t(state_t) transition_matrix[state_t, state_{t+1}]`.
 
     Args:
-        alpha: (T, K) from `forward_filter`.
+        alpha: (T, K) from `forward_filter`, T >= 1.
         transition_matrix: (K, K).
+
+    Raises:
+        ValueError: T = 0, or a matrix of another number of states.
     """
+    alpha, transition_matrix = jnp.asarray(alpha), jnp.asarray(transition_matrix)
+    n_states = transition_matrix.shape[0] if transition_matrix.ndim else 0
+    if transition_matrix.shape != (n_states, n_states) or alpha.shape[1:] != (n_states,) or alpha.shape[0] == 0:
+        raise ValueError(
+            f"backward_sample() got alpha of shape {alpha.shape} and transition_matrix of shape "
+            f"{transition_matrix.shape}. Shapes must be (T, K), as from forward_filter, and (K, K), with T >= 1."
+        )
     log_transition = jnp.log(transition_matrix)
 
     def step(following: Array, alpha: Array) -> tuple[Array, Array]:
@@ -108,7 +118,20 @@ def backward_sample(alpha: Array, transition_matrix: Array) -> Array:
 def forward_filtering_backward_sampling(
     observations: Array, initial_probs: Array, transition_matrix: Array, emission_matrix: Array
 ) -> DiscreteHMMTrace:
-    """An exact draw from `p(states | observations)`, with `log_prob = log p(states, observations)`. Needs `seed`."""
+    """An exact draw from `p(states | observations)`. Needs `seed` when T > 1.
+
+    Args:
+        observations: (T,) int, T >= 1.
+        initial_probs: (K,) float.
+        transition_matrix: (K, K) float, rows p(next | state).
+        emission_matrix: (K, M) float, rows p(symbol | state).
+
+    Returns:
+        The drawn states (T,) int32, the observations, and `log_prob = log p(states, observations)`.
+
+    Raises:
+        ValueError: T = 0.
+    """
     alpha, _ = forward_filter(observations, initial_probs, transition_matrix, emission_matrix)
     states = backward_sample(alpha, transition_matrix)
     log_prob = compute_sequence_log_prob(states, observations, initial_probs, transition_matrix, emission_matrix)
@@ -123,6 +146,12 @@ def compute_sequence_log_prob(
     Args:
         states: (T,) int, T >= 1.
         observations: (T,) int.
+        initial_probs: (K,) float.
+        transition_matrix: (K, K) float, rows p(next | state).
+        emission_matrix: (K, M) float, rows p(symbol | state).
+
+    Raises:
+        ValueError: T = 0, or states and observations of different length.
     """
     states, observations = _sequence(states, "compute_sequence_log_prob"), jnp.asarray(observations)
     if observations.shape != states.shape:
@@ -151,11 +180,17 @@ def sample_hmm_dataset(
 ) -> tuple[Array, Array, dict[str, Array]]:
     """`(states, observations, {"obs": observations})`, drawn from the model: (T,) int32, or (K, T) for K > 1 sequences.
 
+    Needs `seed` when T > 1.
+
     Args:
+        initial_probs: (K,) float.
+        transition_matrix: (K, K) float, rows p(next | state).
+        emission_matrix: (K, M) float, rows p(symbol | state).
         T: length of a sequence, int or `Const`, at least 1.
         K: number of independent sequences, int or `Const`.
 
-    Needs `seed` when T > 1.
+    Raises:
+        ValueError: T or K is less than 1.
     """
     n_steps, n_sequences = count(T, "T"), count(K, "K")
     log_transition, log_emission = jnp.log(transition_matrix), jnp.log(emission_matrix)
@@ -176,7 +211,14 @@ def sample_hmm_dataset(
 def discrete_hmm_test_dataset(
     initial_probs: Array, transition_matrix: Array, emission_matrix: Array, T: Any
 ) -> dict[str, Array]:
-    """`{"z": states, "obs": observations}`, each (T,) int32, drawn from the model."""
+    """`{"z": states, "obs": observations}`, each (T,) int32, drawn from the model. Needs `seed` when T > 1.
+
+    Args:
+        initial_probs: (K,) float.
+        transition_matrix: (K, K) float, rows p(next | state).
+        emission_matrix: (K, M) float, rows p(symbol | state).
+        T: number of steps, int or `Const`, at least 1.
+    """
     states, observations, _ = sample_hmm_dataset(initial_probs, transition_matrix, emission_matrix, T)
     return {"z": states, "obs": observations}
 
@@ -184,14 +226,31 @@ def discrete_hmm_test_dataset(
 def discrete_hmm_exact_log_marginal(
     observations: Array, initial_probs: Array, transition_matrix: Array, emission_matrix: Array
 ) -> Array:
-    """`log p(observations)`, ()."""
+    """`log p(observations)`, () float: the second result of `forward_filter`.
+
+    Args:
+        observations: (T,) int, T >= 1.
+        initial_probs: (K,) float.
+        transition_matrix: (K, K) float, rows p(next | state).
+        emission_matrix: (K, M) float, rows p(symbol | state).
+    """
     return forward_filter(observations, initial_probs, transition_matrix, emission_matrix)[1]
 
 
 def discrete_hmm_inference_problem(
     initial_probs: Array, transition_matrix: Array, emission_matrix: Array, T: Any
 ) -> tuple[dict[str, Array], Array]:
-    """`(data set, log p(its observations))`; see `discrete_hmm_test_dataset`."""
+    """`(data set, log p(its observations))`: a problem with its exact answer. Needs `seed` when T > 1.
+
+    Args:
+        initial_probs: (K,) float.
+        transition_matrix: (K, K) float, rows p(next | state).
+        emission_matrix: (K, M) float, rows p(symbol | state).
+        T: number of steps, int or `Const`, at least 1.
+
+    Returns:
+        What `discrete_hmm_test_dataset` returns, and `log p(observations)`, () float.
+    """
     dataset = discrete_hmm_test_dataset(initial_probs, transition_matrix, emission_matrix, T)
     model = (initial_probs, transition_matrix, emission_matrix)
     return dataset, discrete_hmm_exact_log_marginal(dataset["obs"], *model)

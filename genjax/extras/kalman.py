@@ -108,6 +108,21 @@ def kalman_smoother(
 
     With gain `G_t = P_t A^T P_{t+1|t}^+`: `mean_t = m_t + G_t (mean_{t+1} - A m_t)`, and covariances
     `P_t - G_t P_{t+1|t} G_t^T + G_t V_{t+1} G_t^T`. A singular prediction takes the pseudo-inverse, exact then too.
+
+    Args:
+        observations: (T, d_obs) float, T >= 1.
+        initial_mean: (d,) float.
+        initial_cov: (d, d), positive semidefinite.
+        A: (d, d), the transition.
+        Q: (d, d), the covariance of its noise.
+        C: (d_obs, d), the observation.
+        R: (d_obs, d_obs), the covariance of its noise.
+
+    Returns:
+        means (T, d) and covariances (T, d, d); those of the last step are the filter's.
+
+    Raises:
+        ValueError: as `kalman_filter`.
     """
     means, covariances, _ = kalman_filter(observations, initial_mean, initial_cov, A, Q, C, R)
     if means.shape[0] == 1:
@@ -173,7 +188,17 @@ def sample_linear_gaussian_dataset(
 def linear_gaussian_test_dataset(
     initial_mean: Array, initial_cov: Array, A: Array, Q: Array, C: Array, R: Array, T: Any
 ) -> dict[str, Array]:
-    """`{"z": states (T, d), "obs": observations (T, d_obs)}`, drawn from the model."""
+    """`{"z": states (T, d), "obs": observations (T, d_obs)}`, drawn from the model. Needs `seed` when T > 1.
+
+    Args:
+        initial_mean: (d,) float.
+        initial_cov: (d, d), positive semidefinite.
+        A: (d, d), the transition.
+        Q: (d, d), the covariance of its noise.
+        C: (d_obs, d), the observation.
+        R: (d_obs, d_obs), the covariance of its noise.
+        T: number of steps, int or `Const`, at least 1.
+    """
     states, observations, _ = sample_linear_gaussian_dataset(initial_mean, initial_cov, A, Q, C, R, T)
     return {"z": states, "obs": observations}
 
@@ -181,14 +206,37 @@ def linear_gaussian_test_dataset(
 def linear_gaussian_exact_log_marginal(
     observations: Array, initial_mean: Array, initial_cov: Array, A: Array, Q: Array, C: Array, R: Array
 ) -> Array:
-    """`log p(observations)`, ()."""
+    """`log p(observations)`, () float: the third result of `kalman_filter`.
+
+    Args:
+        observations: (T, d_obs) float, T >= 1.
+        initial_mean: (d,) float.
+        initial_cov: (d, d), positive semidefinite.
+        A: (d, d), the transition.
+        Q: (d, d), the covariance of its noise.
+        C: (d_obs, d), the observation.
+        R: (d_obs, d_obs), the covariance of its noise.
+    """
     return kalman_filter(observations, initial_mean, initial_cov, A, Q, C, R)[2]
 
 
 def linear_gaussian_inference_problem(
     initial_mean: Array, initial_cov: Array, A: Array, Q: Array, C: Array, R: Array, T: Any
 ) -> tuple[dict[str, Array], Array]:
-    """`(data set, log p(its observations))`; see `linear_gaussian_test_dataset`."""
+    """`(data set, log p(its observations))`: a problem with its exact answer. Needs `seed` when T > 1.
+
+    Args:
+        initial_mean: (d,) float.
+        initial_cov: (d, d), positive semidefinite.
+        A: (d, d), the transition.
+        Q: (d, d), the covariance of its noise.
+        C: (d_obs, d), the observation.
+        R: (d_obs, d_obs), the covariance of its noise.
+        T: number of steps, int or `Const`, at least 1.
+
+    Returns:
+        What `linear_gaussian_test_dataset` returns, and `log p(observations)`, () float.
+    """
     model = (initial_mean, initial_cov, A, Q, C, R)
     dataset = linear_gaussian_test_dataset(*model, T)
     return dataset, linear_gaussian_exact_log_marginal(dataset["obs"], *model)

@@ -238,7 +238,20 @@ def copied(particles: ParticleCollection, ancestors: Array) -> ParticleCollectio
 
 
 def resample_vectorized_trace(trace: Any, log_weights: Array, n: Any, method: Any = "categorical") -> Any:
-    """n traces drawn with replacement from a batch of traces, in proportion to `exp(log_weights)`."""
+    """Traces drawn with replacement from a batch of traces, in proportion to `exp(log_weights)`.
+
+    Args:
+        trace: a batch of traces with leading axis N.
+        log_weights: (N,) float.
+        n: how many, int or `Const`.
+        method: as for `resample`.
+
+    Returns:
+        A batch of n traces.
+
+    Raises:
+        ValueError: an unknown method.
+    """
     ancestors = resample_ancestors(log_weights, n, method)
     return map_batch(lambda leaf: leaf[ancestors], trace)
 

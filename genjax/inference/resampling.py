@@ -59,7 +59,7 @@ def log_mean_weight(log_weights: Array) -> Array:
 
 
 def effective_sample_size(log_weights: Array) -> Array:
-    """`(sum_i w_i)^2 / sum_i w_i^2` over the last axis: between 1 and n, and 0 when all are dead.
+    """`(sum_i w_i)^2 / sum_i w_i^2` over the last axis, `w = exp(log_weights)`: from 1 to n, and 0 when all are dead.
 
     Source: Kong, Liu and Wong, *Sequential imputations* (JASA 1994).
     """

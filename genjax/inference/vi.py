@@ -22,6 +22,7 @@ from genjax.adev.primitive import draw_key
 from genjax.core.const import Const, unwrap
 from genjax.core.gfi import GFI
 from genjax.core.pytree import Pytree
+from genjax.inference.importance import count
 from genjax.inference.variational_families import full_covariance_normal_family as full_covariance_normal_family
 from genjax.inference.variational_families import mean_field_normal_family as mean_field_normal_family
 from genjax.pjax import modular_vmap, seed
@@ -86,9 +87,7 @@ def elbo_factory(
     Raises:
         ValueError: n_samples is less than 1.
     """
-    n_draws = _static("n_samples", n_samples)
-    if n_draws < 1:
-        raise ValueError(f"elbo_factory got n_samples={n_draws}. It takes at least 1.")
+    n_draws = count(n_samples, "n_samples")
 
     def log_weight(*params: Any) -> jax.Array:
         trace = variational_family.simulate(constraint, *params)
@@ -138,6 +137,7 @@ def optimize_vi(
 
     Raises:
         TypeError: a leaf of init_params is no floating number, or the optimizer lacks `init` or `update`.
+        ValueError: n_iterations is negative.
     """
     params, settings = _prepare(init_params, n_iterations, track_history, optimizer)
     # The steps have keys of their own, so that the loop can be compiled where no key was given.
@@ -172,7 +172,7 @@ def elbo_vi(
     Raises:
         TypeError, ValueError: see `elbo_factory` and `optimize_vi`.
     """
-    objective = Const((_static("n_samples", n_samples), bool(unwrap(is_importance_weighted))))
+    objective = Const((count(n_samples, "n_samples"), bool(unwrap(is_importance_weighted))))
     params, settings = _prepare(init_params, n_iterations, track_history, optimizer)
     return seed(_fit)(
         draw_key(),
@@ -226,7 +226,7 @@ def _prepare(init_params: Any, n_iterations: Any, track_history: Any, optimizer:
     optimizer = unwrap(optimizer)
     if optimizer is not None and not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise TypeError(f"The optimizer, a {type(optimizer).__name__}, has no methods `init` and `update`.")
-    settings = (_static("n_iterations", n_iterations), bool(unwrap(track_history)), optimizer)
+    settings = (count(n_iterations, "n_iterations", least=0), bool(unwrap(track_history)), optimizer)
     return jax.tree.map(_as_floating, init_params), Const(settings)
 
 
@@ -235,10 +235,3 @@ def _as_floating(leaf: Any) -> jax.Array:
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(f"Variational parameters are floating numbers, got {array.dtype} of shape {array.shape}.")
     return jnp.asarray(array, array.dtype)
-
-
-def _static(name: str, value: Any) -> int:
-    value = unwrap(value)
-    if isinstance(value, jax.core.Tracer):
-        raise TypeError(f"{name} must be a Python int, got a traced value. Pass `const(n)` under `seed` or `jit`.")
-    return int(value)

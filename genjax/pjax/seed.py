@@ -40,11 +40,11 @@ _finder = Finder(SITE_PRIMITIVES)
 compat.keep_in_loops(_finder.in_jaxpr)
 
 
-def seed(function: Callable[..., Any]) -> Callable[..., Any]:
+def seed(f: Callable[..., Any]) -> Callable[..., Any]:
     """`seed(f)(key, *args, **kwargs)`: run `f` with every random choice drawn from `key`.
 
     Args:
-        function: any function of JAX types. Its arguments are staged: Python numbers become traced scalars; wrap what
+        f: any function of JAX types. Its arguments are staged: Python numbers become traced scalars; wrap what
             must stay static in `Const`.
 
     Returns:
@@ -55,24 +55,24 @@ def seed(function: Callable[..., Any]) -> Callable[..., Any]:
         TypeError: an argument leaf is no JAX type, or the first argument is no key.
         NotImplementedError: a random choice stands inside a transform that has no rule (named in the message).
     """
-    compiled = _compiled(function)
-    static_names = getattr(function, "__static_parameters__", ())
+    compiled = _compiled(f)
+    static_names = getattr(f, "__static_parameters__", ())
 
-    @functools.wraps(function)
+    @functools.wraps(f)
     def seeded(key: Any, /, *args: Any, **kwargs: Any) -> Any:
         if static_names:
-            args, kwargs = _keep_static(function, static_names, args, kwargs)
+            args, kwargs = _keep_static(f, static_names, args, kwargs)
         key = _as_typed_key(key)
         try:
             return compiled(key, *args, **kwargs)
         except TypeError as error:
-            _explain_arguments(function, args, kwargs, error)
+            _explain_arguments(f, args, kwargs, error)
             raise
 
     # What `wraps` copied says nothing about the key; JAX reads signatures to find static arguments by name.
     del seeded.__wrapped__
     with contextlib.suppress(TypeError, ValueError):  # some callables have no signature
-        seeded.__signature__ = _with_key(inspect.signature(function))  # type: ignore[attr-defined]
+        seeded.__signature__ = _with_key(inspect.signature(f))  # type: ignore[attr-defined]
     return seeded
 
 

@@ -350,9 +350,11 @@ def wrap_sampler(
 
 
 def wrap_logpdf(logpdf: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
-    """A log density as the rest of the library expects it: as it is, for densities are ordinary JAX functions."""
+    """The function `logpdf` itself: densities are ordinary JAX functions, and need neither wrapper nor `name`."""
     del name
     return logpdf
 
 
-log_density_binder = wrap_logpdf
+def log_density_binder(impl: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
+    """The function `impl` itself, a log density, as by `wrap_logpdf`; `name` is not needed either."""
+    return wrap_logpdf(impl, name)

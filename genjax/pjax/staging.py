@@ -8,11 +8,11 @@ from typing import Any
 import jax
 
 
-def stage(function: Callable[..., Any], **params: Any) -> Callable[..., Any]:
+def stage(f: Callable[..., Any], **params: Any) -> Callable[..., Any]:
     """Stage a function without running it.
 
     Args:
-        function: a function of JAX types.
+        f: a function of JAX types.
         params: keyword arguments bound before staging.
 
     Returns:
@@ -23,7 +23,7 @@ def stage(function: Callable[..., Any], **params: Any) -> Callable[..., Any]:
     def staged(*args: Any, **kwargs: Any) -> tuple[Any, tuple[list[Any], Any, Callable[[], Any]]]:
         from genjax.pjax.evaluate import stage_flat
 
-        closed, flat, out_tree = stage_flat(lambda *a, **k: function(*a, **k, **params), *args, **kwargs)
+        closed, flat, out_tree = stage_flat(lambda *a, **k: f(*a, **k, **params), *args, **kwargs)
         return closed, (flat, jax.tree.structure((args, kwargs)), lambda: out_tree)
 
     return staged

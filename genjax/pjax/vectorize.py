@@ -10,7 +10,7 @@ import jax
 
 
 def modular_vmap(
-    function: Callable[..., Any],
+    f: Callable[..., Any],
     in_axes: int | None | tuple[Any, ...] = 0,
     axis_size: int | None = None,
     axis_name: str | None = None,
@@ -20,7 +20,7 @@ def modular_vmap(
     """Map a function with random choices over leading axes; every lane draws independent values.
 
     Args:
-        function: the function of one lane.
+        f: the function of one lane.
         in_axes: which axis of each positional argument is mapped, as in `jax.vmap`; `None` shares the argument.
             Keyword arguments are mapped over axis 0.
         axis_size: number of lanes; needed when nothing is mapped.
@@ -36,9 +36,9 @@ def modular_vmap(
         ValueError: from `jax.vmap`, for axes that do not fit the arguments or lanes of different sizes.
     """
 
-    @functools.wraps(function)
+    @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
+        return f(*args, **kwargs)
 
     return jax.vmap(
         call,

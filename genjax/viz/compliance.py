@@ -20,7 +20,7 @@ from genjax.viz.style import (
 
 
 def validate_grvs_compliance(fig: Figure) -> dict[str, bool]:
-    """Which rules of the house style a figure keeps; a rule about something that is not there is kept.
+    """Which rules of the house style the figure `fig` keeps; a rule about something that is not there is kept.
 
     Returns:
         figure_size: width and height are one of `FIGURE_SIZES`, to 0.01 inches.

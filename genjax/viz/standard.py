@@ -46,7 +46,7 @@ def setup_publication_fonts() -> None:
 
 
 def get_method_color(name: str) -> str:
-    """The colour of a method, e.g. "genjax_is", "is_500" or "smc_hmc", as "#RRGGBB".
+    """The colour of a method by its name, e.g. "genjax_is", "is_500" or "smc_hmc", as "#RRGGBB".
 
     Raises:
         KeyError: no such method; the message lists those there are.
@@ -58,7 +58,7 @@ def get_method_color(name: str) -> str:
 
 
 def apply_grid_style(ax: Axes, style: str = "default") -> None:
-    """Show a faint grid: "default" on both axes, "x_only" vertical lines only, "none" no grid.
+    """Show a faint grid on `ax`: by style "default" on both axes, "x_only" vertical lines only, "none" no grid.
 
     Raises:
         ValueError: another style.
@@ -86,7 +86,7 @@ def set_minimal_ticks(ax: Axes, x_ticks: Ticks = None, y_ticks: Ticks = None) ->
 
 
 def apply_standard_ticks(ax: Axes) -> None:
-    """Ticks as `TICK_SPECS` has them: at most three per axis, 16 pt labels, marks of 6 by 1.5 pt."""
+    """Ticks of `ax` as `TICK_SPECS` has them: at most three per axis, 16 pt labels, marks of 6 by 1.5 pt."""
     set_minimal_ticks(ax)
     marks = {name: TICK_SPECS[name] for name in ("labelsize", "length", "width")}
     ax.tick_params(which="major", **marks)
@@ -150,7 +150,7 @@ def create_method_legend(
 
 
 def setup_comparison_plot(figsize_key: str = "framework_comparison") -> tuple[Figure, Axes]:
-    """`(fig, ax)` of a size named in `FIGURE_SIZES`, under the house style.
+    """`(fig, ax)` under the house style; figsize_key is a name in `FIGURE_SIZES`.
 
     Raises:
         ValueError: no such size.
@@ -161,7 +161,15 @@ def setup_comparison_plot(figsize_key: str = "framework_comparison") -> tuple[Fi
 
 
 def plot_data_points(ax: Axes, x: Any, y: Any, label: str | None = "Data", **kw: Any) -> PathCollection:
-    """Scatter observations (n,) against (n,) as `MARKER_SPECS` has them; `kw` are of `Axes.scatter`, and win."""
+    """Scatter observations as `MARKER_SPECS` has them.
+
+    Args:
+        ax: where to.
+        x: (n,) positions.
+        y: (n,) values.
+        label: for the legend.
+        **kw: of `Axes.scatter`; they win over the style.
+    """
     specification = {**MARKER_SPECS["data_points"], "alpha": ALPHA_VALUES["data_points"]}
     if "c" in kw:
         del specification["color"]
@@ -169,7 +177,15 @@ def plot_data_points(ax: Axes, x: Any, y: Any, label: str | None = "Data", **kw:
 
 
 def plot_method_curve(ax: Axes, x: Any, y: Any, method: str, label: str | None = None, **kw: Any) -> Line2D:
-    """Plot the curve (n,) over (n,) of a method in its colour, labelled with its name unless `label` is given.
+    """Plot the curve of a method in its colour.
+
+    Args:
+        ax: where to.
+        x: (n,) positions.
+        y: (n,) values.
+        method: a name for `get_method_color`.
+        label: for the legend; the method's name by default.
+        **kw: of `Axes.plot`; they win over the style.
 
     Raises:
         KeyError: no such method.
@@ -179,7 +195,15 @@ def plot_method_curve(ax: Axes, x: Any, y: Any, method: str, label: str | None =
 
 
 def finalize_comparison_plot(ax: Axes, xlabel: str, ylabel: str, title: str | None = None, legend: bool = True) -> None:
-    """Add bold axis labels, a title, the grid, the ticks and, if anything is labelled, the legend."""
+    """Add bold axis labels, a title, the grid, the ticks and, if anything is labelled, the legend.
+
+    Args:
+        ax: the axes to finish.
+        xlabel: text of the x axis.
+        ylabel: text of the y axis.
+        title: above the axes; none by default.
+        legend: whether to add a legend.
+    """
     ax.set_xlabel(xlabel, fontsize=FONT_HIERARCHY["label"], fontweight=FONT_WEIGHTS["label"])
     ax.set_ylabel(ylabel, fontsize=FONT_HIERARCHY["label"], fontweight=FONT_WEIGHTS["label"])
     if title is not None:

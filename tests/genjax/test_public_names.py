@@ -5,6 +5,7 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -92,7 +93,47 @@ MARKERS = ("sample_p", "adev_sample_p", "log_density_p")
 # Positional order and defaults that programs rely on. `key` of seed(f) and `self` are not part of it.
 SIGNATURES = {
     "genjax.core.trace": "(addr, gen_fn, args, kwargs=None)",
-    "genjax.pjax.modular_vmap": "(in_axes=0, axis_size=None, axis_name=None, spmd_axis_name=None)",
+    "genjax.core.const": "(a)",
+    "genjax.core.fixed": "(value)",
+    "genjax.core.gen": "(f)",
+    "genjax.core.match": "(addr, sel)",
+    "genjax.core.distribution": "(sampler, logpdf, /, name=None)",
+    "genjax.core.tfp_distribution": "(ctor, /, name=None)",
+    "genjax.core.Thunk": "(gen_fn, args, kwargs={})",
+    "genjax.core.Tr": "(_gen_fn, _args, _choices, _retval, _score)",
+    "genjax.core.Vmap": "(gen_fn, in_axes=0, axis_size=None, axis_name=None, spmd_axis_name=None)",
+    "genjax.core.Scan": "(callee, length=None)",
+    "genjax.core.Cond": "(callee_true, callee_false)",
+    "genjax.core.NotFixedException": "(choice_map_status)",
+    "genjax.pjax.seed": "(f)",
+    "genjax.pjax.stage": "(f, **params)",
+    "genjax.pjax.log_density_binder": "(impl, name=None)",
+    "genjax.pjax.LoweringSamplePrimitiveToMLIRException": "(lowering_msg, binding_context=None)",
+    "genjax.state.state": "(f)",
+    "genjax.state.save": "(*values, **named)",
+    "genjax.state.tag_state": "(*values, name)",
+    "genjax.state.namespace": "(f, ns)",
+    "genjax.state.State": "(collected_state={}, namespace_stack=[])",
+    "genjax.adev.Dual": "(primal, tangent)",
+    "genjax.adev.expectation": "(f)",
+    "genjax.adev.reinforce": "(sample_func, logpdf_func, keyful_sample_func=None)",
+    "genjax.adev.invoke_closed_over": "(instance, args)",
+    "genjax.inference.smc.effective_sample_size": "(log_weights)",
+    "genjax.inference.smc.systematic_resample": "(log_weights, n)",
+    "genjax.inference.smc.resample_vectorized_trace": "(trace, log_weights, n, method)",
+    "genjax.extras.forward_filtering_backward_sampling": """(observations, initial_probs, transition_matrix,
+        emission_matrix)""",
+    "genjax.extras.compute_sequence_log_prob": """(states, observations, initial_probs, transition_matrix,
+        emission_matrix)""",
+    "genjax.extras.discrete_hmm_test_dataset": "(initial_probs, transition_matrix, emission_matrix, T)",
+    "genjax.extras.discrete_hmm_exact_log_marginal": """(observations, initial_probs, transition_matrix,
+        emission_matrix)""",
+    "genjax.extras.discrete_hmm_inference_problem": "(initial_probs, transition_matrix, emission_matrix, T)",
+    "genjax.extras.kalman_smoother": "(observations, initial_mean, initial_cov, A, Q, C, R)",
+    "genjax.extras.linear_gaussian_test_dataset": "(initial_mean, initial_cov, A, Q, C, R, T)",
+    "genjax.extras.linear_gaussian_exact_log_marginal": "(observations, initial_mean, initial_cov, A, Q, C, R)",
+    "genjax.extras.linear_gaussian_inference_problem": "(initial_mean, initial_cov, A, Q, C, R, T)",
+    "genjax.pjax.modular_vmap": "(f, in_axes=0, axis_size=None, axis_name=None, spmd_axis_name=None)",
     "genjax.pjax.wrap_sampler": "(keyful_sampler, name=None, support=None)",
     "genjax.pjax.sample_binder": """(keyful_sampler, name=None, sample_shape=(), support=None, primitive=sample_p,
         primitive_params=None)""",
@@ -206,19 +247,79 @@ def test_name_is_there_documented_and_says_what_it_takes(module, name):
 
 @pytest.mark.parametrize("path", sorted(SIGNATURES))
 def test_positional_order_and_defaults(path):
-    """What the contract writes down is a prefix of the signature; more may follow, if it has defaults."""
+    """What the contract writes down is a prefix of the signature; what is more, or has a default here, does no harm."""
     skip_plots_without_matplotlib(path)
     expected = inspect.signature(
         eval(f"(lambda {SIGNATURES[path][1:-1]}: None)", {"Const": genjax.Const, "sample_p": sample_p})
     )
     found = list(inspect.signature(get(*path.rsplit(".", 1))).parameters.values())
     wanted = list(expected.parameters.values())
-    if path == "genjax.pjax.modular_vmap":
-        found = found[1:]  # the function, whose name is nobody's business
     given = found[: len(wanted)]
-    assert [(p.name, p.kind, p.default) for p in given] == [(p.name, p.kind, p.default) for p in wanted]
+    assert [p.kind for p in given] == [p.kind for p in wanted]
+    assert [p.name for p in given if p.kind is not p.POSITIONAL_ONLY] == [
+        p.name for p in wanted if p.kind is not p.POSITIONAL_ONLY
+    ]
+    for ours, theirs in zip(given, wanted, strict=True):
+        if repr(ours.default) == "<factory>":  # of a dataclass: a fresh one each time
+            assert theirs.default in ({}, [])
+        elif theirs.default is not theirs.empty:
+            assert ours.default == theirs.default, ours.name
     more = found[len(wanted) :]
     assert all(p.default is not p.empty or p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in more)
+
+
+# `self` first; what every method of the interface of generative functions takes.
+METHODS = {
+    "GFI.simulate": "(self, *args, **kwargs)",
+    "GFI.assess": "(self, x, *args, **kwargs)",
+    "GFI.generate": "(self, x, *args, **kwargs)",
+    "GFI.update": "(self, tr, x, *args, **kwargs)",
+    "GFI.regenerate": "(self, tr, selection, *args, **kwargs)",
+    "GFI.merge": "(self, x, x_, check=None)",
+    "GFI.filter": "(self, x, selection)",
+    "GFI.log_density": "(self, x, *args, **kwargs)",
+    "GFI.vmap": "(self, in_axes=0, axis_size=None, axis_name=None, spmd_axis_name=None)",
+    "GFI.repeat": "(self, n)",
+    "GFI.cond": "(self, other)",
+    "GFI.__call__": "(self, *args, **kwargs)",
+    "GFI.T": "(self, *args, **kwargs)",
+    "Trace.update": "(self, x, *args, **kwargs)",
+    "ParticleCollection.estimate": "(self, fn)",
+    "ParticleCollection.effective_sample_size": "(self)",
+    "ParticleCollection.log_marginal_likelihood": "(self)",
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods(name):
+    cls, method = name.split(".")
+    expected = inspect.signature(eval(f"lambda {METHODS[name][1:-1]}: None"))
+    value = getattr(get("genjax", cls), method)
+    found = inspect.signature(value)
+    assert [(p.name, p.kind, p.default) for p in found.parameters.values()] == [
+        (p.name, p.kind, p.default) for p in expected.parameters.values()
+    ]
+    assert value.__doc__
+
+
+def documented_routines() -> dict[str, object]:
+    found = {f"{module}.{name}": (module, name) for module, name in CASES if HAS_MATPLOTLIB or "viz" not in module}
+    values = {path: get(*where) for path, where in found.items() if HAS_MATPLOTLIB or "raincloud" not in path}
+    return {path: value for path, value in values.items() if inspect.isroutine(value)}
+
+
+def test_docstrings_are_in_house_form():
+    """The first paragraph ends; every parameter is named; three or more have a section of their own."""
+    faults = []
+    for path, value in documented_routines().items():
+        text = inspect.getdoc(value) or ""
+        names = list(inspect.signature(value).parameters)
+        if text.split("\n\n")[0].strip()[-1:] not in (".", ":", ")", "`"):
+            faults.append(f"{path}: the first paragraph does not end")
+        faults += [f"{path}: {name} is not explained" for name in names if not re.search(rf"\b{name}\b", text)]
+        if len(names) >= 3 and "Args:" not in text:
+            faults.append(f"{path}: no Args")
+    assert faults == []
 
 
 @needs_matplotlib

@@ -263,3 +263,7 @@ def test_densities_of_estimators():
     got = multivariate_normal_diag_reparam.logpdf(value, loc, jnp.array([1.0, 2.0]))
     np.testing.assert_allclose(got, multivariate_normal.logpdf(value, loc, jnp.diag(jnp.array([1.0, 4.0]))), rtol=1e-5)
     assert got.shape == ()
+    batch = jnp.stack([value, value + 1.0])
+    total = multivariate_normal_diag_reparam.logpdf(batch, loc, jnp.array([1.0, 2.0]))
+    each = multivariate_normal.logpdf(batch, loc, jnp.diag(jnp.array([1.0, 4.0])))
+    np.testing.assert_allclose(total, each.sum(), rtol=1e-5)  # of this one, a batch has one density

@@ -160,3 +160,7 @@ def test_bad_input():
         compute_sequence_log_prob(jnp.array([0]), OBSERVATIONS, *TABLES)
     with pytest.raises(ValueError, match="T must be at least 1"):
         sample_hmm_dataset(*TABLES, const(0))
+    with pytest.raises(ValueError, match=r"alpha of shape \(0, 2\).*T >= 1"):
+        backward_sample(jnp.zeros((0, 2)), jnp.eye(2))
+    with pytest.raises(ValueError, match=r"transition_matrix of shape \(3, 3\)"):
+        backward_sample(jnp.zeros((1, 2)), jnp.eye(3))

@@ -143,6 +143,8 @@ def test_bad_input():
         run({**RETAINED, "c": 1.0})
     with pytest.raises(ValueError, match=r"'b' has shape \(3,\) instead of \(\)"):
         run({"a": 0.3, "b": jnp.zeros(3)})
+    with pytest.raises(ValueError, match=r"'b' has shape \(2,\) instead of \(\)"):
+        extend_csmc(run(RETAINED), two, jnp.ones(5), {"y": 1.5}, {"a": 0.3, "b": jnp.zeros(2)})
     with pytest.raises(ValueError, match="whole constraints"):
         run(RETAINED, {"y": masked(True, 1.5)})
 

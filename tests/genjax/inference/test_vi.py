@@ -253,12 +253,14 @@ def test_unknown_gradient_estimator(make):
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match="n_samples=0"):
+    with pytest.raises(ValueError, match="n_samples must be at least 1, got 0"):
         elbo_factory(target, reparam_family, Y, n_samples=0)
     with pytest.raises(TypeError, match="no methods `init` and `update`"):
         elbo_vi(target, reparam_family, START, Y, optimizer=3)
     with pytest.raises(TypeError, match="floating numbers, got bool"):
         elbo_vi(target, reparam_family, {"loc": True, "log_scale": 0.0}, Y)
+    with pytest.raises(ValueError, match="n_iterations must be at least 0, got -1"):
+        elbo_vi(target, reparam_family, START, Y, n_iterations=-1)
     with pytest.raises(TypeError, match="n_iterations must be a Python int"):
         jax.jit(lambda n: elbo_vi(target, reparam_family, START, Y, n_iterations=n))(3)
 
