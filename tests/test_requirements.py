@@ -53,6 +53,15 @@ def test_pins_lie_in_the_ranges_of_the_project(python):
         assert requirement.specifier.contains(version, prereleases=True), f"{requirement} against {version}"
 
 
+def test_gpu_plugins_are_of_the_pinned_jax():
+    text = (ROOT / "requirements-optional.txt").read_text(encoding="utf-8")
+    requirements = [Requirement(line) for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    assert {requirement.name for requirement in requirements} == {"jax-cuda12-plugin", "jax-cuda12-pjrt"}
+    for python in PYTHONS:
+        found = [one for one in requirements if one.marker and one.marker.evaluate({"python_version": python})]
+        assert [str(one.specifier) for one in found] == [f"=={pins(python)['jax']}"] * 2
+
+
 def test_jax_follows_the_python():
     assert [pins(python)["jax"] for python in PYTHONS] == ["0.10.2", "0.12.0.1", "0.12.0.1"]
     assert all(pins(python)["jax"] == pins(python)["jaxlib"] for python in PYTHONS)

@@ -223,6 +223,24 @@ def test_run_without_leaves_out_and_removes(checkout):
     assert "RUN_WITHOUT=torch,pyro would leave the systems among them out" in again.stderr
 
 
+def test_run_with_adds_an_optional_group_and_keeps_it_until_told_otherwise(checkout):
+    (checkout.root / "requirements-optional.txt").write_text("# [cuda] for a GPU\ngamma==1.0\n")
+    first = checkout.run("hello", RUN_WITHOUT="torch", RUN_WITH="cuda")
+    with_cuda = {"alpha": "1.0", "beta": "1.0", "gamma": "1.0"}
+    assert json.loads(first.stdout)["packages"] == with_cuda
+    assert "[1/1] installing cuda" in first.stderr
+    assert json.loads(checkout.run("hello", RUN_WITHOUT="torch").stdout)["packages"] == with_cuda
+    last = checkout.run("hello", RUN_WITHOUT="torch", RUN_WITH="none")
+    assert json.loads(last.stdout)["packages"] == {"alpha": "1.0", "beta": "1.0"}
+
+
+def test_run_with_of_an_unknown_group_names_those_that_there_are(checkout):
+    (checkout.root / "requirements-optional.txt").write_text("# [cuda] for a GPU\ngamma==1.0\n")
+    result = checkout.run("hello", RUN_WITH="cuda13")
+    assert result.returncode == 2
+    one_line(result, "'cuda13'", "['cuda']")
+
+
 @pytest.mark.parametrize("name", ["core", "toch"])
 def test_run_without_refuses_what_it_cannot_leave_out(bare, name):
     result = bare.run("hello", RUN_WITHOUT=f"pyro,{name}")
@@ -439,11 +457,15 @@ def run_module():
     return module
 
 
-def test_groups_of_this_project(run_module, monkeypatch):
+def test_groups_of_this_project(run_module, monkeypatch, tmp_path):
     monkeypatch.delenv("RUN_WITHOUT", raising=False)
-    assert list(run_module.wanted_groups()) == ["core", "test", "numpyro", "tfp", "torch", "pyro"]
+    monkeypatch.delenv("RUN_WITH", raising=False)
+    fresh = str(tmp_path / "none")
+    assert list(run_module.wanted_groups(fresh)) == ["core", "test", "numpyro", "tfp", "torch", "pyro"]
     monkeypatch.setenv("RUN_WITHOUT", "torch")
-    assert list(run_module.wanted_groups()) == ["core", "test", "numpyro", "tfp"]
+    assert list(run_module.wanted_groups(fresh)) == ["core", "test", "numpyro", "tfp"]
+    monkeypatch.setenv("RUN_WITH", "cuda")
+    assert list(run_module.wanted_groups(fresh)) == ["core", "test", "numpyro", "tfp", "cuda"]
 
 
 def test_every_task_key_is_understood(run_module):
