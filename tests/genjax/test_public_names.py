@@ -389,8 +389,12 @@ def test_regression_15_1_30_import_is_light_until_a_plot_is_asked_for():
 
 @needs_matplotlib
 def test_regression_15_1_30_star_import():
-    code = "from genjax import *\nprint(raincloud.__name__, seed.__name__, kalman_filter.__name__, 'Any' in globals())"
-    assert run_python(code) == "raincloud seed kalman_filter False"
+    code = (
+        "from genjax import *\nfound = {name for name in globals() if not name.startswith('__')}\n"
+        "print(raincloud.__name__, seed.__name__, kalman_filter.__name__)\n"
+        "import genjax\nprint(found == set(genjax.__all__), len(genjax.__all__) == len(set(genjax.__all__)))"
+    )
+    assert run_python(code).splitlines() == ["raincloud seed kalman_filter", "True True"]
 
 
 WITHOUT_MATPLOTLIB = """
