@@ -25,11 +25,12 @@ STANDARD_ERRORS = 6.0
 
 @gen
 def coefficients():
-    return jnp.stack([normal(0.0, 1.0) @ name for name in ("a", "b", "c")])
+    return tuple(normal(0.0, 1.0) @ name for name in ("a", "b", "c"))
 
 
 def height(x, curve):
-    return curve[0] + x * (curve[1] + x * curve[2])
+    a, b, c = curve
+    return a + x * (b + x * c)
 
 
 def basic_model(noise_sd):
@@ -115,7 +116,7 @@ def gibbs_hmc(problem, n_chains, n_steps):
     def one(xs, ys):
         def kernel(trace):
             choices = trace.get_choices()
-            curve = jnp.stack([choices["curve"][name] for name in ("a", "b", "c")])
+            curve = tuple(choices["curve"][name] for name in ("a", "b", "c"))
 
             def log_odds(x, y):
                 outlier, inlier = (

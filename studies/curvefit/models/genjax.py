@@ -146,18 +146,19 @@ def moved_by_hmc(framework, data, parameters, model):
 
 @gen
 def coefficients():
-    """a, b, c ~ N(0, 1), stacked."""
-    return jnp.stack([normal(0.0, 1.0) @ name for name in ("a", "b", "c")])
+    """a, b, c ~ N(0, 1)."""
+    return tuple(normal(0.0, 1.0) @ name for name in ("a", "b", "c"))
 
 
 def curve_of(choices):
-    """The coefficients of a trace, stacked."""
-    return jnp.stack([choices[name] for name in ("a", "b", "c")])
+    """The coefficients of a trace."""
+    return tuple(choices[name] for name in ("a", "b", "c"))
 
 
 def height(x, curve):
     """a + b x + c x^2."""
-    return curve[0] + x * (curve[1] + x * curve[2])
+    a, b, c = curve
+    return a + x * (b + x * c)
 
 
 def basic_model(parameters):
