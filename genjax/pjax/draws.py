@@ -60,7 +60,8 @@ def _draw_together(
 ) -> dict[int, Draw]:
     """Draws of the sites `members`, which differ in key and in the values of their parameters only."""
     structs = [jax.ShapeDtypeStruct(*kind) for kind in kinds]
-    closed = jax.make_jaxpr(lambda key, *parameters: sampler.draw(key, *parameters, shape=shape))(keys[0], *structs)
+    one_key = jax.ShapeDtypeStruct((), keys.dtype)
+    closed = jax.make_jaxpr(lambda key, *parameters: sampler.draw(key, *parameters, shape=shape))(one_key, *structs)
     jaxpr = closed.jaxpr
     if jaxpr.effects:
         return {}
