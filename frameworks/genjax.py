@@ -221,7 +221,7 @@ class GenJax(JaxFramework):
             return chains(inputs["key"], inputs["constraints"], inputs["start"], inputs["args"])
 
         n_steps = n_chains * (n_warmup + n_samples)
-        return Program(prepare, run, {"gradient_evaluations": n_steps * (n_leapfrog + 1)})
+        return Program(prepare, run, {"gradient_evaluations": n_steps * n_leapfrog + 1})
 
 
 def latents(choices: dict[str, Any], constraints: Any = None) -> dict[str, jax.Array]:

@@ -65,57 +65,70 @@ class HandcodedJax(JaxFramework):
         n_warmup: int,
         n_chains: int,
     ) -> Program:
-        """Hamiltonian Monte Carlo with unit mass, nothing adapted.
+        """Hamiltonian Monte Carlo with unit mass, nothing adapted; all chains in one batch of arrays.
+
+        As fast as we know how to write it without touching the model: neighbouring half kicks of the momentum are one
+        kick; the gradient at the end of a trajectory serves the next one; the log density, which only acceptance
+        reads, is computed at the end of a trajectory alone; and momenta and uniforms of all steps are drawn in one
+        batch before the loop, where a step of its own would pay for a dozen tiny kernels.
 
         Args:
             log_density: `(latents, *data) -> scalar`, log p(latents, data) of one state.
             data: arrays that are handed to `log_density`.
             start: the state from which every chain begins.
             step_size: of a leapfrog step.
-            n_leapfrog: leapfrog steps of a trajectory.
+            n_leapfrog: leapfrog steps of a trajectory, 1 or more.
             n_samples: states kept of each chain, after `n_warmup` that are not.
             n_chains: chains side by side.
 
         Returns:
             Program whose outputs are the latents, (n_chains, n_samples, ...) each.
         """
+        n_steps = n_warmup + n_samples
 
         def prepare(seed: int) -> dict[str, Any]:
             return {"key": jax.random.key(seed), "data": jax.device_put(tuple(data)), "start": jax.device_put(start)}
 
-        def chain(key: jax.Array, start: dict[str, jax.Array], data: tuple[Any, ...]) -> dict[str, jax.Array]:
-            value_and_gradient = jax.value_and_grad(lambda state: log_density(state, *data))
+        def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
+            value_and_gradient = jax.value_and_grad(lambda state: log_density(state, *inputs["data"]))
 
-            def transition(carry: tuple, key: jax.Array) -> tuple[tuple, dict[str, jax.Array]]:
-                state, value = carry
-                momentum_key, accept_key = jax.random.split(key)
-                keys = jax.random.split(momentum_key, len(state))
-                momentum = {
-                    n: jax.random.normal(k, x.shape, x.dtype) for k, (n, x) in zip(keys, state.items(), strict=True)
-                }
+            def transition(at: tuple, noise: tuple) -> tuple:
+                state, value, gradient = at
+                momentum, log_uniform = noise
 
                 def leapfrog(_: Any, at: tuple) -> tuple:
-                    state, momentum, gradient, _value = at
-                    momentum = {n: r + 0.5 * step_size * gradient[n] for n, r in momentum.items()}
-                    state = {n: x + step_size * momentum[n] for n, x in state.items()}
-                    value, gradient = value_and_gradient(state)
-                    momentum = {n: r + 0.5 * step_size * gradient[n] for n, r in momentum.items()}
-                    return state, momentum, gradient, value
+                    state, momentum = at
+                    state = _add(state, step_size, momentum)
+                    return state, _add(momentum, step_size, value_and_gradient(state)[1])
 
-                _, gradient = value_and_gradient(state)
-                new, end, _, new_value = jax.lax.fori_loop(0, n_leapfrog, leapfrog, (state, momentum, gradient, value))
+                # The last step ends with half a kick, and is the only one whose density is wanted.
+                first = state, _add(momentum, 0.5 * step_size, gradient)
+                new, end = jax.lax.fori_loop(0, n_leapfrog - 1, leapfrog, first)
+                new = _add(new, step_size, end)
+                new_value, new_gradient = value_and_gradient(new)
+                end = _add(end, 0.5 * step_size, new_gradient)
                 kinetic = sum(jnp.sum(end[n] ** 2) - jnp.sum(momentum[n] ** 2) for n in state) / 2
-                accept = jnp.log(jax.random.uniform(accept_key)) < new_value - value - kinetic
-                kept = {n: jnp.where(accept, new[n], state[n]) for n in state}
-                return (kept, jnp.where(accept, new_value, value)), kept
+                accept = log_uniform < new_value - value - kinetic
+                return jax.tree.map(lambda a, b: jnp.where(accept, a, b), (new, new_value, new_gradient), at)
 
-            keys = jax.random.split(key, n_warmup + n_samples)
-            _, states = jax.lax.scan(transition, (start, log_density(start, *data)), keys)
-            return {n: values[n_warmup:] for n, values in states.items()}
+            def step(chains: tuple, noise: tuple) -> tuple[tuple, dict[str, jax.Array]]:
+                chains = jax.vmap(transition)(chains, noise)
+                return chains, chains[0]
 
-        def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
-            keys = jax.random.split(inputs["key"], n_chains)
-            return jax.vmap(chain, in_axes=(0, None, None))(keys, inputs["start"], inputs["data"])
+            momentum_key, uniform_key = jax.random.split(inputs["key"])
+            keys = jax.random.split(momentum_key, len(inputs["start"]))
+            momenta = {
+                name: jax.random.normal(key, (n_steps, n_chains, *value.shape), value.dtype)
+                for key, (name, value) in zip(keys, inputs["start"].items(), strict=True)
+            }
+            log_uniforms = jnp.log(jax.random.uniform(uniform_key, (n_steps, n_chains)))
+            first = inputs["start"], *value_and_gradient(inputs["start"])
+            chains = jax.tree.map(lambda value: jnp.broadcast_to(value, (n_chains, *value.shape)), first)
+            _, states = jax.lax.scan(step, chains, (momenta, log_uniforms))
+            return {name: values[n_warmup:].swapaxes(0, 1) for name, values in states.items()}
 
-        n_steps = n_chains * (n_warmup + n_samples)
-        return Program(prepare, run, {"gradient_evaluations": n_steps * (n_leapfrog + 1)})
+        return Program(prepare, run, {"gradient_evaluations": n_chains * n_steps * n_leapfrog + 1})
+
+
+def _add(values: dict[str, jax.Array], scale: float, steps: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    return {name: value + scale * steps[name] for name, value in values.items()}

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 
 from genjax.core import Trace, sel
 from genjax.core.const import unwrap
-from genjax.inference.mh import accept_or_reject, keep
+from genjax.inference.mh import keep
 from genjax.inference.selected import (
     Arrays,
     Point,
     SelectedDensity,
+    accept_end,
     selected_density,
     standard_normal_like,
     total_squares,
@@ -37,7 +38,8 @@ def hmc(trace: T, selection: Any, step_size: Any, n_steps: Any) -> T:
 
         log alpha = [log P(s') - |r'|^2/2] - [log P(s) - |r|^2/2].
 
-    L + 1 gradients per call; the density of the end comes with the last of them.
+    L + 1 gradients per call; L in a `chain`, where the gradient at the start is that at the end of the step before. The
+    density is evaluated once, at the end, with the last gradient.
 
     Args:
         trace: the current state. Model and arguments stay what they are.
@@ -63,38 +65,49 @@ def hmc(trace: T, selection: Any, step_size: Any, n_steps: Any) -> T:
     if density is None:
         return keep(trace)
     momentum = standard_normal_like(density.position)
-    end = leapfrog(density, momentum, step_size, n_steps)
+    gradient = density.evaluate(density.position).gradient
+    end = leapfrog(density, gradient, momentum, step_size, n_steps)
     kinetic = 0.5 * (total_squares(end.momentum) - total_squares(momentum))
     log_alpha = end.point.log_density - density.log_density - kinetic
-    return accept_or_reject(trace, density.trace_at(end.position, end.point.computed), log_alpha)  # type: ignore[return-value]
+    return accept_end(trace, density, log_alpha, end.position, gradient, end.point)
 
 
-def leapfrog(density: SelectedDensity, momentum: Arrays, step_size: Any, n_steps: Any) -> PhasePoint:
+def leapfrog(density: SelectedDensity, gradient: Arrays, momentum: Arrays, step_size: Any, n_steps: Any) -> PhasePoint:
     """The end of a trajectory from the density's own position.
 
         r <- r + eps/2 g(s);   s <- s + eps r;   r <- r + eps/2 g(s),    n_steps times.
 
     Reversible (negate the final momentum and the same steps lead back) and volume-preserving; the energy
-    `|r|^2/2 - log P(s)` errs by O(eps^2).
+    `|r|^2/2 - log P(s)` errs by O(eps^2). The half kicks of neighbouring steps are made as one.
 
     Args:
         density: the target.
+        gradient: its gradient at its position.
         momentum: arrays of the position's shapes.
         step_size: eps, a scalar.
         n_steps: a non-negative int, or a traced integer.
     """
     eps = [jnp.asarray(step_size, s.dtype) for s in density.position]
 
-    def kick(momentum: Arrays, gradient: Arrays) -> Arrays:
-        return [r + 0.5 * e * g for r, e, g in zip(momentum, eps, gradient, strict=True)]
+    def add(values: Arrays, scale: float, by: Arrays) -> Arrays:
+        return [v + scale * e * b for v, e, b in zip(values, eps, by, strict=True)]
 
-    def step(_: Any, at: PhasePoint) -> PhasePoint:
-        momentum = kick(at.momentum, at.point.gradient)
-        position = [s + e * r for s, e, r in zip(at.position, eps, momentum, strict=True)]
+    def step(_: Any, at: tuple[Arrays, Arrays]) -> tuple[Arrays, Arrays]:
+        position, momentum = at
+        position = add(position, 1.0, momentum)
+        return position, add(momentum, 1.0, density.evaluate(position).gradient)
+
+    def stay() -> PhasePoint:
+        return PhasePoint(density.position, momentum, Point(density.log_density, gradient, density.computed))
+
+    def move() -> PhasePoint:
+        # In the loop nobody reads the density, so XLA leaves it out there.
+        first = density.position, add(momentum, 0.5, gradient)
+        position, half = jax.lax.fori_loop(0, n_steps - 1, step, first)
+        position = add(position, 1.0, half)
         point = density.evaluate(position)
-        return PhasePoint(position, kick(momentum, point.gradient), point)
+        return PhasePoint(position, add(half, 0.5, point.gradient), point)
 
-    # Density and trace at the start are known from the trace; only the gradient is not.
-    gradient = density.evaluate(density.position).gradient
-    start = PhasePoint(density.position, momentum, Point(density.log_density, gradient, density.computed))
-    return jax.lax.fori_loop(0, n_steps, step, start)
+    if isinstance(n_steps, jax.Array):
+        return jax.lax.cond(n_steps > 0, move, stay)
+    return move() if n_steps > 0 else stay()

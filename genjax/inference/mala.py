@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import jax.numpy as jnp
 
 from genjax.core import Trace, sel
-from genjax.inference.mh import accept_or_reject, keep
-from genjax.inference.selected import selected_density, standard_normal_like, total_squares
+from genjax.inference.mh import keep
+from genjax.inference.selected import accept_end, selected_density, standard_normal_like, total_squares
 
 T = TypeVar("T", bound=Trace[Any, Any])
 
@@ -22,7 +22,8 @@ def mala(trace: T, selection: Any, step_size: Any) -> T:
         log alpha = log P(s') - log P(s) + log N(s; s' + tau^2/2 g(s'), tau^2) - log N(s'; s + tau^2/2 g(s), tau^2)
                   = log P(s') - log P(s) + (|e|^2 - |e + tau/2 (g(s) + g(s'))|^2) / 2.
 
-    Two gradients and one density per step.
+    Two gradients per call; one in a `chain`, where the gradient at the start is that at the end of the step before.
+    The density comes with the second.
 
     Args:
         trace: the current state. Model and arguments stay what they are.
@@ -42,14 +43,12 @@ def mala(trace: T, selection: Any, step_size: Any) -> T:
     density = selected_density(trace, sel(selection), "mala")
     if density is None:
         return keep(trace)
-    start = density.evaluate(density.position)
+    gradient = density.evaluate(density.position).gradient
     noise = standard_normal_like(density.position)
     tau = [jnp.asarray(step_size, s.dtype) for s in density.position]
-    proposed = [
-        s + t * (0.5 * t * g + e) for s, t, g, e in zip(density.position, tau, start.gradient, noise, strict=True)
-    ]
+    proposed = [s + t * (0.5 * t * g + e) for s, t, g, e in zip(density.position, tau, gradient, noise, strict=True)]
     end = density.evaluate(proposed)
     # The noise that would lead back from s', negated.
-    back = [e + 0.5 * t * (g + h) for e, t, g, h in zip(noise, tau, start.gradient, end.gradient, strict=True)]
+    back = [e + 0.5 * t * (g + h) for e, t, g, h in zip(noise, tau, gradient, end.gradient, strict=True)]
     log_alpha = end.log_density - density.log_density + 0.5 * (total_squares(noise) - total_squares(back))
-    return accept_or_reject(trace, density.trace_at(proposed, end.computed), log_alpha)  # type: ignore[return-value]
+    return accept_end(trace, density, log_alpha, proposed, gradient, end)

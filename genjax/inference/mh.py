@@ -41,14 +41,18 @@ def mh(trace: T, selection: Any) -> T:
 
 
 def accept_or_reject(trace: T, proposal: T, log_alpha: jax.Array) -> T:
-    """`proposal` with probability `min(1, exp(log_alpha))`, else `trace`; saves `accept`, () bool.
+    """`proposal` with probability `min(1, exp(log_alpha))`, else `trace`; saves `accept`, () bool."""
+    return select_trace(accepts(log_alpha), proposal, trace)  # type: ignore[return-value]
+
+
+def accepts(log_alpha: jax.Array) -> jax.Array:
+    """True with probability `min(1, exp(log_alpha))`, () bool; saved as `accept`.
 
     Accepts where `log u < min(0, log_alpha)` with u ~ Uniform(0, 1), which is false for NaN.
     """
-    u = uniform.sample(0.0, 1.0)
-    accept = jnp.log(u) < jnp.minimum(0.0, log_alpha)
+    accept = jnp.log(uniform.sample(0.0, 1.0)) < jnp.minimum(0.0, log_alpha)
     save(accept=accept)
-    return select_trace(accept, proposal, trace)  # type: ignore[return-value]
+    return accept
 
 
 def keep(trace: T) -> T:

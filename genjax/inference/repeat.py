@@ -1,4 +1,10 @@
-"""Running a kernel many times in one loop, storing only what is kept."""
+"""Running a kernel many times in one loop, storing only what is kept.
+
+Three things that the kernel does at every step are no part of the loop, or not every time: leaves that it hands
+through untouched stay outside; gradients that it knew at the end of the step before are carried (see `gradients`);
+and random choices that do not depend on the state, as momenta and the uniforms of acceptance, are drawn for many steps
+in one batch, where a step of its own would pay for a dozen tiny kernels.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +16,19 @@ import jax.numpy as jnp
 
 from genjax.core.arguments import Shared, raw_args, with_args
 from genjax.inference.carry import lean, plain, require_same_structure, restore
+from genjax.inference.gradients import CHAIN, Carried, carried_gradients, take_notes
+from genjax.inference.parts import drawn_ahead, evaluate_part
 from genjax.pjax import compat
+from genjax.pjax.collect import Saved, current_namespace
+from genjax.pjax.collect import collect as collect_saved
 from genjax.pjax.evaluate import stage_flat
-from genjax.state import state
 
 Kernel = Callable[[Any], Any]
+
+#: Most numbers that are drawn in one batch, which bounds the memory for them.
+DRAWN_AHEAD = 1 << 16
+#: Fewer steps than that are not worth a batch: many chains side by side draw large batches at each step anyhow.
+FEWEST_AHEAD = 64
 
 
 class Schedule(NamedTuple):
@@ -50,10 +64,7 @@ class Lanes(NamedTuple):
 def repeat(
     kernel: Kernel, collect: Callable[[Any], Any] | None, initial: Any, schedule: Schedule, lanes: Lanes | None
 ) -> tuple[Any, jax.Array, list[Any]]:
-    """Run a kernel by `schedule` from `initial`.
-
-    The kernel is staged once. Leaves of the trace that it hands through untouched (arguments, observations) are no
-    part of the loop.
+    """Run a kernel by `schedule` from `initial`. The kernel is staged once.
 
     Args:
         kernel: `trace -> trace`.
@@ -83,9 +94,10 @@ def repeat(
 
 
 class _Step(NamedTuple):
-    """A kernel staged at one trace: `jaxpr(*start) -> (*leaves, accept, *records)`.
+    """A kernel staged at one trace: `jaxpr(*start) -> (*leaves, accept, *records, ...)`.
 
-    `moving` leaves change; the others are handed through. `records` are the output variables to keep.
+    `moving` leaves change; the others are handed through. `records` are the output variables to keep. `carried` are
+    the gradients that steps hand on.
     """
 
     jaxpr: Any
@@ -93,6 +105,7 @@ class _Step(NamedTuple):
     moving: list[int]
     records: list[Any]
     records_tree: Any
+    carried: Carried
 
     @property
     def accept(self) -> Any:
@@ -120,11 +133,12 @@ class _Step(NamedTuple):
 def _stage(
     kernel: Kernel, collect: Callable[[Any], Any] | None, structure: Any, start: list[jax.Array], lanes: Lanes | None
 ) -> _Step:
-    records_tree = structure
+    records_tree = notes_tree = structure
 
     def step(*leaves: Any) -> list[Any]:
-        nonlocal records_tree
-        moved, saved = state(kernel)(restore(jax.tree.unflatten(structure, leaves)))
+        nonlocal records_tree, notes_tree
+        moved, saved = _run_kernel(kernel, restore(jax.tree.unflatten(structure, leaves)))
+        noted, notes_tree = jax.tree.flatten(take_notes(saved))
         moved = plain(moved)
         new, new_structure = jax.tree.flatten(lean(moved))
         if new_structure != structure:
@@ -132,7 +146,7 @@ def _stage(
         records: list[Any] = []
         if collect is not None:
             records, records_tree = jax.tree.flatten(collect(moved))
-        return [*new, jnp.asarray(saved.get("accept", False), bool), *records]
+        return [*new, jnp.asarray(saved.get((CHAIN, "accept"), False), bool), *records, *noted]
 
     while True:
         first = [leaf[0] for leaf in start] if lanes is not None and lanes.different_starts else start
@@ -152,36 +166,66 @@ def _stage(
         start = [jnp.asarray(leaf, dtype) for leaf, dtype in zip(start, wanted, strict=True)]
     invars, outvars = closed.jaxpr.invars, closed.jaxpr.outvars
     moving = [i for i, variable in enumerate(invars) if outvars[i] is not variable]
-    records = outvars[: len(start)] if collect is None else outvars[len(start) + 1 :]
-    return _Step(closed, start, moving, records, records_tree)
+    n_notes = notes_tree.num_leaves
+    records = outvars[: len(start)] if collect is None else outvars[len(start) + 1 : len(outvars) - n_notes]
+    notes = jax.tree.unflatten(notes_tree, outvars[len(outvars) - n_notes :])
+    return _Step(closed, start, moving, records, records_tree, carried_gradients(closed.jaxpr, len(start), notes))
+
+
+def _run_kernel(kernel: Kernel, trace: Any) -> tuple[Any, Saved]:
+    """What `state(kernel)(trace)` returns, with what was saved by path, notes among it."""
+    with current_namespace((CHAIN,)):
+        closed, flat, out_tree = stage_flat(kernel, trace)
+    saved: Saved = {}
+    return jax.tree.unflatten(out_tree, collect_saved(closed, flat, saved)), saved
 
 
 def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> tuple[dict[int, jax.Array], jax.Array]:
     """The stored records by id of their variable, and accepts, with leading axes ([lanes], n_kept)."""
-    outvars = step.jaxpr.jaxpr.outvars
+    invars, outvars = step.jaxpr.jaxpr.invars, step.jaxpr.jaxpr.outvars
     outputs = [*step.stored, step.accept]
-    places = [next(i for i, out in enumerate(outvars) if out is wanted) for wanted in outputs]
+    carried = step.carried
+    state = [*(invars[i] for i in step.moving), *carried.starts]
+    new_state = [*(outvars[i] for i in step.moving), *carried.ends]
+    size = 1 if lanes is None else lanes.size
+    ahead = drawn_ahead(step.jaxpr.jaxpr, state)
+    block = min(schedule.n_run, DRAWN_AHEAD // (size * sum(variable.aval.size for variable in ahead) or 1))
+    if block < min(schedule.n_run, FEWEST_AHEAD):
+        block, ahead = schedule.n_run, []
 
-    def move(*leaves: Any) -> tuple[list[Any], list[Any]]:
-        results = compat.jaxpr_as_fun(step.jaxpr)(*leaves)
-        return [results[i] for i in step.moving], [results[i] for i in places]
+    def per_lane(function: Callable[..., Any], *axes: Any) -> Callable[..., Any]:
+        return function if lanes is None else jax.vmap(function, in_axes=axes, axis_size=lanes.size)
 
-    carry: list[Any] = [step.start[i] for i in step.moving]
-    lane_shape: tuple[int, ...] = ()
-    if lanes is not None:
-        lane_shape = (lanes.size,)
-        given = 0 if lanes.different_starts else None
-        axes = [0 if i in step.moving else given for i in range(len(step.start))]
-        move = jax.vmap(move, in_axes=tuple(axes), axis_size=lanes.size)
-        if not lanes.different_starts:
+    given = 0 if lanes is not None and lanes.different_starts else None
+    fixed_axes = [None if i in step.moving else given for i in range(len(step.start))]
+
+    def move(state_values: Any, draws: Any, leaves: Any) -> tuple[list[Any], list[Any]]:
+        known = dict(zip(invars, leaves, strict=True)) | dict(
+            zip([*state, *ahead], [*state_values, *draws], strict=True)
+        )
+        values = evaluate_part(step.jaxpr, known, [*new_state, *outputs], carried.same)
+        return values[: len(state)], values[len(state) :]
+
+    def gradients(leaves: Any) -> list[Any]:
+        return evaluate_part(step.jaxpr, dict(zip(invars, leaves, strict=True)), carried.starts)
+
+    def draw(leaves: Any) -> list[Any]:
+        return evaluate_part(step.jaxpr, dict(zip(invars, leaves, strict=True)), ahead)
+
+    starts = [step.start[i] for i in step.moving]
+    if given is None:
+        carry = [*starts, *gradients(step.start)]
+        if lanes is not None:
             carry = [jnp.broadcast_to(leaf, (lanes.size, *leaf.shape)) for leaf in carry]
+    else:
+        carry = [*starts, *jax.vmap(gradients)(step.start)]
+    lane_shape = () if lanes is None else (lanes.size,)
+    step_once = per_lane(move, 0, 0, fixed_axes)
+    draw_once = per_lane(draw, [given] * len(step.start))
 
-    def body(loop: Any, index: Any) -> tuple[Any, None]:
-        carry, buffers = loop
-        leaves = list(step.start)
-        for i, leaf in zip(step.moving, carry, strict=True):
-            leaves[i] = leaf
-        carry, values = move(*leaves)
+    def body(loop: Any, xs: Any) -> tuple[Any, None]:
+        (carry, buffers), (index, draws) = loop, xs
+        carry, values = step_once(carry, draws, step.start)
         slot = schedule.slot(index)
         buffers = [
             jax.lax.dynamic_update_index_in_dim(buffer, value, slot, 0)
@@ -190,8 +234,17 @@ def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> tuple[dict[in
         return (carry, buffers), None
 
     buffers = [jnp.zeros((schedule.n_kept, *lane_shape, *out.aval.shape), out.aval.dtype) for out in outputs]
-    if schedule.n_run:
-        (_, buffers), _ = jax.lax.scan(body, (carry, buffers), jnp.arange(schedule.n_run))
+
+    def run(loop: Any, first: Any, count: int) -> Any:
+        draws = jax.vmap(draw_once, in_axes=(None,), axis_size=count)(step.start) if ahead else []
+        return jax.lax.scan(body, loop, (first + jnp.arange(count), draws))[0]
+
+    loop = carry, buffers
+    if block:
+        n_blocks, rest = divmod(schedule.n_run, block)
+        loop, _ = jax.lax.scan(lambda loop, i: (run(loop, i * block, block), None), loop, jnp.arange(n_blocks))
+        loop = run(loop, n_blocks * block, rest) if rest else loop
+    _, buffers = loop
     if lanes is not None:
         buffers = [jnp.moveaxis(buffer, 1, 0) for buffer in buffers]
     *kept, accepts = buffers

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +11,14 @@ import jax.numpy as jnp
 from genjax.core import Trace
 from genjax.core.selection import SelectionBase
 from genjax.distributions import normal
-from genjax.inference.carry import plain, require_same_structure
+from genjax.inference.carry import plain, require_same_structure, select_trace
+from genjax.inference.gradients import note_gradient
+from genjax.inference.mh import accepts
 from genjax.pjax import compat
 from genjax.pjax.evaluate import stage_flat
 
 Arrays = list[jax.Array]
+T = TypeVar("T", bound=Trace[Any, Any])
 
 
 class Point(NamedTuple):
@@ -37,13 +39,15 @@ class SelectedDensity(NamedTuple):
     """`log P(choices; args)` with all but the selected choices held fixed.
 
     Attributes:
-        position: the selected choices, as a list of float arrays in the order of their pytree.
+        choices: the selected choices.
+        position: the same, as a list of float arrays in the order of their pytree.
         log_density: at `position`, from the trace's score, ().
         computed: what `evaluate(position).computed` is, from the trace.
         evaluate: `position -> Point`: one evaluation of the density and one of its gradient.
         trace_at: `(position, computed) -> trace` with these choices; computes nothing.
     """
 
+    choices: Any
     position: Arrays
     log_density: jax.Array
     computed: Arrays
@@ -110,7 +114,30 @@ def selected_density(trace: Trace[Any, Any], selection: SelectionBase, kernel: s
 
     computed = [jnp.asarray(old_leaves[i], outputs[i].aval.dtype) for i in computed_at.values()]
     log_density = jnp.asarray(-old.get_score(), density_out.aval.dtype)
-    return SelectedDensity(position, log_density, computed, evaluate, trace_at)
+    return SelectedDensity(chosen, position, log_density, computed, evaluate, trace_at)
+
+
+def accept_end(
+    trace: T, density: SelectedDensity, log_alpha: jax.Array, position: Arrays, gradient: Arrays, end: Point
+) -> T:
+    """The trace at the end of a move along gradients, with probability `min(1, exp(log_alpha))`, else `trace`.
+
+    Saves `accept`. `chain` learns both gradients, at the start and at the state returned.
+
+    Args:
+        trace: where the move started.
+        density: that of `trace`.
+        log_alpha: of the end, ().
+        position: of the end.
+        gradient: at the start.
+        end: the density at `position`.
+    """
+    accept = accepts(log_alpha)
+    moved = select_trace(accept, density.trace_at(position, end.computed), trace)
+    note_gradient(trace, density.choices, gradient, at_start=True)
+    new_gradient = [jnp.where(accept, new, old) for new, old in zip(end.gradient, gradient, strict=True)]
+    note_gradient(moved, density.choices, new_gradient, at_start=False)
+    return moved  # type: ignore[return-value]
 
 
 def _as_floats(choices: Any, kernel: str) -> Any:
@@ -129,11 +156,8 @@ def _as_floats(choices: Any, kernel: str) -> Any:
 
 
 def standard_normal_like(arrays: Arrays) -> Arrays:
-    """Independent N(0, 1) draws of the arrays' shapes and dtypes, made as one draw: one site, one key."""
-    sizes = [array.size for array in arrays]
-    draws = normal.sample(0.0, 1.0, sample_shape=(sum(sizes),))
-    parts = jnp.split(draws, list(itertools.accumulate(sizes))[:-1])
-    return [part.reshape(array.shape).astype(array.dtype) for part, array in zip(parts, arrays, strict=True)]
+    """Independent N(0, 1) draws of the arrays' shapes and dtypes."""
+    return [normal.sample(0.0, 1.0, sample_shape=array.shape).astype(array.dtype) for array in arrays]
 
 
 def total_squares(arrays: Arrays) -> jax.Array:

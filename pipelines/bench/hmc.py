@@ -1,12 +1,13 @@
 """Hamiltonian Monte Carlo on polynomial regression against hand-written JAX with as many gradient evaluations."""
 
 from pipelines.bench.base import MET, MISSED, Context, Finding, faults_of
-from pipelines.bench.comparison import COSTS, time_finding
+from pipelines.bench.comparison import cost_finding, time_finding
 from studies.base import Row
 
 TITLE = "HMC on polynomial regression (50 points), genjax / handcoded_jax"
 SAMPLES = 1_000
 LIMIT = 1.02
+WORK = ("flops", "bytes_accessed")
 
 
 def run(context: Context) -> list[Finding]:
@@ -27,14 +28,6 @@ def report(rows: dict[str, Row]) -> list[Finding]:
     return [
         Finding(f"gradient evaluations, {size}", f"{ours} / {theirs}", "equal", MET if equal else MISSED),
         time_finding(genjax, handcoded, size, LIMIT),
-        *(_work(genjax, handcoded, cost, size) for cost in ("flops", "bytes_accessed")),
+        # What is inside of a loop, as steps are, counts once: these compare steps and what stands before the loop.
+        *(cost_finding(genjax, handcoded, cost, f"{size}, steps counted once", LIMIT) for cost in WORK),
     ]
-
-
-def _work(genjax: Row, handcoded: Row, cost: str, size: str) -> Finding:
-    """XLA's count of a cost, without a target: what is inside of a loop, as steps are, counts once, and what one
-    program does before its loop (keys of all steps) the other may do inside."""
-    ours, theirs = (row.record["cost"].get(cost) for row in (genjax, handcoded))
-    known = ours is not None and theirs is not None
-    value = f"{ours:,.0f} / {theirs:,.0f}, bodies of loops counted once" if known else "XLA does not say"
-    return Finding(f"{COSTS[cost]}, {size}", value, facts={"genjax": ours, "handcoded_jax": theirs})

@@ -104,6 +104,11 @@ def test_choices_under_vmap_scan_and_cond():
 # The integrator
 
 
+def follow(density, momentum, step_size, n_steps):
+    gradient = density.evaluate(density.position).gradient
+    return leapfrog(density, gradient, momentum, step_size, n_steps)
+
+
 def skewed_density():
     trace, _ = exact.skewed.generate({"x": 0.7, "y": 1.1})
     return selected_density(trace, sel(()), "hmc")
@@ -117,8 +122,8 @@ def test_leapfrog_is_reversible():
     with jax.enable_x64(True):
         density = skewed_density()
         momentum = [jnp.array(0.4), jnp.array(-1.3)]
-        end = leapfrog(density, momentum, 0.1, 12)
-        back = leapfrog(
+        end = follow(density, momentum, 0.1, 12)
+        back = follow(
             density._replace(position=end.position, log_density=end.point.log_density, computed=end.point.computed),
             [-r for r in end.momentum],
             0.1,
@@ -137,7 +142,7 @@ def test_energy_error_is_of_second_order():
         start = energy(density.log_density, momentum)
         errors = []
         for n_steps in (8, 16, 32, 64):
-            end = leapfrog(density, momentum, 0.8 / n_steps, n_steps)
+            end = follow(density, momentum, 0.8 / n_steps, n_steps)
             errors.append(abs(energy(end.point.log_density, end.momentum) - start))
         ratios = np.array(errors[:-1]) / np.array(errors[1:])
         np.testing.assert_allclose(ratios, 4.0, rtol=0.2)
@@ -145,7 +150,7 @@ def test_energy_error_is_of_second_order():
 
 def test_the_end_of_a_trajectory_is_an_update():
     density = skewed_density()
-    end = leapfrog(density, [jnp.float32(0.4), jnp.float32(-1.3)], 0.1, 3)
+    end = follow(density, [jnp.float32(0.4), jnp.float32(-1.3)], 0.1, 3)
     trace = density.trace_at(end.position, end.point.computed)
     old, _ = exact.skewed.generate({"x": 0.7, "y": 1.1})
     expected, _, _ = old.update(dict(zip("xy", end.position, strict=True)))
@@ -217,33 +222,37 @@ def polynomial(xs):
 
 
 def handwritten_chain(key, start, xs, ys, step_size, n_leapfrog, n_steps):
-    """What one would write in JAX, with the gradient at the start of each trajectory computed anew, as `hmc` does."""
+    """The same algorithm: a carried gradient, one density per trajectory, all noise drawn before the loop."""
 
     def log_density(s):
         mean = s["a"] + s["b"] * xs + s["c"] * xs**2
         return sum(norm.logpdf(s[n]) for n in NAMES) + jnp.sum(norm.logpdf(ys, mean, 0.1))
 
     value_and_grad = jax.value_and_grad(log_density)
+    add = lambda values, scale, by: jax.tree.map(lambda v, b: v + scale * b, values, by)
 
-    def step(s, i):
-        *momentum_keys, accept_key = jax.random.split(jax.random.fold_in(key, i), len(NAMES) + 1)
-        momentum = {n: jax.random.normal(k) for n, k in zip(NAMES, momentum_keys, strict=True)}
-        value, gradient = value_and_grad(s)
+    def step(at, noise):
+        s, value, gradient = at
+        momentum, log_uniform = noise
 
         def leap(at, _):
-            q, p, g, _ = at
-            p = jax.tree.map(lambda p, g: p + 0.5 * step_size * g, p, g)
-            q = jax.tree.map(lambda q, p: q + step_size * p, q, p)
-            v, g = value_and_grad(q)
-            return (q, jax.tree.map(lambda p, g: p + 0.5 * step_size * g, p, g), g, v), None
+            q = add(at[0], step_size, at[1])
+            return (q, add(at[1], step_size, value_and_grad(q)[1])), None
 
-        (q, p, _, v), _ = jax.lax.scan(leap, (s, momentum, gradient, value), None, length=n_leapfrog)
+        first = s, add(momentum, 0.5 * step_size, gradient)
+        (q, p), _ = jax.lax.scan(leap, first, None, length=n_leapfrog - 1)
+        q = add(q, step_size, p)
+        v, g = value_and_grad(q)
+        p = add(p, 0.5 * step_size, g)
         kinetic = lambda p: 0.5 * sum(r**2 for r in p.values())
-        accept = jnp.log(jax.random.uniform(accept_key)) < v - kinetic(p) - value + kinetic(momentum)
-        s = jax.tree.map(lambda new, old: jnp.where(accept, new, old), q, s)
-        return s, (s, accept)
+        accept = log_uniform < v - kinetic(p) - value + kinetic(momentum)
+        at = jax.tree.map(lambda new, old: jnp.where(accept, new, old), (q, v, g), at)
+        return at, (at[0], accept)
 
-    _, (states, accepts) = jax.lax.scan(step, start, jnp.arange(n_steps))
+    momentum_key, accept_key = jax.random.split(key)
+    momenta = dict(zip(NAMES, jax.random.normal(momentum_key, (len(NAMES), n_steps)), strict=True))
+    log_uniforms = jnp.log(jax.random.uniform(accept_key, (n_steps,)))
+    _, (states, accepts) = jax.lax.scan(step, (start, *value_and_grad(start)), (momenta, log_uniforms))
     return states, accepts, jnp.mean(accepts)
 
 

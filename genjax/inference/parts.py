@@ -1,0 +1,83 @@
+"""Evaluating a part of a staged program: what some outputs need, with some of its variables given.
+
+Also which part of a loop's body can be drawn ahead: random choices that do not depend on the loop's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genjax.pjax import compat
+from genjax.pjax.evaluate import Finder
+from genjax.pjax.sites import SITE_PRIMITIVES
+
+_sites = Finder(SITE_PRIMITIVES)
+
+# What is better computed for all draws at once, too. Cheap operations are not: they would only add values to store.
+_COSTLY = frozenset({"exp", "exp2", "expm1", "log", "log1p", "sqrt", "convert_element_type"})
+
+
+def evaluate_part(
+    closed: Any, given: Mapping[Any, Any], wanted: Sequence[Any], same: Mapping[Any, Any] | None = None
+) -> list[Any]:
+    """The values of `wanted`, by the equations that they need and no others.
+
+    Args:
+        closed: a closed jaxpr.
+        given: values by variable: inputs, and variables whose equations are not to be evaluated.
+        wanted: variables and literals.
+        same: variables to read in place of others.
+    """
+    same = same or {}
+    environment = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True)) | dict(given)
+
+    def resolve(atom: Any) -> Any:
+        while not isinstance(atom, compat.Literal) and atom not in environment and atom in same:
+            atom = same[atom]
+        return atom
+
+    def read(atom: Any) -> Any:
+        atom = resolve(atom)
+        return atom.val if isinstance(atom, compat.Literal) else environment[atom]
+
+    needed = {atom for atom in map(resolve, wanted) if not isinstance(atom, compat.Literal)} - environment.keys()
+    equations = []
+    for eqn in reversed(closed.jaxpr.eqns):
+        if needed.isdisjoint(eqn.outvars):
+            continue
+        equations.append(eqn)
+        needed.update(atom for atom in map(resolve, eqn.invars) if not isinstance(atom, compat.Literal))
+        needed -= environment.keys()
+    for eqn in reversed(equations):
+        with compat.equation_context(eqn):
+            outputs = compat.bind_equation(eqn, [read(atom) for atom in eqn.invars])
+        for variable, value in zip(eqn.outvars, outputs, strict=True):
+            environment.setdefault(variable, value)
+    return [read(atom) for atom in wanted]
+
+
+def drawn_ahead(jaxpr: Any, state: Sequence[Any]) -> list[Any]:
+    """The variables that are random, depend on none of `state`, and are used inside of the loop.
+
+    They are outputs of sites, and of a costly function of such an output.
+
+    Args:
+        jaxpr: the body of a loop.
+        state: its variables that differ between iterations.
+    """
+    varying: set[Any] = set(state)
+    random: set[Any] = set()
+    used: dict[Any, None] = {}
+    for eqn in jaxpr.eqns:
+        inputs = [atom for atom in eqn.invars if not isinstance(atom, compat.Literal)]
+        follows = not random.isdisjoint(inputs)
+        free = not follows and varying.isdisjoint(inputs)
+        if (free and _sites.in_equation(eqn)) or (follows and eqn.primitive.name in _COSTLY):
+            random.update(eqn.outvars)
+        elif eqn.effects or not free:
+            varying.update(eqn.outvars)
+            used.update(dict.fromkeys(atom for atom in inputs if atom in random))
+    outputs = (atom for atom in jaxpr.outvars if not isinstance(atom, compat.Literal))
+    used.update(dict.fromkeys(atom for atom in outputs if atom in random))
+    return list(used)
