@@ -145,7 +145,8 @@ def draw_legend(axes: Axes, panels: list[Axes]) -> None:
     if handles:
         names = sorted(handles, key=lambda name: name != "exact")
         axes.legend(
-            [handles[name] for name in names], names, loc="lower center", fontsize=13, frameon=False,
+            [handles[name] for name in names], names, loc="upper center", fontsize=13, frameon=False,
+            bbox_to_anchor=(0.5, 0.72),
         )  # fmt: skip
 
 

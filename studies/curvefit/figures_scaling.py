@@ -110,7 +110,10 @@ def draw_others(axes: Axes, context: FigureContext) -> list[str]:
             times = 1e3 * np.array([row.median_s for row in own], np.float64)
             axes.plot(sizes, times, marker, color=own[0].color, markeredgecolor="black", label=own[0].label, zorder=4)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower right", fontsize=12, frameon=False)  # time grows towards the upper right
+        # On white: the knee may be there.
+        axes.legend(
+            loc="lower right", fontsize=12, framealpha=0.85, edgecolor="none"
+        )  # time grows towards the upper right
     ratios = [
         f"{100 * row.ratio:.1f}% [{100 * row.ratio_interval[0]:.1f}, {100 * row.ratio_interval[1]:.1f}] "
         f"at {row.parameters['n_particles']:,}"
