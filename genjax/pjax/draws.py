@@ -3,7 +3,7 @@
 XLA compiles each operation on its own, however many equal ones a program has: in a model of fifty sites, fifty key
 splits and fifty draws are nearly all of the compile time. From `FEWEST` random equations on, all keys are one batched
 split, and what equal sites compute from their keys alone (for normals, the standard normals) is one batched operation.
-Below, each equation splits the key in turn, as one would write by hand.
+Below, and where draws are large, each equation splits the key in turn, as one would write by hand.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from genjax.pjax.sites import SITE_PRIMITIVES
 
 #: Number of random equations in one jaxpr from which on keys and draws are batched.
 FEWEST = 8
-#: Bytes of what equal sites compute from their keys. Beyond, a draw is better made where XLA can fuse it with its use.
-MOST_BYTES = 1 << 20
+#: Bytes of draws from which on running counts for more than compiling, and each draw is best made where it is used.
+MOST_BYTES = 1 << 18
 
 Draw = Callable[[Sequence[Any]], Any]
 
@@ -36,7 +36,8 @@ def keys_and_draws(equations: Sequence[Any], key: Any) -> tuple[Callable[[int], 
     Returns:
         `(key_of, draws)`: equation i has the key `key_of(i)`; if i is in `draws`, `draws[i](parameters)` is its value.
     """
-    if len(equations) < FEWEST:
+    sites = [eqn for eqn in equations if eqn.primitive in SITE_PRIMITIVES]
+    if len(equations) < FEWEST or sum(_n_bytes(eqn.outvars) for eqn in sites) > MOST_BYTES:
         keys = []
         for _ in equations:
             key, sub = jax.random.split(key)
@@ -81,8 +82,7 @@ def _draw_together(
             constant_eqns.append(eqn)
     used = [atom for eqn in parameter_eqns for atom in eqn.invars] + list(jaxpr.outvars)
     noise_vars = list(dict.fromkeys(v for v in used if not isinstance(v, compat.Literal) and v in from_key))
-    n_bytes = sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in noise_vars)
-    if not key_eqns or n_bytes * len(members) > MOST_BYTES:
+    if not key_eqns or _n_bytes(noise_vars) * len(members) > MOST_BYTES:
         return {}
 
     constants = dict(zip(jaxpr.constvars, closed.consts, strict=True))
@@ -102,6 +102,10 @@ def _draw_together(
         return _read(jaxpr.outvars[0], environment)
 
     return {i: functools.partial(draw, row) for row, i in enumerate(members)}
+
+
+def _n_bytes(variables: Sequence[Any]) -> int:
+    return sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in variables)
 
 
 def _row(values: Any, i: int) -> Any:

@@ -3,8 +3,8 @@
 The function is staged once per argument shapes, its sites are given keys, and the result is compiled and cached; a
 second call with the same shapes neither traces nor compiles, jitted by the user or not. Keys are threaded in program
 order: a site takes `key, sub = split(key)` and draws with `sub`; a loop or branch that contains sites takes one such
-`sub` and iteration i of a scan uses `fold_in(sub, i)`. Where there are many, the `sub`s are one batched split instead
-(module `draws`). Equations without sites consume no randomness.
+`sub` and iteration i of a scan uses `fold_in(sub, i)`. Where there are many small draws, the `sub`s are one batched
+split instead (module `draws`). Equations without sites consume no randomness.
 """
 
 from __future__ import annotations
