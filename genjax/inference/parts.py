@@ -10,16 +10,22 @@ from typing import Any
 
 from genjax.pjax import compat
 from genjax.pjax.evaluate import Finder
-from genjax.pjax.sites import SITE_PRIMITIVES
+from genjax.pjax.sites import adev_sample_p, sample_p
 
-_sites = Finder(SITE_PRIMITIVES)
+_sites = Finder((sample_p,))
+_estimated = Finder((adev_sample_p,))  # its interpreter takes them one at a time: they stay where they are
 
 # What is better computed for all draws at once, too. Cheap operations are not: they would only add values to store.
 _COSTLY = frozenset({"exp", "exp2", "expm1", "log", "log1p", "sqrt", "convert_element_type"})
 
 
 def evaluate_part(
-    closed: Any, given: Mapping[Any, Any], wanted: Sequence[Any], same: Mapping[Any, Any] | None = None
+    closed: Any,
+    given: Mapping[Any, Any],
+    wanted: Sequence[Any],
+    same: Mapping[Any, Any] | None = None,
+    *,
+    effects: bool = False,
 ) -> list[Any]:
     """The values of `wanted`, by the equations that they need and no others.
 
@@ -28,6 +34,7 @@ def evaluate_part(
         given: values by variable: inputs, and variables whose equations are not to be evaluated.
         wanted: variables and literals.
         same: variables to read in place of others.
+        effects: also evaluate what has side effects, as printing.
     """
     same = same or {}
     environment = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True)) | dict(given)
@@ -44,7 +51,7 @@ def evaluate_part(
     needed = {atom for atom in map(resolve, wanted) if not isinstance(atom, compat.Literal)} - environment.keys()
     equations = []
     for eqn in reversed(closed.jaxpr.eqns):
-        if needed.isdisjoint(eqn.outvars):
+        if needed.isdisjoint(eqn.outvars) and not (effects and eqn.effects):
             continue
         equations.append(eqn)
         needed.update(atom for atom in map(resolve, eqn.invars) if not isinstance(atom, compat.Literal))
@@ -73,9 +80,10 @@ def drawn_ahead(jaxpr: Any, state: Sequence[Any]) -> list[Any]:
         inputs = [atom for atom in eqn.invars if not isinstance(atom, compat.Literal)]
         follows = not random.isdisjoint(inputs)
         free = not follows and varying.isdisjoint(inputs)
-        if (free and _sites.in_equation(eqn)) or (follows and eqn.primitive.name in _COSTLY):
+        stays = eqn.effects or _estimated.in_equation(eqn)
+        if (free and not stays and _sites.in_equation(eqn)) or (follows and eqn.primitive.name in _COSTLY):
             random.update(eqn.outvars)
-        elif eqn.effects or not free:
+        elif stays or not free:
             varying.update(eqn.outvars)
             used.update(dict.fromkeys(atom for atom in inputs if atom in random))
     outputs = (atom for atom in jaxpr.outvars if not isinstance(atom, compat.Literal))

@@ -203,7 +203,7 @@ def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> tuple[dict[in
         known = dict(zip(invars, leaves, strict=True)) | dict(
             zip([*state, *ahead], [*state_values, *draws], strict=True)
         )
-        values = evaluate_part(step.jaxpr, known, [*new_state, *outputs], carried.same)
+        values = evaluate_part(step.jaxpr, known, [*new_state, *outputs], carried.same, effects=True)
         return values[: len(state)], values[len(state) :]
 
     def gradients(leaves: Any) -> list[Any]:

@@ -157,3 +157,15 @@ def test_lanes_and_steps_draw_independently():
     assert np.unique(values).size > 0.99 * values.size  # few pairs of float32 draws are equal by chance
     for products in (values, values[:, 1:] * values[:, :-1], values[1:] * values[:-1], values**2 - 1):
         assert abs(np.mean(products)) < 5 * np.std(products) / np.sqrt(products.size)
+
+
+def test_side_effects_stay_in_the_loop():
+    seen = []
+
+    def kernel(trace):
+        jax.debug.callback(lambda x: seen.append(float(x)), trace["x"], ordered=True)
+        return move(trace)
+
+    values = seed(chain(kernel))(KEY, start(), 5).traces["x"]
+    jax.effects_barrier()
+    np.testing.assert_allclose(seen, [0.3, *values[:-1]], rtol=1e-6)
