@@ -257,10 +257,9 @@ def sample_site(
         A draw of shape `(*sample_shape, *batch, *event)`.
     """
     arrays = [jnp.asarray(p) for p in parameters]
-    batch = sampler.batch_shape(arrays)
-    if sample_shape:  # parameters broadcast from the right, so that sample axes stay in front of batch axes
-        batch = (*_as_shape(sample_shape), *batch)
-    return primitive.bind(*arrays, sampler=sampler, shape=batch)
+    # Parameters broadcast from the right, so that sample axes stay in front of batch axes.
+    shape = (*_as_shape(sample_shape), *sampler.batch_shape(arrays))
+    return primitive.bind(*arrays, sampler=sampler, shape=shape)
 
 
 def _as_shape(shape: Any) -> tuple[int, ...]:
