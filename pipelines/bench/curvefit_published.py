@@ -29,7 +29,15 @@ CHAINS = (500, 500)
 """Chains, and steps of each: what the study times."""
 
 LIMIT = 1.0
-"""Of every ratio: time of a call, of the first one with tracing and compilation, and memory."""
+"""Of every ratio: time of a call, of the first one with tracing and compilation, and counts."""
+
+COUNTS = {
+    "flops": "operations, by XLA",
+    "bytes_accessed": "bytes accessed, by XLA",
+    "temporary_bytes": "bytes of temporary memory, by XLA",
+    "peak_bytes": "bytes of the process at its peak",
+}
+"""Facts of a program that do not depend on what else the machine does."""
 
 
 def run(context: Context) -> list[Finding]:
@@ -79,7 +87,7 @@ def facts_of(problem: Problem, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def report(name: str, ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> list[Finding]:
-    """Findings of `{programs: {sizes: {seconds, first_s, peak_bytes, temporary_bytes}}, jax, genjax}` of each round.
+    """Findings of `{programs: {sizes: {seconds, first_s, and COUNTS}}, jax, genjax}` of each round.
 
     Each also has the `file` of the genjax that it imported: ours is in this checkout, theirs is not.
     """
@@ -102,8 +110,8 @@ def report(name: str, ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) 
         jax = f"; jax {ours[0]['jax']} / {theirs[0]['jax']}"
         findings.append(_ratio(f"{what}: steady", (steady[0], steady[1]), jax))
         findings.append(_ratio(f"{what}: trace, compile and first call", (first[0], first[1])))
-        findings.append(_memory(f"{what}: temporary memory", "temporary_bytes", own, peer))
-        findings.append(_memory(f"{what}: peak of the process", "peak_bytes", own, peer))
+        for count, words in COUNTS.items():
+            findings.append(_count(f"{what}: {words}", count, own, peer))
     return findings
 
 
@@ -129,9 +137,9 @@ def _ratio(what: str, sides: tuple[np.ndarray, np.ndarray], more: str = "") -> F
     )
 
 
-def _memory(what: str, name: str, own: list[dict[str, Any]], peer: list[dict[str, Any]]) -> Finding:
+def _count(what: str, name: str, own: list[dict[str, Any]], peer: list[dict[str, Any]]) -> Finding:
     ours, theirs = (float(np.median([one[name] for one in side])) for side in (own, peer))
     ratio = ours / theirs if theirs else (1.0 if not ours else np.inf)
     verdict = MET if ratio <= LIMIT else MISSED
-    value = f"{ratio:.3f}x ({ours / 1e6:,.3f} / {theirs / 1e6:,.3f} MB)"
+    value = f"{ratio:.3f}x ({ours / 1e6:,.3f} / {theirs / 1e6:,.3f} million)"
     return Finding(what, value, f"at most {LIMIT:g}x", verdict, {"ours": ours, "peer": theirs})

@@ -21,6 +21,7 @@ def context() -> Context:
 
 def measured(seconds: float, first_s: float = 1.0, n_bytes: float = 1e6, genjax: str | None = None) -> dict:
     one = {"seconds": [seconds] * 4, "first_s": first_s, "peak_bytes": 3e8, "temporary_bytes": n_bytes}
+    one |= {"flops": 1.1e9 * seconds, "bytes_accessed": 0.0}
     file = "/of/a/peer/genjax.py" if genjax else str(ROOT / "genjax" / "__init__.py")
     return {"programs": {"1000": one, "500x200": one}, "jax": "0.10.2", "genjax": genjax, "file": file}
 
@@ -33,9 +34,11 @@ def test_never_slower_is_judged_by_processes(seconds, verdict):
     assert findings["importance, 1,000 particles: steady"].verdict == verdict
     assert findings["importance, 500 chains of 200 steps: steady"].verdict == verdict
     assert findings["importance, 1,000 particles: trace, compile and first call"].verdict == "met"
-    memory = findings["importance, 1,000 particles: temporary memory"]
-    assert memory.value == "0.500x (1.000 / 2.000 MB)" and memory.verdict == "met"
-    assert findings["importance, 1,000 particles: peak of the process"].value.startswith("1.000x")
+    memory = findings["importance, 1,000 particles: bytes of temporary memory, by XLA"]
+    assert memory.value == "0.500x (1.000 / 2.000 million)" and memory.verdict == "met"
+    assert findings["importance, 1,000 particles: bytes of the process at its peak"].value.startswith("1.000x")
+    assert findings["importance, 1,000 particles: operations, by XLA"].verdict == verdict
+    assert findings["importance, 1,000 particles: bytes accessed, by XLA"].value == "1.000x (0.000 / 0.000 million)"
 
 
 def test_processes_that_disagree_cannot_tell():

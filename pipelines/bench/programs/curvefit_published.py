@@ -155,7 +155,10 @@ def check_gibbs_hmc(problem, outputs):
 
 
 def measure(program, arguments):
-    """`(first outputs, {first_s, seconds, peak_bytes, temporary_bytes})` of calls with a key each."""
+    """`(first outputs, {first_s, seconds, peak_bytes, and XLA's counts})` of calls with a key each.
+
+    XLA counts the body of a loop once, whatever the number of its turns.
+    """
     keys = list(jax.block_until_ready(jax.random.split(jax.random.key(0), MAX_CALLS + 1)))
     start = time.perf_counter()
     compiled = jax.jit(program).lower(keys[0], *arguments).compile()
@@ -167,8 +170,9 @@ def measure(program, arguments):
         jax.block_until_ready(compiled(keys[1 + len(seconds)], *arguments))
         seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    temporary = compiled.memory_analysis().temp_size_in_bytes
-    return outputs, {"first_s": first_s, "seconds": seconds, "peak_bytes": peak, "temporary_bytes": temporary}
+    temporary, cost = compiled.memory_analysis().temp_size_in_bytes, compiled.cost_analysis()
+    counts = {"flops": cost["flops"], "bytes_accessed": cost["bytes accessed"], "temporary_bytes": temporary}
+    return outputs, {"first_s": first_s, "seconds": seconds, "peak_bytes": peak, **counts}
 
 
 def main(task, problem, *sizes):
