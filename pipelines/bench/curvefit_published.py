@@ -39,6 +39,9 @@ COUNTS = {
 }
 """Facts of a program that do not depend on what else the machine does."""
 
+PER_TURN = ("flops", "bytes_accessed")
+"""XLA counts the body of a loop once: of chains that draw the noise of many steps in one turn, this tells nothing."""
+
 
 def run(context: Context) -> list[Finding]:
     """Rounds of one process each for each program; who comes first alternates."""
@@ -111,6 +114,8 @@ def report(name: str, ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) 
         findings.append(_ratio(f"{what}: steady", (steady[0], steady[1]), jax))
         findings.append(_ratio(f"{what}: trace, compile and first call", (first[0], first[1])))
         for count, words in COUNTS.items():
+            if "x" in size and count in PER_TURN:
+                continue
             findings.append(_count(f"{what}: {words}", count, own, peer))
     return findings
 

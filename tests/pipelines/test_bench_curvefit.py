@@ -38,6 +38,7 @@ def test_never_slower_is_judged_by_processes(seconds, verdict):
     assert memory.value == "0.500x (1.000 / 2.000 million)" and memory.verdict == "met"
     assert findings["importance, 1,000 particles: bytes of the process at its peak"].value.startswith("1.000x")
     assert findings["importance, 1,000 particles: operations, by XLA"].verdict == verdict
+    assert "importance, 500 chains of 200 steps: operations, by XLA" not in findings
     assert findings["importance, 1,000 particles: bytes accessed, by XLA"].value == "1.000x (0.000 / 0.000 million)"
 
 
