@@ -38,7 +38,8 @@ class Flag:
             return ", ".join(f"{name}: {' '.join(words) or 'the default'}" for name, words in self.choices.items())
         if self.absent is not None:
             return f"any of {', '.join(self.absent)}; the others are left out"
-        return " ".join(word.replace("{value}", "VALUE") for word in self.overrides) or "accepted; there is nothing for it to leave out"
+        words = " ".join(word.replace("{value}", "VALUE") for word in self.overrides)
+        return words or "accepted; there is nothing for it to leave out"
 
 
 COMMON: dict[str, Flag] = {

@@ -164,7 +164,7 @@ def measure(program, arguments):
     compiled = jax.jit(program).lower(keys[0], *arguments).compile()
     outputs = jax.block_until_ready(compiled(keys[0], *arguments))
     first_s = time.perf_counter() - start
-    seconds = []
+    seconds: list[float] = []
     while len(seconds) < MIN_CALLS or (sum(seconds) < MIN_SECONDS and len(seconds) < MAX_CALLS):
         start = time.perf_counter()
         jax.block_until_ready(compiled(keys[1 + len(seconds)], *arguments))
@@ -175,9 +175,9 @@ def measure(program, arguments):
     return outputs, {"first_s": first_s, "seconds": seconds, "peak_bytes": peak, **counts}
 
 
-def main(task, problem, *sizes):
+def main(task, problem, *words):
     """Prints what `measure` found of each program, by its sizes, and the versions."""
-    problem, sizes = json.loads(problem), [int(size) for size in sizes]
+    problem, sizes = json.loads(problem), [int(word) for word in words]
     arguments = [jnp.asarray(problem[name], jnp.float32) for name in ("xs", "ys")]
     if task == "importance":
         # Ascending: the peak of the process is that of the largest size so far.
