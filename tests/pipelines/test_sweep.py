@@ -23,7 +23,9 @@ def jobs(monkeypatch, tmp_path, *words, statuses=(0, 0)):
 
     monkeypatch.setattr(subprocess, "call", call)
     monkeypatch.setattr(sys, "argv", ["test"])
-    status = sweep.main([*words, f"hydra.sweep.dir={tmp_path}"])
+    # Configuring loggers closes the handlers that there are, and with absl's the stream that pytest captures.
+    quiet = ["hydra/job_logging=none", "hydra/hydra_logging=none"]
+    status = sweep.main([*words, f"hydra.sweep.dir={tmp_path}", *quiet])
     return started, status
 
 

@@ -157,6 +157,8 @@ class Checkout:
         return subprocess.Popen(
             [sys.executable, self.root / "run", *arguments], cwd=self.root, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, env=self.environment(variables), start_new_session=True,
+            # A suite that a script runs in the background inherits an ignored SIGINT, and so would ./run.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
 
