@@ -154,12 +154,15 @@ class Checkout:
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """Start ./run in a process group of its own, as a terminal does."""
-        return subprocess.Popen(
-            [sys.executable, self.root / "run", *arguments], cwd=self.root, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, env=self.environment(variables), start_new_session=True,
-            # A suite that a script runs in the background inherits an ignored SIGINT, and so would ./run.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )  # fmt: skip
+        # A suite that a script runs in the background ignores SIGINT, and ./run would inherit that.
+        previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                [sys.executable, self.root / "run", *arguments], cwd=self.root, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, text=True, env=self.environment(variables), start_new_session=True,
+            )  # fmt: skip
+        finally:
+            signal.signal(signal.SIGINT, previous)
 
 
 def wait_for(condition, what: str, seconds: float = 60.0) -> None:
