@@ -24,7 +24,7 @@ GROUP_WIDTH = 0.88
 WIDTHS_OF_REASONS = (36, 30, 24, 18, 14, 10)
 """Characters of a reason in a bar's place: the most for which it ends below the top of the axes."""
 
-FACTOR_SIZE = 10
+FACTOR_SIZE = 9
 """Points; factors of neighbours of equal height must not touch."""
 
 
