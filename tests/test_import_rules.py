@@ -22,6 +22,7 @@ SYSTEMS = {
     "genjl": (),
 }
 JAX_INTERNALS = ("jax._src", "jax.core", "jax.extend", "jax.interpreters", "jax.api_util", "jaxlib")
+SHARED_STUDY_MODULES = ("studies.threefry", "studies.polynomial", "studies.chain_diagnostics")
 PLANNING_ONLY = ("pandas", "hydra", "omegaconf", "matplotlib")
 PIPELINE_LIBRARIES = ("numpy", "scipy", "pandas", "hydra", "omegaconf", "yaml", "rich", "jinja2", "psutil")
 
@@ -61,7 +62,7 @@ def rule_for(path: Path) -> Rule | None:
             return rule_of_system(name)
         case ("studies", "__init__.py" | "base.py"):
             return Rule(("numpy",))
-        case ("studies", "threefry.py" | "polynomial.py"):
+        case ("studies", "threefry.py" | "polynomial.py" | "chain_diagnostics.py"):
             return Rule(("numpy", "scipy"))
         case ("studies", "figure_style.py"):
             return Rule(("numpy", "matplotlib"))
@@ -77,7 +78,7 @@ def rule_for(path: Path) -> Rule | None:
             return Rule(allowed, never=(f"{own}.models",))
         case ("studies", study, _):
             own = f"studies.{study}"
-            allowed = ("numpy", "scipy", "PIL", "yaml", "studies.base", "studies.threefry", "studies.polynomial", own)
+            allowed = ("numpy", "scipy", "PIL", "yaml", "studies.base", *SHARED_STUDY_MODULES, own)
             return Rule(allowed, never=(f"{own}.models", f"{own}.figures"))
         case ("pipelines", "bench", "programs", _):  # run in processes of their own, by the Python of any environment
             return Rule(("genjax", "jax", "numpy"), never=JAX_INTERNALS)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from studies.base import Problem
+from studies.chain_diagnostics import split_r_hat
 from studies.curvefit.densities import outlier_probabilities
 from studies.curvefit.gate_chains import ACCEPTANCE_BAND, SPREAD_LIMIT, note_arrival
 from studies.curvefit.gate_form import STANDARD_ERRORS, check_form, curve_shapes
@@ -81,20 +82,3 @@ def check_hmc(
         if not error <= PROBABILITY_LIMIT:
             return f"P(outlier) is {error:.2g} off over the later half of the chains (limit {PROBABILITY_LIMIT:g})"
     return None
-
-
-def split_r_hat(chains: np.ndarray) -> np.ndarray:
-    """(k,) split R-hat of chains (n_chains, n_steps, k): every chain counts as two.
-
-    With m half chains of n states, within-chain variance W and variance B / n of the half chains' means:
-    sqrt(((n - 1) / n W + B / n) / W). Infinite where nothing moves.
-
-    Source: Gelman et al., *Bayesian Data Analysis* (2013), section 11.4.
-    """
-    half = chains.shape[1] // 2
-    halves = np.concatenate([chains[:, :half], chains[:, half : 2 * half]])
-    within = halves.var(axis=1, ddof=1).mean(axis=0)
-    between = halves.mean(axis=1).var(axis=0, ddof=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.sqrt((half - 1) / half + between / within)
-    return np.where(within > 0, ratio, np.inf)

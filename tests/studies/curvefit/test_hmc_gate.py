@@ -7,7 +7,8 @@ import pytest
 from frameworks.genjax import GenJax
 from frameworks.handcoded_jax import HandcodedJax
 from frameworks.numpyro import NumPyro
-from studies.curvefit.gate_hmc import WINDOW, split_r_hat
+from studies.chain_diagnostics import split_r_hat
+from studies.curvefit.gate_hmc import WINDOW
 from studies.curvefit.models import genjax, handcoded_jax, numpyro
 from studies.curvefit.problem import check, make_problem
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from studies.perfbench import gate_chains, reference
+from studies import chain_diagnostics
+from studies.perfbench import reference
 from studies.perfbench.problem import check, make_problem
 from studies.polynomial import curve_posterior, design, squared_weight_posterior
 
@@ -267,8 +268,8 @@ def test_split_r_hat_and_effective_sample_size_of_known_processes():
     states[:, 0] = random.standard_normal((64, 1)) / np.sqrt(1 - 0.6**2)
     for step in range(1, 2000):
         states[:, step] = 0.6 * states[:, step - 1] + random.standard_normal((64, 1))
-    assert gate_chains.effective_sample_size(states)[0] == pytest.approx(64 * 2000 * 0.4 / 1.6, rel=0.05)
-    assert gate_chains.split_r_hat(states)[0] < 1.01
-    assert gate_chains.split_r_hat(states + np.arange(64)[:, None, None])[0] > 2
-    assert np.isinf(gate_chains.split_r_hat(np.ones((2, 10, 1)))).all()
-    assert gate_chains.effective_sample_size(np.ones((2, 10, 1)))[0] == 0
+    assert chain_diagnostics.effective_sample_size(states)[0] == pytest.approx(64 * 2000 * 0.4 / 1.6, rel=0.05)
+    assert chain_diagnostics.split_r_hat(states)[0] < 1.01
+    assert chain_diagnostics.split_r_hat(states + np.arange(64)[:, None, None])[0] > 2
+    assert np.isinf(chain_diagnostics.split_r_hat(np.ones((2, 10, 1)))).all()
+    assert chain_diagnostics.effective_sample_size(np.ones((2, 10, 1)))[0] == 0
