@@ -21,6 +21,7 @@ from genjax.adev.rules import ENUMERATION, MEASURE_VALUED, PARALLEL_ENUMERATION,
 from genjax.core.const import Const, const
 from genjax.core.distribution import distribution
 from genjax.core.pytree import Pytree
+from genjax.distributions import noise
 from genjax.distributions.family import FAMILIES, REQUIRED, Family, Form
 from genjax.pjax.sites import Sampler, adev_sample_p, sample_site
 
@@ -91,7 +92,7 @@ _geometric = Family(
 
 def _draw_diagonal_normal(key: Any, loc: Any, scale_diag: Any, *, shape: tuple[int, ...]) -> Any:
     size = max(loc.shape[-1], scale_diag.shape[-1])
-    return loc + scale_diag * jax.random.normal(key, (*shape, size), loc.dtype)
+    return loc + scale_diag * noise.normal(key, (*shape, size), loc.dtype)
 
 
 def _log_diagonal_normal_density(value: Any, loc: Any, scale_diag: Any) -> Any:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from genjax.core import display
 from genjax.core.choices import filter_choices, merge_choices
 from genjax.core.handlers import Thunk, current_handler
+from genjax.core.lanes import sum_lanes
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Trace
@@ -141,7 +142,7 @@ def _undefined(gen_fn: Any, method: str) -> str:
 
 def scalar(value: Any) -> Any:
     """The sum of an array; a scalar as it is."""
-    return jnp.sum(value) if jnp.ndim(value) else value
+    return sum_lanes(value) if jnp.ndim(value) else value
 
 
 def total(values: list[Any]) -> Any:

@@ -13,6 +13,7 @@ from genjax.core.choices import Indexed, Strict, is_empty
 from genjax.core.const import Const, count, unwrap
 from genjax.core.gfi import GFI, scalar
 from genjax.core.handlers import at_user_location
+from genjax.core.lanes import sum_lanes
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Trace
@@ -130,7 +131,7 @@ class Scan(GFI[X, Any], Generic[X]):
             return carry, (scalar(log_density), out)
 
         carry, (densities, outs) = self._loop(step, init, (xs, self._constraints(x, n_steps)), n_steps)
-        return jnp.sum(densities), (carry, outs)
+        return sum_lanes(densities), (carry, outs)
 
     def generate(self, x: X | None, init: Any, xs: Any = None, **kwargs: Any) -> tuple[ScanTr[X], jax.Array]:
         if is_empty(x):
@@ -144,7 +145,7 @@ class Scan(GFI[X, Any], Generic[X]):
             return carry, (without_args(trace), weight, out)
 
         carry, (traces, weights, outs) = self._loop(step, init, (xs, self._constraints(x, n_steps)), n_steps)
-        return self._record(traces, init, xs, kwargs, carry, outs), jnp.sum(weights)
+        return self._record(traces, init, xs, kwargs, carry, outs), sum_lanes(weights)
 
     def update(
         self, tr: Trace[X, Any], x: X | None, init: Any, xs: Any = None, **kwargs: Any
@@ -160,7 +161,7 @@ class Scan(GFI[X, Any], Generic[X]):
 
         sequences = (xs, tr.raw_choices(), constraints)
         carry, (traces, weights, discard, outs) = self._loop(step, init, sequences, n_steps)
-        return self._record(traces, init, xs, kwargs, carry, outs), jnp.sum(weights), discard
+        return self._record(traces, init, xs, kwargs, carry, outs), sum_lanes(weights), discard
 
     def regenerate(
         self, tr: Trace[X, Any], selection: SelectionBase, init: Any, xs: Any = None, **kwargs: Any
@@ -173,10 +174,10 @@ class Scan(GFI[X, Any], Generic[X]):
 
         sequences = (xs, tr.raw_choices())
         carry, (traces, weights, discard, outs) = self._loop(step, init, sequences, self._n_steps(xs))
-        return self._record(traces, init, xs, kwargs, carry, outs), jnp.sum(weights), discard
+        return self._record(traces, init, xs, kwargs, carry, outs), sum_lanes(weights), discard
 
     def project(self, tr: Trace[X, Any], selection: SelectionBase) -> jax.Array:
-        return jnp.sum(jax.vmap(lambda inner: self.callee.project(inner, selection))(tr.raw_choices()))
+        return sum_lanes(jax.vmap(lambda inner: self.callee.project(inner, selection))(tr.raw_choices()))
 
     def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
         return self.callee.merge(x, x_, check)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from genjax.core import display
 from genjax.core.arguments import map_batch, unshare
 from genjax.core.choices import Fixed, NotFixedException
+from genjax.core.lanes import sum_lanes
 from genjax.core.pytree import Pytree
 
 X = TypeVar("X")
@@ -144,7 +145,7 @@ class Tr(Trace[X, R]):
 
 
 def _total(score: Any) -> Any:
-    return jnp.sum(score) if jnp.ndim(score) else score
+    return sum_lanes(score) if jnp.ndim(score) else score
 
 
 def get_choices(x: Any) -> Any:

@@ -13,6 +13,7 @@ from genjax.core.arguments import without_args
 from genjax.core.choices import Indexed, Strict, is_empty
 from genjax.core.const import Const, count, unwrap
 from genjax.core.gfi import GFI
+from genjax.core.lanes import sum_lanes
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Tr, Trace
@@ -115,14 +116,14 @@ class Vmap(GFI[X, R], Generic[X, R]):
     def assess(self, x: X, *args: Any, **kwargs: Any) -> tuple[jax.Array, R]:
         x = self._constraints(x, args, kwargs)
         densities, retval = self._map(lambda x, a, k: self.gen_fn.assess(x, *a, **k), x, args, kwargs)
-        return jnp.sum(densities), retval
+        return sum_lanes(densities), retval
 
     def generate(self, x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, R], jax.Array]:
         if is_empty(x):
             return self.simulate(*args, **kwargs), jnp.array(0.0)
         x = self._constraints(x, args, kwargs)
         inner, weights = self._map(lambda x, a, k: self.gen_fn.generate(x, *a, **k), x, args, kwargs)
-        return self._trace(inner, args, kwargs), jnp.sum(weights)
+        return self._trace(inner, args, kwargs), sum_lanes(weights)
 
     def update(self, tr: Trace[X, R], x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, R], jax.Array, X]:
         x = None if is_empty(x) else self._constraints(x, args, kwargs)
@@ -132,7 +133,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
             return self.gen_fn.update(old, x, *args, **kwargs)
 
         inner, weights, discard = self._map(lane, (tr.raw_choices(), x), args, kwargs)
-        return self._trace(inner, args, kwargs), jnp.sum(weights), discard
+        return self._trace(inner, args, kwargs), sum_lanes(weights), discard
 
     def regenerate(
         self, tr: Trace[X, R], selection: SelectionBase, *args: Any, **kwargs: Any
@@ -141,10 +142,10 @@ class Vmap(GFI[X, R], Generic[X, R]):
             return self.gen_fn.regenerate(old, selection, *args, **kwargs)
 
         inner, weights, discard = self._map(lane, tr.raw_choices(), args, kwargs)
-        return self._trace(inner, args, kwargs), jnp.sum(weights), discard
+        return self._trace(inner, args, kwargs), sum_lanes(weights), discard
 
     def project(self, tr: Trace[X, R], selection: SelectionBase) -> jax.Array:
-        return jnp.sum(jax.vmap(lambda inner: self.gen_fn.project(inner, selection))(tr.raw_choices()))
+        return sum_lanes(jax.vmap(lambda inner: self.gen_fn.project(inner, selection))(tr.raw_choices()))
 
     def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
         return self.gen_fn.merge(x, x_, check)  # the mask's axes align with the leading axes of the choices

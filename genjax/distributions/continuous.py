@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
 
-from genjax.distributions import special
+from genjax.distributions import noise, special
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
@@ -24,7 +24,7 @@ Shape = tuple[int, ...]
 
 
 def _draw_normal(key: Array, loc: Array, scale: Array, *, shape: Shape) -> Array:
-    return loc + scale * jax.random.normal(key, shape, loc.dtype)
+    return loc + scale * noise.normal(key, shape, loc.dtype)
 
 
 def _log_normal_density(value: Array, loc: Array, scale: Array) -> Array:
@@ -70,7 +70,7 @@ log_normal = define(
 
 
 def _draw_half_normal(key: Array, scale: Array, *, shape: Shape) -> Array:
-    return scale * jnp.abs(jax.random.normal(key, shape, scale.dtype))
+    return scale * jnp.abs(noise.normal(key, shape, scale.dtype))
 
 
 def _log_half_normal_density(value: Array, scale: Array) -> Array:
@@ -88,7 +88,7 @@ half_normal = define(
 
 
 def _draw_uniform(key: Array, low: Array, high: Array, *, shape: Shape) -> Array:
-    return low + (high - low) * jax.random.uniform(key, shape, low.dtype)
+    return low + (high - low) * noise.uniform(key, shape, low.dtype)
 
 
 def _log_uniform_density(value: Array, low: Array, high: Array) -> Array:
@@ -108,7 +108,7 @@ uniform = define(
 
 def _standard_exponential(key: Array, shape: Shape, dtype: jnp.dtype) -> Array:
     # From the smallest normal number on: log 0 would be an infinite draw.
-    return -jnp.log(jax.random.uniform(key, shape, dtype, minval=jnp.finfo(dtype).tiny))
+    return -jnp.log(noise.uniform(key, shape, dtype, minval=jnp.finfo(dtype).tiny))
 
 
 def _draw_exponential(key: Array, rate: Array, *, shape: Shape) -> Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
 
-from genjax.distributions import special
+from genjax.distributions import noise, special
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 Shape = tuple[int, ...]
@@ -21,7 +21,7 @@ Shape = tuple[int, ...]
 
 def _draw_geometric_from_log_complement(key: Array, log_complement: Array, *, shape: Shape) -> Array:
     # Inversion as `jax.random.geometric` does it, but floating throughout: counts beyond int32 survive.
-    uniform = jax.random.uniform(key, shape, log_complement.dtype)
+    uniform = noise.uniform(key, shape, log_complement.dtype)
     uniform = jnp.where(uniform == 0, 1, uniform)
     return jnp.floor(jnp.log(uniform) / log_complement)
 
@@ -237,10 +237,10 @@ def _draw_zipf(key: Array, power: Array, *, shape: Shape) -> Array:
     def propose(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         key, draw, is_done = state
         key, candidate_key, accept_key = jax.random.split(key, 3)
-        uniform = jax.random.uniform(candidate_key, shape, dtype, minval=jnp.finfo(dtype).tiny)
+        uniform = noise.uniform(candidate_key, shape, dtype, minval=jnp.finfo(dtype).tiny)
         candidate = jnp.minimum(jnp.floor(jnp.exp(-jnp.log(uniform) / excess)), largest)
         height = candidate * -jnp.expm1(-excess * jnp.log1p(1 / candidate))
-        is_accepted = jax.random.uniform(accept_key, shape, dtype) * height <= bound
+        is_accepted = noise.uniform(accept_key, shape, dtype) * height <= bound
         return key, jnp.where(is_done, draw, candidate), is_done | is_accepted
 
     initial = (key, jnp.zeros(shape, dtype), ~is_valid)

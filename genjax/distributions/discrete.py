@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.distributions import special
+from genjax.distributions import noise, special
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 Shape = tuple[int, ...]
@@ -30,7 +30,7 @@ def _bool(*_dtypes: Any) -> Any:
 
 
 def _draw_bernoulli(key: Array, probs: Array, *, shape: Shape) -> Array:
-    return jax.random.bernoulli(key, probs, shape).astype(jnp.int32)
+    return noise.bernoulli(key, probs, shape).astype(jnp.int32)
 
 
 def _draw_bernoulli_logits(key: Array, logits: Array, *, shape: Shape) -> Array:
@@ -90,7 +90,7 @@ bernoulli = define(
 
 
 def _draw_flip(key: Array, p: Array, *, shape: Shape) -> Array:
-    return jax.random.bernoulli(key, p, shape)
+    return noise.bernoulli(key, p, shape)
 
 
 def _log_flip_density(value: Array, p: Array) -> Array:
@@ -117,17 +117,17 @@ _LARGEST_GUMBEL_DRAW = 2**22
 def _draw_categorical(key: Array, logits: Array, *, shape: Shape) -> Array:
     n_categories = logits.shape[-1]
     if logits.size != n_categories:
-        noise = jax.random.gumbel(key, (*shape, n_categories), logits.dtype)
-        return jnp.argmax(logits + noise, axis=-1).astype(jnp.int32)
+        gumbels = noise.gumbel(key, (*shape, n_categories), logits.dtype)
+        return jnp.argmax(logits + gumbels, axis=-1).astype(jnp.int32)
     logits = logits.reshape(n_categories)
     n_draws = math.prod(shape)
     if n_draws * n_categories <= _LARGEST_GUMBEL_DRAW or n_draws <= 1:
-        noise = jax.random.gumbel(key, (n_categories, *shape), logits.dtype)
-        return jnp.argmax(logits.reshape(n_categories, *(1,) * len(shape)) + noise, axis=0).astype(jnp.int32)
+        gumbels = noise.gumbel(key, (n_categories, *shape), logits.dtype)
+        return jnp.argmax(logits.reshape(n_categories, *(1,) * len(shape)) + gumbels, axis=0).astype(jnp.int32)
     # Many draws from many categories (resampling): Gumbel noise would take n_draws * n_categories memory. The last
     # step of the cumulative distribution can fall short of a draw by rounding, hence the scaling by its last entry.
     cumulative = jnp.cumsum(jax.nn.softmax(logits))
-    points = cumulative[-1] * (1 - jax.random.uniform(key, shape, logits.dtype))
+    points = cumulative[-1] * (1 - noise.uniform(key, shape, logits.dtype))
     return jnp.searchsorted(cumulative, points).astype(jnp.int32)
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
 
-from genjax.distributions import special
+from genjax.distributions import noise, special
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 Shape = tuple[int, ...]
@@ -28,9 +28,9 @@ def _multivariate_normal_event(loc_shape: Shape, covariance_shape: Shape) -> Sha
 
 def _draw_multivariate_normal(key: Array, loc: Array, covariance_matrix: Array, *, shape: Shape) -> Array:
     factor = jnp.linalg.cholesky(covariance_matrix)
-    noise = jax.random.normal(key, (*shape, factor.shape[-1]), loc.dtype)
+    standard = noise.normal(key, (*shape, factor.shape[-1]), loc.dtype)
     # Full precision: accelerators would otherwise multiply with ten-bit mantissas.
-    return loc + jnp.matmul(factor, noise[..., None], precision=jax.lax.Precision.HIGHEST)[..., 0]
+    return loc + jnp.matmul(factor, standard[..., None], precision=jax.lax.Precision.HIGHEST)[..., 0]
 
 
 def _log_multivariate_normal_density(value: Array, loc: Array, covariance_matrix: Array) -> Array:

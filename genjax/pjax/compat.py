@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.extend.core  # `import jax` does not pull it in
+import jax.extend.random
 from jax._src import effects, source_info_util
 from jax._src.interpreters import partial_eval
 from jax._src.lax.control_flow import loops
@@ -35,6 +36,7 @@ __all__ = [
     "hide_frames_of",
     "keep_in_loops",
     "jaxpr_as_fun",
+    "linear_primitive",
     "lower_function",
     "make_effect",
     "register_batching",
@@ -43,6 +45,7 @@ __all__ = [
     "scan_counts",
     "sub_jaxprs",
     "symbolic_zero_tangent",
+    "threefry_with_bits",
     "trace_state",
     "user_frames",
 ]
@@ -83,6 +86,34 @@ def register_lowering(primitive: Primitive, rule: Callable[..., Any]) -> None:
 def lower_function(function: Callable[..., Any]) -> Callable[..., Any]:
     """Turn a JAX function of one output into a lowering rule."""
     return mlir.lower_fun(function, multiple_results=False)
+
+
+def linear_primitive(
+    name: str,
+    function: Callable[..., Any],
+    shape: Callable[..., tuple[int, ...]],
+    transpose: Callable[..., list[Any]],
+    batch: Callable[..., tuple[Any, int]],
+    on_cpu: Callable[..., Any],
+) -> Primitive:
+    """A primitive that is `function(value, **params)`, linear in its one operand.
+
+    Args:
+        name: shown in jaxprs.
+        function: what it computes, in JAX; the dtype stays.
+        shape: `(shape of the operand, **params) -> shape of the output`.
+        transpose: `(cotangent, undefined_primal, **params) -> [cotangent of the operand]`.
+        batch: `((value,), (dim,), **params) -> (output, its dim)`.
+        on_cpu: the same as `function`, for programs compiled for the CPU.
+    """
+    primitive = Primitive(name)
+    primitive.def_impl(lambda value, **params: function(value, **params))
+    primitive.def_abstract_eval(lambda value, **params: jax.core.ShapedArray(shape(value.shape, **params), value.dtype))
+    ad.deflinear2(primitive, transpose)
+    batching.primitive_batchers[primitive] = batch
+    mlir.register_lowering(primitive, lower_function(function))
+    mlir.register_lowering(primitive, lower_function(on_cpu), platform="cpu")
+    return primitive
 
 
 def make_effect(name: str) -> Any:
@@ -139,6 +170,23 @@ def keep_in_loops(is_concerned: Callable[[Jaxpr], bool]) -> None:
         return rule(saveable, unknown_inputs, inputs_saved, eqn)
 
     partial_eval.partial_eval_jaxpr_custom_rules[jax.lax.scan_p] = refuse_if_concerned
+
+
+# Random bits
+
+
+def threefry_with_bits(name: str, random_bits: Callable[[Any, int, tuple[int, ...]], Any], n_words: int) -> Any:
+    """A kind of key, for `jax.random.wrap_key_data`, of `n_words` words; `random_bits(words, bit_width, shape)`."""
+    of_jax = jax.extend.random.threefry_prng_impl
+    return jax.extend.random.define_prng_impl(
+        key_shape=(n_words,),
+        seed=of_jax.seed,
+        split=of_jax.split,
+        random_bits=random_bits,
+        fold_in=of_jax.fold_in,
+        name=name,
+        tag=name,
+    )
 
 
 # Equations

@@ -73,7 +73,8 @@ def test_large_draws_are_made_where_they_are_used():
     closed, _ = stage(seed(lambda: sum(jnp.sum(normal.sample(jnp.zeros(size), 1.0)) for _ in range(n_sites))))(
         jax.random.key(0)
     )
-    assert count(closed.jaxpr, "random_bits") == count(closed.jaxpr, "random_split") == n_sites
+    assert count(closed.jaxpr, "random_split") == n_sites
+    assert count(closed.jaxpr, "random_bits") == 2 * n_sites  # large draws are written for the CPU, and for others
 
 
 def test_gradients_of_draws_made_together():
