@@ -71,6 +71,9 @@ class Framework(ABC):
         model_path: where the model of a study is, relative to the repository root.
         sources: globs, relative to the root, of further files that decide what is measured, such as the GenJAX tree
             or a Julia project. The model, this file and the `frameworks/` files that it imports always count.
+
+    A framework whose first start takes long, since it installs something, may say how long: `start_seconds`, where that
+    is more than `limits.start_seconds` of the configuration.
     """
 
     name: ClassVar[str]

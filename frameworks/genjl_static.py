@@ -22,3 +22,4 @@ class GenJlStatic(Framework):
     version_command = ("julia", "--version")
     model_path = "studies/{study}/models/genjl.jl"
     sources = ("julia/*.jl", "julia/*.toml")
+    start_seconds = 1800.0  # the first start downloads and compiles Gen.jl: minutes, or more on a slow machine

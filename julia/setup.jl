@@ -9,7 +9,7 @@ const OLDEST_JULIA = v"1.9"
 const LIMIT_SECONDS = parse(Float64, get(ENV, "GENJL_SETUP_SECONDS", "1800"))
 const FAILED, NOT_TO_BE_HAD = 1, 2
 # What Pkg and the libraries below it say when there is no way to its servers.
-const NO_NETWORK = r"resolve|connect|clone|download|unreachable|timed? ?out|no registries"i
+const NO_NETWORK = r"resolve|connect|clone|download|unreachable|timed? ?out|no registries|to be registered"i
 
 # The reason alone goes to standard output, by a private copy of it; what Pkg prints goes to standard error.
 const ANSWER = fdio(ccall(:dup, Cint, (Cint,), 1), true)

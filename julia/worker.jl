@@ -5,8 +5,8 @@
 # This file makes sure that the environment is there; `serve.jl` does the rest. It loads no package, so that it can answer
 # with a reason where there is none.
 
-# Below the limit that the pipeline sets for the first reply, so that the reason is ours.
-const LIMIT_SECONDS = parse(Float64, get(ENV, "GENJL_SETUP_SECONDS", "280"))
+# Below the limit for the first reply, `start_seconds` in frameworks/genjl.py, so that the reason is ours.
+const LIMIT_SECONDS = parse(Float64, get(ENV, "GENJL_SETUP_SECONDS", "1740"))
 
 # Replies go to a private copy of standard output; what libraries print goes to standard error.
 const REPLIES = fdio(ccall(:dup, Cint, (Cint,), 1), true)
@@ -27,13 +27,36 @@ function refuse(line, status, reason)
     exit(0)
 end
 
+# The cores that a process may use, as the bytes of a mask; empty where the system does not say.
+function cores_of(process)
+    path = "/proc/$process/status"
+    found = isfile(path) ? match(r"^Cpus_allowed:\s*([0-9a-f,]+)"m, read(path, String)) : nothing
+    found === nothing && return UInt8[]
+    digits = replace(found.captures[1], "," => "")
+    return reverse(hex2bytes(lpad(digits, length(digits) + length(digits) % 2, '0')))
+end
+
+# Calls `start` while this thread, and with it a process that it starts, may use the cores that the pipeline may use. A worker
+# can be confined to one of them, where compiling all of Gen.jl takes several times as long.
+function on_all_cores(start)
+    own, all = cores_of("self"), cores_of(ccall(:getppid, Cint, ()))
+    (isempty(own) || isempty(all)) && return start()
+    confine(mask) = ccall(:sched_setaffinity, Cint, (Cint, Csize_t, Ptr{UInt8}), 0, length(mask), mask)
+    confine(all)
+    try
+        return start()
+    finally
+        confine(own)
+    end
+end
+
 # Runs `setup.jl`; (status, reason) where that did not succeed, otherwise nothing. In a process of its own, so that Pkg is
 # not loaded here and a call in it that blocks can be ended.
 function environment_fault()
     folder = @__DIR__  # within a command it would mean another folder
     setup = `$(Base.julia_cmd()) --startup-file=no --project=$folder $folder/setup.jl`
     said = Pipe()
-    child = run(pipeline(setup; stdin = devnull, stdout = said, stderr = stderr); wait = false)
+    child = on_all_cores(() -> run(pipeline(setup; stdin = devnull, stdout = said, stderr = stderr); wait = false))
     close(said.in)
     reason = @async read(said, String)
     # Somewhat later than the child's own limit, which it cannot keep while a library blocks.

@@ -241,7 +241,7 @@ class WorkerPool:
             worker = WorkerClient(description, configuration.tree, configuration.environment, log, cores)
         except OSError as error:
             raise ContestantFailure("failed", f"{description.name}: cannot start its worker: {error}") from error
-        limit = configuration.limits.start_seconds
+        limit = max(configuration.limits.start_seconds, description.start_seconds)
         try:
             hello = worker.request("hello", limit, protocol=protocol.VERSION, device=configuration.device, dtype=dtype)
         except ContestantFailure:

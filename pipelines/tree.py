@@ -35,6 +35,7 @@ class FrameworkDescription:
     environment: tuple[tuple[str, str], ...] = ()
     model_path: str = Framework.model_path
     sources: tuple[str, ...] = ()
+    start_seconds: float = 0.0
 
     def updated(self, values: dict[str, Any]) -> "FrameworkDescription":
         """A copy with some attributes replaced, as `configs/framework/<name>.yaml` may do."""

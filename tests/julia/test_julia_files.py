@@ -90,6 +90,13 @@ def test_the_check_accepts_what_is_right():
     assert code('a # b\n"c" * r"\\d\\""') == 'a \n"" * r""'
 
 
+@pytest.mark.parametrize("framework", ["genjl", "genjl_static"])
+def test_the_worker_gives_up_installing_before_the_pipeline_gives_up_on_it(framework):
+    worker = (REPOSITORY / "julia" / "worker.jl").read_text(encoding="utf-8")
+    (limit,) = re.findall(r'"GENJL_SETUP_SECONDS", "(\d+)"', worker)
+    assert int(limit) + 5 < Tree(REPOSITORY).describe(framework).start_seconds
+
+
 @needs_julia
 @pytest.mark.julia
 def test_every_file_parses():

@@ -69,6 +69,14 @@ def test_hang_past_the_limit_is_a_timeout(toy):
     assert "second: `time` took longer than its limit of 1 s; worker killed" in reason(toy, "second")
 
 
+def test_framework_that_installs_something_may_start_for_longer_than_others(toy):
+    slow = "def start(self, device, dtype):\n    __import__('time').sleep(2)\n"
+    toy.framework("second", f"start_seconds = 300.0\n{slow}")
+    toy.framework("third", slow)
+    assert toy.run("frameworks=[second,third]", "limits.start_seconds=1") == 1
+    assert statuses(toy) == {"second": "ok", "third": "timeout"}
+
+
 def test_prints_of_a_framework_do_not_reach_the_protocol(toy):
     chatter = (
         "import os; print('noise'); os.write(1, b'more noise\\\\n'); print('stderr', file=__import__('sys').stderr)"
