@@ -24,23 +24,28 @@ const points = Map(point)
     c ~ normal(0.0, 1.0)
     n = length(xs)
     ys ~ points(xs, fill(a, n), fill(b, n), fill(c, n), noise_sds)
-    return ys
+    return n  # not `ys`: Gen's gradients of a static function ask for one of the value returned, if that depends on a, b, c
 end
 
 @load_generated_functions()
 
 function curve(framework, data)
-    xs, noise_sd = Float64.(data["xs"]), Float64(data["noise_sd"])
-    is_static = framework == "genjl_static"
-    arguments = is_static ? (xs, fill(noise_sd, length(xs))) : (xs, noise_sd)
-    address(i) = is_static ? :ys => i => :y : (:y, i)
-    observations = choicemap([(address(i), Float64(y)) for (i, y) in enumerate(data["ys"])]...)
-    return is_static ? static_curve : dynamic_curve, arguments, observations
+    xs, ys, noise_sd = Float64.(data["xs"]), Float64.(data["ys"]), Float64(data["noise_sd"])
+    if framework == "genjl"
+        return dynamic_curve, (xs, noise_sd), choicemap([((:y, i), y) for (i, y) in enumerate(ys)]...)
+    end
+    observations = choicemap()
+    for (i, y) in enumerate(ys)
+        # Static functions turn other choice maps into static ones: for each point of each particle, were it not done here.
+        set_submap!(observations, :ys => i, Gen.StaticChoiceMap(choicemap((:y, y))))
+    end
+    return static_curve, (xs, fill(noise_sd, length(xs))), observations
 end
 
 function importance_sampling(inference, framework, data, parameters)
     model, arguments, observations = curve(framework, data)
-    return inference.importance_sampling(model, arguments, observations, (:a, :b, :c), parameters["n_particles"])
+    given = framework == "genjl" ? observations : Gen.StaticChoiceMap(observations)
+    return inference.importance_sampling(model, arguments, given, (:a, :b, :c), parameters["n_particles"])
 end
 
 importance_sweep(inference, framework, data, parameters) = importance_sampling(inference, framework, data, parameters)
