@@ -39,7 +39,7 @@ end
 Hamiltonian Monte Carlo with unit mass on the latents, nothing adapted: `Gen.hmc` in a loop, one chain.
 
 A step of `Gen.hmc` takes the gradient at its start anew and then once per leapfrog step, n_leapfrog + 1 in all; it also
-updates the trace once per leapfrog step. All in float64.
+updates the trace once per leapfrog step. All in float64. The chain begins at `start`, which joins the observations.
 
 Outputs: the latents, (1, n_samples) each, of the steps after `n_warmup`.
 """
@@ -47,9 +47,11 @@ function hmc(model, arguments, observations, start, step_size, n_leapfrog, n_sam
     n_chains == 1 || error("hmc got n_chains = $n_chains. Gen.jl does not run chains side by side: pass 1.")
     latents = collect(keys(start))
     chosen = Gen.select(latents...)
-    given = merge(observations, Gen.choicemap([(name, value) for (name, value) in start]...))
+    for (name, value) in start
+        observations[name] = value  # this program's own choice map
+    end
     function run(_)
-        trace, _ = Gen.generate(model, arguments, given)
+        trace, _ = Gen.generate(model, arguments, observations)
         outputs = Dict{String,Array{Float64}}(String(name) => zeros(1, n_samples) for name in latents)
         for step in 1:(n_warmup + n_samples)
             trace, _ = Gen.hmc(trace, chosen; L = n_leapfrog, eps = step_size)
