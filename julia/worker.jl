@@ -17,13 +17,15 @@ if Sys.islinux()
     ccall(:prctl, Cint, (Cint, Culong, Culong, Culong, Culong), 1, 9, 0, 0, 0)
 end
 
-# Answers the first request where it cannot be served, and ends. The reason becomes plain text without quotes.
+# Answers the first request where it cannot be served; the next one, or the end of the stream, ends this process. The
+# reason becomes plain text without quotes.
 function refuse(line, status, reason)
     found = match(r"\"id\":\s*(\d+)", line)
     id = found === nothing ? "0" : found.captures[1]
     plain = strip(replace(replace(reason, r"[\"\\]" => "'"), r"[^!-~]+" => " "))
     println(REPLIES, "{\"id\":$id,\"ok\":false,\"status\":\"$status\",\"reason\":\"$plain\",\"traceback\":null}")
     flush(REPLIES)
+    readline(stdin)  # to be there until the pipeline ends this process, and with it what it left behind
     exit(0)
 end
 
@@ -58,16 +60,18 @@ function environment_fault()
     said = Pipe()
     child = on_all_cores(() -> run(pipeline(setup; stdin = devnull, stdout = said, stderr = stderr); wait = false))
     close(said.in)
-    reason = @async read(said, String)
+    reason = @async readline(said)
     # Somewhat later than the child's own limit, which it cannot keep while a library blocks.
     if timedwait(() -> process_exited(child), LIMIT_SECONDS + 5.0; pollint = 0.05) != :ok
         kill(child, Base.SIGKILL)
         return "failed", "Gen.jl was not installed and precompiled within $LIMIT_SECONDS seconds: ./run perfbench-julia-setup"
     end
     success(child) && return nothing
-    lines = split(fetch(reason), '\n'; keepempty = false)
-    isempty(lines) && return "failed", "julia/setup.jl ended with status $(child.exitcode): ./run perfbench-julia-setup"
-    return child.exitcode == 2 ? "skipped" : "failed", last(lines)
+    # Not to the end of the stream: processes that compile for it can outlive the child, and hold its streams.
+    if timedwait(() -> istaskdone(reason), 5.0) != :ok || isempty(fetch(reason))
+        return "failed", "julia/setup.jl ended with status $(child.exitcode): ./run perfbench-julia-setup"
+    end
+    return child.exitcode == 2 ? "skipped" : "failed", fetch(reason)
 end
 
 const FIRST_LINE = readline(stdin)
