@@ -3,8 +3,7 @@
 JAX compiles its counter-based generator for the CPU as a loop of five turns, each of which passes the whole array
 through memory; and XLA computes what surrounds it anew for every use of a draw. Here the rounds are written out, so
 that they are one kernel with the transform of the bits, and a large draw is made in blocks that stay in the cache: a
-loop, whose result is computed once however many read it. Small draws, for which XLA has less to compile so, and draws
-on other devices are `jax.random`'s own.
+loop, whose result is computed once however many read it. On other devices, large draws are `jax.random`'s own.
 """
 
 from __future__ import annotations
@@ -21,6 +20,8 @@ from genjax.pjax import compat
 
 __all__ = ["bernoulli", "gumbel", "normal", "uniform"]
 
+#: Elements up to which a draw is `jax.random`'s own, which compiles sooner: the written-out rounds are a larger program.
+SMALL = 64
 #: Elements of a block, whose intermediate values stay in the first-level cache; larger draws are made in blocks.
 BLOCK = 512
 
@@ -62,7 +63,7 @@ def _draw(draw: Callable[[Array, Shape], Array], key: Array, shape: Shape, dtype
     """`draw(key, shape)`, where `draw` asks for one 32-bit number an element, in the elements' order."""
     size = math.prod(shape)
     is_ours = jax.random.key_impl(key) == "threefry2x32" and jax.config.jax_threefry_partitionable
-    if not is_ours or jnp.dtype(dtype).itemsize != 4 or not BLOCK < size < 2**32 - 2 * BLOCK:
+    if not is_ours or jnp.dtype(dtype).itemsize != 4 or not SMALL < size < 2**32 - 2 * BLOCK:
         return draw(key, shape)
 
     def from_element(key: Array, start: Array, shape: Shape) -> Array:
@@ -75,6 +76,8 @@ def _draw(draw: Callable[[Array, Shape], Array], key: Array, shape: Shape, dtype
         blocks = jax.lax.map(lambda start: from_element(key, start, (block,)), starts)
         return blocks.reshape(-1)[:size].reshape(shape)
 
+    if size <= BLOCK:
+        return from_element(key, jnp.uint32(0), shape)
     return jax.lax.platform_dependent(key, cpu=in_blocks, default=lambda key: draw(key, shape))
 
 

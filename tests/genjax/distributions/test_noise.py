@@ -7,7 +7,7 @@ import pytest
 
 from genjax.distributions import noise
 
-SHAPES = [(), (1,), (7,), (1_000,), (3, 5), (2, 0, 4), (512,), (513,), (40_000,), (17, 33, 5)]
+SHAPES = [(), (1,), (7,), (64,), (65,), (1_000,), (3, 5), (2, 0, 4), (512,), (513,), (40_000,), (17, 33, 5)]
 DRAWS = {
     "normal": lambda m: lambda key, shape, dtype: m.normal(key, shape, dtype),
     "uniform": lambda m: lambda key, shape, dtype: m.uniform(key, shape, dtype),
