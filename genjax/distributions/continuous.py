@@ -1,7 +1,7 @@
 """Continuous distributions on the real line, a half-line or an interval.
 
-Draws are differentiable functions of the parameters (location-scale transforms, or `jax.random`'s implicit
-derivatives). Densities are written out rather than taken from `jax.scipy.stats`: the terms that depend only on
+Draws are differentiable functions of the parameters (location-scale transforms, or the implicit derivative of a
+gamma draw). Densities are written out rather than taken from `jax.scipy.stats`: the terms that depend only on
 parameters stay at the parameters' shape, so that one normaliser serves a whole batch of values.
 """
 
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
 
-from genjax.distributions import noise, special
+from genjax.distributions import gammas, noise, special
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
@@ -155,7 +155,7 @@ weibull = define(
 
 def _draw_beta(key: Array, concentration1: Array, concentration0: Array, *, shape: Shape) -> Array:
     # With small concentrations the nearest float is often exactly 0 or 1, where the density of the draw is infinite.
-    draw = jax.random.beta(key, concentration1, concentration0, shape, concentration1.dtype)
+    draw = gammas.beta(key, concentration1, concentration0, shape)
     limits = jnp.finfo(draw.dtype)
     return jnp.minimum(jnp.maximum(draw, limits.tiny), 1 - limits.epsneg)
 
@@ -189,7 +189,7 @@ At 0 and at 1 the density is its limit (0, finite or infinite); draws lie strict
 
 def _standard_gamma(key: Array, concentration: Array, shape: Shape) -> Array:
     # With small concentrations draws underflow to 0, where the density of the draw is infinite.
-    draw = jax.random.gamma(key, concentration, shape, concentration.dtype)
+    draw = jnp.exp(gammas.log_gamma(key, concentration, shape))
     return jnp.maximum(draw, jnp.finfo(draw.dtype).tiny)
 
 
@@ -268,7 +268,7 @@ inverse_gamma = define(
 
 
 def _draw_student_t(key: Array, df: Array, loc: Array, scale: Array, *, shape: Shape) -> Array:
-    return loc + scale * jax.random.t(key, df, shape, df.dtype)
+    return loc + scale * gammas.student_t(key, df, shape)
 
 
 def _log_student_t_density(value: Array, df: Array, loc: Array, scale: Array) -> Array:

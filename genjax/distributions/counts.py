@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
 
-from genjax.distributions import noise, special
+from genjax.distributions import gammas, noise, special
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 Shape = tuple[int, ...]
@@ -145,7 +145,7 @@ Sampling needs threefry keys, JAX's default.
 def _draw_negative_binomial_from_odds(key: Array, total_count: Array, odds: Array, *, shape: Shape) -> Array:
     # A Poisson count whose rate is gamma with concentration total_count and mean total_count * odds.
     gamma_key, poisson_key = jax.random.split(key)
-    rate = odds * jax.random.gamma(gamma_key, total_count, shape, total_count.dtype)
+    rate = odds * jnp.exp(gammas.log_gamma(gamma_key, total_count, shape))
     return _draw_poisson(poisson_key, rate, shape=shape)
 
 

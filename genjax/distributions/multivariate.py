@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
 
-from genjax.distributions import noise, special
+from genjax.distributions import gammas, noise, special
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 Shape = tuple[int, ...]
@@ -89,7 +89,7 @@ def _last_axis(*shapes: Shape) -> Shape:
 
 def _draw_dirichlet(key: Array, concentration: Array, *, shape: Shape) -> Array:
     # Underflow to 0 would give the draw an infinite density where a concentration is small.
-    draw = jax.random.dirichlet(key, concentration, shape, concentration.dtype)
+    draw = gammas.dirichlet(key, concentration, shape)
     return jnp.maximum(draw, jnp.finfo(draw.dtype).tiny)
 
 

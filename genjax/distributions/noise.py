@@ -18,9 +18,9 @@ from jax import Array
 
 from genjax.pjax import compat
 
-__all__ = ["bernoulli", "gumbel", "normal", "uniform"]
+__all__ = ["bernoulli", "gumbel", "normal", "normal_and_uniform", "uniform"]
 
-#: Elements up to which a draw is `jax.random`'s own, which compiles sooner: the written-out rounds are a larger program.
+#: Elements up to which a draw is `jax.random`'s own, which compiles sooner: written-out rounds are a larger program.
 SMALL = 64
 #: Elements of a block, whose intermediate values stay in the first-level cache; larger draws are made in blocks.
 BLOCK = 512
@@ -59,29 +59,37 @@ def _random_bits(key: Array, bit_width: int, shape: Shape) -> Array:
 _WRITTEN_OUT = compat.threefry_with_bits("threefry2x32_written_out", _random_bits, n_words=3)
 
 
+def _from_element(key: Array, start: Array) -> Array:
+    """A key whose first element is element `start` of `key`."""
+    return jax.random.wrap_key_data(
+        jnp.concatenate([jax.random.key_data(key), start.reshape(1)]),
+        impl=_WRITTEN_OUT,
+    )
+
+
+def _is_ours(key: Array, dtype: Any) -> bool:
+    is_threefry = jax.random.key_impl(key) == "threefry2x32" and jax.config.jax_threefry_partitionable
+    return is_threefry and jnp.dtype(dtype).itemsize == 4
+
+
 def _draw(draw: Callable[[Array, Shape], Array], key: Array, shape: Shape, dtype: Any) -> Array:
-    """`draw(key, shape)`, where `draw` asks for one 32-bit number an element, in the elements' order."""
+    """`draw(key, shape)`, where `draw` asks for one number an element, in the elements' order."""
     size = math.prod(shape)
-    is_ours = jax.random.key_impl(key) == "threefry2x32" and jax.config.jax_threefry_partitionable
-    if not is_ours or jnp.dtype(dtype).itemsize != 4 or not SMALL < size < 2**32 - 2 * BLOCK:
+    if not _is_ours(key, dtype) or not SMALL < size < 2**32 - 2 * BLOCK:
         return draw(key, shape)
 
-    def from_element(key: Array, start: Array, shape: Shape) -> Array:
-        words = jnp.concatenate([jax.random.key_data(key), start.reshape(1)])
-        return draw(jax.random.wrap_key_data(words, impl=_WRITTEN_OUT), shape)
-
     def in_blocks(key: Array) -> Array:
-        block = _block(size)
+        block = block_size(size)
         starts = jnp.arange(math.ceil(size / block), dtype=jnp.uint32) * jnp.uint32(block)
-        blocks = jax.lax.map(lambda start: from_element(key, start, (block,)), starts)
+        blocks = jax.lax.map(lambda start: draw(_from_element(key, start), (block,)), starts)
         return blocks.reshape(-1)[:size].reshape(shape)
 
     if size <= BLOCK:
-        return from_element(key, jnp.uint32(0), shape)
+        return draw(_from_element(key, jnp.uint32(0)), shape)
     return jax.lax.platform_dependent(key, cpu=in_blocks, default=lambda key: draw(key, shape))
 
 
-def _block(size: int) -> int:
+def block_size(size: int) -> int:
     """Elements of a block: about `BLOCK`, and a divisor of `size` where there is one, so that nothing is cut off."""
     divisors = [block for block in range(BLOCK // 2, 2 * BLOCK + 1) if size % block == 0 and block < size]
     return max(divisors, key=lambda block: (block % 16 == 0, block), default=BLOCK)
@@ -105,3 +113,21 @@ def gumbel(key: Array, shape: Shape, dtype: Any) -> Array:
 def bernoulli(key: Array, p: Array, shape: Shape) -> Array:
     """`jax.random.bernoulli`; `p` broadcasts against `shape`."""
     return uniform(key, shape, p.dtype) < p
+
+
+def normal_and_uniform(key: Array, turn: Array, shape: Shape, dtype: Any) -> tuple[Array, Array]:
+    """Standard normals, and uniforms on (0, 1), of one turn of a loop.
+
+    Args:
+        key: a key that is used for such turns only.
+        turn: uint32, its number: other turns give other numbers.
+        shape: of each; of at most `2 * BLOCK` elements, so that a million turns are not too many.
+        dtype: of each.
+    """
+    if _is_ours(key, dtype):
+        size = jnp.uint32(math.prod(shape))
+        keys = _from_element(key, 2 * turn * size), _from_element(key, (2 * turn + 1) * size)
+    else:
+        keys = tuple(jax.random.split(jax.random.fold_in(key, turn)))
+    tiny = jnp.finfo(dtype).tiny
+    return jax.random.normal(keys[0], shape, dtype), jax.random.uniform(keys[1], shape, dtype, minval=tiny)
