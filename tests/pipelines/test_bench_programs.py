@@ -3,6 +3,7 @@
 import dataclasses
 import io
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -11,6 +12,7 @@ from pipelines.bench import (
     elbo_gradient,
     hmc,
     kalman,
+    language_cost,
     mh_chain,
     resampling,
     seeded_calls,
@@ -160,6 +162,21 @@ def test_elbo_gradient(ours, prepare_s, expected):
 
 
 @pytest.mark.parametrize(
+    ("ours", "flops", "expected"),
+    [([0.00101, 0.00100, 0.00100], 1010, ["met", "met", "met"]), ([0.0013] * 3, 1030, ["missed", "missed", "met"])],
+)
+def test_language_cost(ours, flops, expected):
+    counts = {"genjax": {"flops": flops, "bytes_accessed": 10}, "by_hand": {"flops": 1000, "bytes_accessed": 10}}
+    measured = [
+        {"name": "coin", "n_particles": 10, "counts": counts, "seconds": {"genjax": [time], "by_hand": [0.001]}}
+        for time in ours
+    ]
+    findings = language_cost.report(measured)
+    assert verdicts(findings) == expected
+    assert findings[0].facts["ratio"] == pytest.approx(np.exp(np.mean(np.log(ours))) / 0.001)
+
+
+@pytest.mark.parametrize(
     ("source", "message"),
     [
         ("raise ValueError('no moments')", "broken ended with status 1: ValueError: no moments"),
@@ -184,7 +201,7 @@ def test_a_fault_is_a_finding_and_no_exception(monkeypatch):
     def broken(name, *arguments):
         raise ProgramError(f"{name} ended")
 
-    for module in (seeded_calls, resampling, mh_chain, elbo_gradient, variational_inference, kalman):
+    for module in (seeded_calls, resampling, mh_chain, elbo_gradient, variational_inference, kalman, language_cost):
         monkeypatch.setattr(module, "run_program", broken)
         findings = module.run(context())
         assert findings and set(verdicts(findings)) == {"missed"}
