@@ -29,6 +29,9 @@ end
 
 @load_generated_functions()
 
+# Static functions turn other choice maps into static ones: for each point of each particle, were it not done before.
+as_static(choices) = applicable(Gen.StaticChoiceMap, choices) ? Gen.StaticChoiceMap(choices) : choices
+
 function curve(framework, data)
     xs, ys, noise_sd = Float64.(data["xs"]), Float64.(data["ys"]), Float64(data["noise_sd"])
     if framework == "genjl"
@@ -36,15 +39,14 @@ function curve(framework, data)
     end
     observations = choicemap()
     for (i, y) in enumerate(ys)
-        # Static functions turn other choice maps into static ones: for each point of each particle, were it not done here.
-        set_submap!(observations, :ys => i, Gen.StaticChoiceMap(choicemap((:y, y))))
+        set_submap!(observations, :ys => i, as_static(choicemap((:y, y))))
     end
     return static_curve, (xs, fill(noise_sd, length(xs))), observations
 end
 
 function importance_sampling(inference, framework, data, parameters)
     model, arguments, observations = curve(framework, data)
-    given = framework == "genjl" ? observations : Gen.StaticChoiceMap(observations)
+    given = framework == "genjl" ? observations : as_static(observations)
     return inference.importance_sampling(model, arguments, given, (:a, :b, :c), parameters["n_particles"])
 end
 
