@@ -30,9 +30,13 @@ def test_importance_sampling_costs_at_most_two_percent_more_than_handcoded_jax(n
         assert ours[count] <= 1.02 * theirs[count], count
 
 
-@pytest.mark.parametrize("n_chains", [1, 100])
+@pytest.mark.parametrize("n_chains", [4, 100])
 def test_chains_cost_at_most_two_percent_more_than_handcoded_jax(n_chains):
-    """XLA counts the body of a loop once, so this compares the steps themselves, whatever their number."""
+    """XLA counts the body of a loop once, so this compares the steps themselves, whatever their number.
+
+    With fewer chains the noise of all steps is one small draw. GenJAX writes out its rounds, of which `jax.random`
+    has a loop, so that counts of these draws do not compare.
+    """
     (ours, our_notes), (theirs, their_notes) = (
         cost(name, "hmc_chains", n_chains=n_chains) for name in ("genjax", "handcoded_jax")
     )
