@@ -159,7 +159,7 @@ def timing(context: FigureContext) -> Figure:
             label = True
     if measured:
         axes.set_xscale("log")
-        axes.set_xlim(left, 1e3 * max(cost[2] for cost in measured) * 15)
+        axes.set_xlim(left, 1e3 * max(cost[2] for cost in measured) * 60)
     axes.set_yticks(range(len(sides)), [f"{side}²" for side in sides])
     axes.set_ylim(len(sides) - 0.4, -0.6)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
