@@ -10,7 +10,8 @@ import numpy as np
 
 from genjax.core.arguments import unshare, without_args
 from genjax.core.choices import Masked, Strict, filter_choices, is_empty, merge_choices, plain, select_where
-from genjax.core.gfi import GFI, scalar
+from genjax.core.gfi import GFI
+from genjax.core.lanes import scalar
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Trace, get_choices

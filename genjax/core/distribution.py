@@ -11,8 +11,9 @@ import jax.numpy as jnp
 
 from genjax.core.choices import Fixed, Masked, is_empty, plain, select_where
 from genjax.core.const import Const
-from genjax.core.gfi import GFI, scalar
+from genjax.core.gfi import GFI
 from genjax.core.handlers import handling
+from genjax.core.lanes import scalar
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase, is_selected
 from genjax.core.trace import Tr, Trace, get_choices

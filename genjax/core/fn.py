@@ -11,8 +11,9 @@ import jax
 from genjax.core.arguments import without_args
 from genjax.core.choices import check_used, is_empty, lookup, nearest, plain
 from genjax.core.const import Const
-from genjax.core.gfi import GFI, scalar, total
+from genjax.core.gfi import GFI, total
 from genjax.core.handlers import Thunk, at_user_location, caller_location, handling
+from genjax.core.lanes import scalar
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Tr, Trace

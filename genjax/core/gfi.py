@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from genjax.core import display
 from genjax.core.choices import filter_choices, merge_choices
 from genjax.core.handlers import Thunk, current_handler
-from genjax.core.lanes import sum_lanes
+from genjax.core.lanes import scalar
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Trace
@@ -138,11 +138,6 @@ class GFI(Pytree, Generic[X, R]):
 
 def _undefined(gen_fn: Any, method: str) -> str:
     return f"{type(gen_fn).__name__} does not define `{method}`, which every generative function must."
-
-
-def scalar(value: Any) -> Any:
-    """The sum of an array; a scalar as it is."""
-    return sum_lanes(value) if jnp.ndim(value) else value
 
 
 def total(values: list[Any]) -> Any:

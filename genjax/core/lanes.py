@@ -40,6 +40,11 @@ def sum_lanes(values: Array) -> Array:
     return sum_lanes_p.bind(values, axis=0)
 
 
+def scalar(value: Any) -> Any:
+    """The sum of an array; a scalar as it is."""
+    return sum_lanes(value) if jnp.ndim(value) else value
+
+
 def _reduce(values: Array, *, axis: int) -> Array:
     return jnp.sum(values, axis=axis)
 

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from genjax.core.arguments import unshare, without_args
 from genjax.core.choices import Indexed, Strict, is_empty
 from genjax.core.const import Const, count, unwrap
-from genjax.core.gfi import GFI, scalar
+from genjax.core.gfi import GFI
 from genjax.core.handlers import at_user_location
-from genjax.core.lanes import sum_lanes
+from genjax.core.lanes import scalar, sum_lanes
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Trace

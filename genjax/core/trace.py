@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from genjax.core import display
 from genjax.core.arguments import map_batch, unshare
 from genjax.core.choices import Fixed, NotFixedException
-from genjax.core.lanes import sum_lanes
+from genjax.core.lanes import scalar
 from genjax.core.pytree import Pytree
 
 X = TypeVar("X")
@@ -56,7 +56,7 @@ class Trace(Pytree, Generic[X, R]):
 
     def get_score(self) -> jax.Array:
         """`-log p(choices; args)`, scalar; for a batch of runs the sum over the batch (see `scores`)."""
-        return _total(self.raw_score())
+        return scalar(self.raw_score())
 
     def scores(self) -> jax.Array:
         """`-log p(choices; args)` of each run of a batch: the batch shape, () for a single run."""
@@ -142,10 +142,6 @@ class Tr(Trace[X, R]):
         return self._score
 
     __repr__ = Trace.__repr__
-
-
-def _total(score: Any) -> Any:
-    return sum_lanes(score) if jnp.ndim(score) else score
 
 
 def get_choices(x: Any) -> Any:

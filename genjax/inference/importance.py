@@ -16,7 +16,7 @@ from jax import Array
 from genjax.core.arguments import map_batch, share, with_args, without_args
 from genjax.core.choices import Strict, is_empty, plain
 from genjax.core.const import unwrap
-from genjax.core.gfi import scalar
+from genjax.core.lanes import scalar
 from genjax.core.pytree import Pytree
 from genjax.core.selection import Selection, sel
 from genjax.inference.resampling import effective_sample_size, log_mean_weight, resample_ancestors

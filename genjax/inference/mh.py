@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.core import Trace, sel
-from genjax.core.gfi import scalar
+from genjax.core.lanes import scalar
 from genjax.distributions import uniform
 from genjax.inference.carry import select_trace
 from genjax.state import save

@@ -23,7 +23,7 @@ from jax import Array
 from genjax.core.arguments import argument_axes, is_shared, map_batch, raw_args, share, with_args, without_args
 from genjax.core.choices import plain
 from genjax.core.const import Const, unwrap
-from genjax.core.gfi import scalar
+from genjax.core.lanes import scalar
 from genjax.core.pytree import Pytree
 from genjax.inference.importance import as_args, check_proposed, count, merged, weighted_traces
 from genjax.inference.resampling import (

@@ -21,6 +21,7 @@ from pipelines.plan import CACHED, RUN, PlannedCell, Problems, StudyPlan, make_p
 from pipelines.progress import Reporter
 from pipelines.rows import read_rows
 from pipelines.runner import Runner
+from pipelines.statistics import Interval
 from pipelines.store import Store
 from pipelines.tree import Tree
 from studies.base import Row
@@ -102,6 +103,17 @@ def judge_at_most(low: float, high: float, limit: float) -> str:
     if low > limit:
         return MISSED
     return MET if high <= limit or high - low <= 0.1 * limit else UNKNOWN
+
+
+def ratio_finding(what: str, ratio: Interval, details: str, limit: float, facts: dict[str, object]) -> Finding:
+    """A ratio of times against "at most `limit`"; `details` stand behind it in brackets, `facts` beside its numbers."""
+    return Finding(
+        what,
+        f"{ratio.value:.3f}x [{ratio.low:.3f}, {ratio.high:.3f}] ({details})",
+        f"at most {limit:g}x",
+        judge_at_most(ratio.low, ratio.high, limit),
+        {"ratio": ratio.value, "interval": [ratio.low, ratio.high], **facts},
+    )
 
 
 def faults_of(rows: Sequence[Row]) -> list[Finding]:

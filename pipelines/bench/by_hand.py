@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipelines import statistics
-from pipelines.bench.base import Context, Finding, judge_at_most
+from pipelines.bench.base import Context, Finding, ratio_finding
 from pipelines.bench.child import ProgramError
 
 PROCESSES = 3
@@ -45,15 +45,5 @@ def time_ratio(measured: Measured, what: str, limit: float) -> Finding:
     """The ratio of times with Student's interval over processes: rounds of one process are not independent."""
     ours, by_hand = (np.array([np.median(one["seconds"][who]) for one in measured]) for who in ("genjax", "by_hand"))
     ratio = statistics.ratio_interval(ours, by_hand, processes=np.arange(len(ours)))
-    return Finding(
-        what,
-        f"{ratio.value:.3f}x [{ratio.low:.3f}, {ratio.high:.3f}] "
-        f"({1e6 * np.median(ours):.4g} / {1e6 * np.median(by_hand):.4g} us)",
-        f"at most {limit:g}x",
-        judge_at_most(ratio.low, ratio.high, limit),
-        {
-            "ratio": ratio.value,
-            "interval": [ratio.low, ratio.high],
-            "seconds": [one["seconds"] for one in measured],
-        },
-    )
+    details = f"{1e6 * np.median(ours):.4g} / {1e6 * np.median(by_hand):.4g} us"
+    return ratio_finding(what, ratio, details, limit, {"seconds": [one["seconds"] for one in measured]})

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.bench.base import MISSED, Finding
+from pipelines.client import confined
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +26,9 @@ class ProgramError(Exception):
         return Finding(what, str(self), "a number", MISSED)
 
 
-def run_program(name: str, *arguments: str, peer: str | None = None, interpreter: str | None = None) -> dict[str, Any]:
+def run_program(
+    name: str, *arguments: str, peer: str | None = None, interpreter: str | None = None, cores: int | None = None
+) -> dict[str, Any]:
     """Runs `programs/<name>.py` in a fresh process on the CPU and returns what it measured.
 
     Args:
@@ -34,6 +37,7 @@ def run_program(name: str, *arguments: str, peer: str | None = None, interpreter
         peer: another interpreter, isolated from this checkout; None for this one, which imports from it.
         interpreter: another interpreter that imports from this checkout all the same, so that both sides of a
             comparison have one JAX.
+        cores: so many only. In calls below a millisecond, threads that wait for each other are most of the noise.
 
     Raises:
         ProgramError: it failed, ran longer than `TIMEOUT_SECONDS`, or printed no JSON.
@@ -46,9 +50,10 @@ def run_program(name: str, *arguments: str, peer: str | None = None, interpreter
         command = [peer, "-I"]  # no PYTHONPATH and no folder of the script: its own genjax, not ours
     command += [str(PROGRAMS / f"{name}.py"), *arguments]
     try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
-        )
+        with confined(cores):
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ProgramError(f"{name} did not run: {error}") from error
     if done.returncode != 0:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipelines import statistics
-from pipelines.bench.base import MET, MISSED, Context, Finding, judge_at_most
+from pipelines.bench.base import MET, MISSED, Context, Finding, ratio_finding
 from pipelines.bench.child import ROOT, ProgramError, run_program
 from pipelines.bench.tracing import PEER_VERSION, VARIABLE, skipped
 from pipelines.cells import races
@@ -132,14 +132,8 @@ def _ratio(what: str, sides: tuple[np.ndarray, np.ndarray], more: str = "") -> F
     """Seconds of each round, (rounds,), ours and theirs; every round has processes of its own."""
     own, peer = sides
     ratio = statistics.ratio_interval(own, peer, processes=np.arange(len(own)))
-    return Finding(
-        what,
-        f"{ratio.value:.3f}x [{ratio.low:.3f}, {ratio.high:.3f}] ({1e3 * np.median(own):.4g} / "
-        f"{1e3 * np.median(peer):.4g} ms{more})",
-        f"at most {LIMIT:g}x",
-        judge_at_most(ratio.low, ratio.high, LIMIT),
-        {"ratio": ratio.value, "interval": [ratio.low, ratio.high], "ours": own.tolist(), "peer": peer.tolist()},
-    )
+    details = f"{1e3 * np.median(own):.4g} / {1e3 * np.median(peer):.4g} ms{more}"
+    return ratio_finding(what, ratio, details, LIMIT, {"ours": own.tolist(), "peer": peer.tolist()})
 
 
 def _count(what: str, name: str, own: list[dict[str, Any]], peer: list[dict[str, Any]]) -> Finding:

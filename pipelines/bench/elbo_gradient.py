@@ -15,7 +15,9 @@ LIMIT = 1.2
 
 def run(context: Context) -> list[Finding]:
     """Some processes per estimator; both programs take turns in each."""
-    return take_turns(context, "ELBO gradient", ESTIMATORS, lambda name: run_program("elbo_gradient", name), report)
+    return take_turns(
+        context, "ELBO gradient", ESTIMATORS, lambda name: run_program("elbo_gradient", name, cores=1), report
+    )
 
 
 def report(measured: Measured) -> list[Finding]:

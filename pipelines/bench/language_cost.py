@@ -16,7 +16,9 @@ COUNTS = {"flops": "operations, by XLA", "bytes_accessed": "bytes accessed, by X
 
 def run(context: Context) -> list[Finding]:
     """Some processes per model; both programs take turns in each."""
-    return take_turns(context, "language cost", MODELS, lambda model: run_program("language_cost", model), report)
+    return take_turns(
+        context, "language cost", MODELS, lambda model: run_program("language_cost", model, cores=1), report
+    )
 
 
 def report(measured: Measured) -> list[Finding]:

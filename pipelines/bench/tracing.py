@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipelines import statistics
-from pipelines.bench.base import Context, Finding, judge_at_most
+from pipelines.bench.base import Context, Finding, ratio_finding
 from pipelines.bench.child import ProgramError, run_program
 
 TITLE = "trace and compile 50 sites, genjax / published genjax"
@@ -56,20 +56,11 @@ def report(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> list[Fin
         own, peer = (np.array([one["seconds"][name] for one in rounds]) for rounds in (ours, theirs))
         ratio = statistics.ratio_interval(own.sum(axis=1), peer.sum(axis=1))
         (own_trace, own_compile), (peer_trace, peer_compile) = np.median(own, axis=0), np.median(peer, axis=0)
-        findings.append(
-            Finding(
-                f"{name}, {ours[0]['n_sites']} sites",
-                f"{ratio.value:.3f}x [{ratio.low:.3f}, {ratio.high:.3f}] ({own_trace + own_compile:.3g} / "
-                f"{peer_trace + peer_compile:.3g} s; trace {own_trace:.3g} / {peer_trace:.3g}, compile "
-                f"{own_compile:.3g} / {peer_compile:.3g}; jax {ours[0]['jax']} / {theirs[0]['jax']})",
-                f"at most {LIMIT:g}x",
-                judge_at_most(ratio.low, ratio.high, LIMIT),
-                {
-                    "ratio": ratio.value,
-                    "interval": [ratio.low, ratio.high],
-                    "ours": own.tolist(),
-                    "peer": peer.tolist(),
-                },
-            )
+        details = (
+            f"{own_trace + own_compile:.3g} / {peer_trace + peer_compile:.3g} s; trace {own_trace:.3g} / "
+            f"{peer_trace:.3g}, compile {own_compile:.3g} / {peer_compile:.3g}; "
+            f"jax {ours[0]['jax']} / {theirs[0]['jax']}"
         )
+        facts: dict[str, object] = {"ours": own.tolist(), "peer": peer.tolist()}
+        findings.append(ratio_finding(f"{name}, {ours[0]['n_sites']} sites", ratio, details, LIMIT, facts))
     return findings

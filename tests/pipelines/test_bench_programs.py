@@ -198,7 +198,7 @@ def test_a_program_prints_its_numbers_last(tmp_path, monkeypatch):
 
 
 def test_a_fault_is_a_finding_and_no_exception(monkeypatch):
-    def broken(name, *arguments):
+    def broken(name, *arguments, **settings):
         raise ProgramError(f"{name} ended")
 
     for module in (seeded_calls, resampling, mh_chain, elbo_gradient, variational_inference, kalman, language_cost):

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import sys
 import time
 
@@ -77,9 +76,6 @@ def check(name, gradients):
 
 def main(name):
     """Prints seconds of compilation (tracing included), and seconds per call of both programs round by round."""
-    # One core: in calls of a tenth of a millisecond, threads that wait for each other are most of the noise.
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     estimator, by_hand = PROGRAMS[name]
     params = jnp.asarray(START, jnp.float32)
     keys = list(jax.block_until_ready(jax.random.split(jax.random.key(0), ROUNDS * CALLS)))

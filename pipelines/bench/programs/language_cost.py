@@ -1,7 +1,6 @@
 """Seconds of importance sampling in the language, and by hand with the same draws; their outputs are compared."""
 
 import json
-import os
 import sys
 import time
 
@@ -78,9 +77,6 @@ PROGRAMS = {
 
 def main(name):
     """Prints the seconds of a call of both programs, round by round, and what XLA counts."""
-    # One core: in calls of a millisecond, threads that wait for each other are most of the noise.
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     n_particles, model, address, by_hand, observations = PROGRAMS[name]
     key, observations = jax.random.key(0), jnp.asarray(observations)
     programs, counts = {}, {}
