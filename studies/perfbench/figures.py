@@ -149,13 +149,13 @@ def draw_bar(axes: Axes, x: float, width: float, row: Row) -> None:
 
 
 def factor(ratio: float, row: Row) -> str:
-    """`1.02×` or `1.66k×` (thousands), to two digits or more, with a dagger for a row with stability flags."""
+    """`1.02×` or `1.7k×` (thousands), to two digits or more, with a dagger for a row with stability flags."""
     mark = "†" if row.flags else ""
     if row.is_baseline:
         return f"1×{mark}"
     # In thousands where the digits would run into the next bar's.
     value, unit = (ratio / 1000, "k") if ratio >= 1000 else (ratio, "")
-    digits = 2 if value < 2 else 1 if value < 10 else 0
+    digits = 2 if value < 2 and not unit else 1 if value < 10 else 0
     return f"{value:.{digits}f}{unit}×{mark}"
 
 
