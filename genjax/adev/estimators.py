@@ -21,7 +21,7 @@ from genjax.adev.rules import ENUMERATION, MEASURE_VALUED, PARALLEL_ENUMERATION,
 from genjax.core.const import Const, const
 from genjax.core.distribution import distribution
 from genjax.core.pytree import Pytree
-from genjax.distributions import noise
+from genjax.distributions import noise, supports
 from genjax.distributions.family import FAMILIES, REQUIRED, Family, Form
 from genjax.pjax.sites import Sampler, adev_sample_p, sample_site
 
@@ -87,6 +87,7 @@ _geometric = Family(
     "Geometric",
     {"p": REQUIRED},
     [replace(next(f for f in FAMILIES["Geometric"].forms if f.parameters == ("probs",)), parameters=("p",))],
+    supports.counts,
 )
 
 
@@ -116,6 +117,7 @@ _diagonal_normal = Family(
             value_rank=1,
         )
     ],
+    supports.real_vector,
 )
 
 
@@ -285,7 +287,7 @@ def reinforce(
 
 
 def _distribution(primitive: FamilyPrimitive, name: str) -> Any:
-    return distribution(primitive, primitive.family.logpdf, name=name)
+    return distribution(primitive, primitive.family.logpdf, name=name, support=primitive.family.support)
 
 
 flip_enum = FlipEnum()
@@ -301,6 +303,7 @@ multivariate_normal_diag_reparam = distribution(
     MultivariateNormalDiagREPARAM(),
     lambda value, loc, scale_diag: jnp.sum(_diagonal_normal.logpdf(value, loc, scale_diag)),
     name="multivariate_normal_diag_reparam",
+    support=supports.real_vector,
 )
 
 flip_reinforce = _distribution(FlipREINFORCE(), "flip_reinforce")

@@ -32,6 +32,12 @@ class Distribution(GFI[X, X], Generic[X]):
     _sample: Const[Callable[..., X]]
     _logpdf: Const[Callable[..., Any]]
     name: Const[str | None] = Pytree.field(default=Const(None))
+    _support: Const[Any] = Pytree.field(default=Const(None))
+
+    @property
+    def support(self) -> Any:
+        """The set of its values, see `genjax.distributions.supports`; None where it was not said."""
+        return self._support.value
 
     @property
     def __name__(self) -> str:
@@ -119,7 +125,9 @@ class Distribution(GFI[X, X], Generic[X]):
         return self.__name__
 
 
-def distribution(sampler: Callable[..., X], logpdf: Callable[..., Any], /, name: str | None = None) -> Distribution[X]:
+def distribution(
+    sampler: Callable[..., X], logpdf: Callable[..., Any], /, name: str | None = None, support: Any = None
+) -> Distribution[X]:
     """A distribution from a keyless sampler and a log density.
 
     Args:
@@ -127,11 +135,12 @@ def distribution(sampler: Callable[..., X], logpdf: Callable[..., Any], /, name:
             `wrap_sampler`-ed keyful sampler, an ADEV primitive. It is called with the caller's own values, unstaged.
         logpdf: `logpdf(value, *args, **kwargs) -> log density`, elementwise over a batch of values.
         name: shown in messages.
+        support: the set of its values, an object of `genjax.distributions.supports`; None if unknown.
 
     Returns:
         A `Distribution`, with the value as choice and return value.
     """
-    return Distribution(Const(sampler), Const(logpdf), Const(name))
+    return Distribution(Const(sampler), Const(logpdf), Const(name), Const(support))
 
 
 def tfp_distribution(constructor: Callable[..., Any], /, name: str | None = None) -> Distribution[Any]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
 
-from genjax.distributions import gammas, noise, special
+from genjax.distributions import gammas, noise, special, supports
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
@@ -38,6 +38,7 @@ normal = define(
         "Normal",
         {"loc": REQUIRED, "scale": REQUIRED},
         [Form(("loc", "scale"), _draw_normal, _log_normal_density)],
+        supports.real,
     )
 )
 """`normal(loc, scale)`: log p(x) = -((x - loc) / scale)^2 / 2 - log scale - log(2 pi) / 2."""
@@ -61,6 +62,7 @@ log_normal = define(
         "LogNormal",
         {"loc": REQUIRED, "scale": REQUIRED},
         [Form(("loc", "scale"), _draw_log_normal, _log_log_normal_density)],
+        supports.positive,
     )
 )
 """`log_normal(loc, scale)`: exp of a normal with that loc and scale; x > 0."""
@@ -79,7 +81,12 @@ def _log_half_normal_density(value: Array, scale: Array) -> Array:
 
 
 half_normal = define(
-    Family("HalfNormal", {"scale": REQUIRED}, [Form(("scale",), _draw_half_normal, _log_half_normal_density)])
+    Family(
+        "HalfNormal",
+        {"scale": REQUIRED},
+        [Form(("scale",), _draw_half_normal, _log_half_normal_density)],
+        supports.nonnegative,
+    )
 )
 """`half_normal(scale)`: the absolute value of a normal around 0; x >= 0."""
 
@@ -98,7 +105,12 @@ def _log_uniform_density(value: Array, low: Array, high: Array) -> Array:
 
 
 uniform = define(
-    Family("Uniform", {"low": 0.0, "high": 1.0}, [Form(("low", "high"), _draw_uniform, _log_uniform_density)])
+    Family(
+        "Uniform",
+        {"low": 0.0, "high": 1.0},
+        [Form(("low", "high"), _draw_uniform, _log_uniform_density)],
+        supports.interval(supports.Argument("low", 0, 0.0), supports.Argument("high", 1, 1.0)),
+    )
 )
 """`uniform(low=0, high=1)`: log p(x) = -log(high - low) for low <= x <= high."""
 
@@ -120,7 +132,12 @@ def _log_exponential_density(value: Array, rate: Array) -> Array:
 
 
 exponential = define(
-    Family("Exponential", {"rate": REQUIRED}, [Form(("rate",), _draw_exponential, _log_exponential_density)])
+    Family(
+        "Exponential",
+        {"rate": REQUIRED},
+        [Form(("rate",), _draw_exponential, _log_exponential_density)],
+        supports.nonnegative,
+    )
 )
 """`exponential(rate)`: log p(x) = log rate - rate x for x >= 0; the mean is 1 / rate."""
 
@@ -145,6 +162,7 @@ weibull = define(
         "Weibull",
         {"concentration": REQUIRED, "scale": REQUIRED},
         [Form(("concentration", "scale"), _draw_weibull, _log_weibull_density)],
+        supports.nonnegative,
     )
 )
 """`weibull(concentration, scale)`: log p(x) = log(k / s) + (k - 1) log(x / s) - (x / s)^k for x >= 0."""
@@ -176,6 +194,7 @@ beta = define(
         "Beta",
         {"concentration1": REQUIRED, "concentration0": REQUIRED},
         [Form(("concentration1", "concentration0"), _draw_beta, _log_beta_density)],
+        supports.unit_interval,
     )
 )
 """`beta(concentration1, concentration0)`: log p(x) = (a - 1) log x + (b - 1) log(1 - x) - log B(a, b), 0 < x < 1.
@@ -225,6 +244,7 @@ gamma = define(
             Form(("concentration", "rate"), _draw_gamma, _log_gamma_density),
             Form(("concentration", "log_rate"), _draw_gamma_log_rate, _log_gamma_density_log_rate),
         ],
+        supports.positive,
     )
 )
 """`gamma(concentration, rate=None, log_rate=None)`: log p(x) = a log r + (a - 1) log x - r x - log Gamma(a), x > 0."""
@@ -239,7 +259,7 @@ def _log_chi2_density(value: Array, df: Array) -> Array:
     return _log_gamma_kernel(value, df / 2, half, jnp.log(half))
 
 
-chi2 = define(Family("Chi2", {"df": REQUIRED}, [Form(("df",), _draw_chi2, _log_chi2_density)]))
+chi2 = define(Family("Chi2", {"df": REQUIRED}, [Form(("df",), _draw_chi2, _log_chi2_density)], supports.positive))
 """`chi2(df)`: gamma with concentration df / 2 and rate 1 / 2; x > 0."""
 
 
@@ -259,6 +279,7 @@ inverse_gamma = define(
         "InverseGamma",
         {"concentration": REQUIRED, "scale": REQUIRED},
         [Form(("concentration", "scale"), _draw_inverse_gamma, _log_inverse_gamma_density)],
+        supports.positive,
     )
 )
 """`inverse_gamma(concentration, scale)`: log p(x) = a log s - log Gamma(a) - (a + 1) log x - s / x for x > 0."""
@@ -283,6 +304,7 @@ student_t = define(
         "StudentT",
         {"df": REQUIRED, "loc": 0.0, "scale": 1.0},
         [Form(("df", "loc", "scale"), _draw_student_t, _log_student_t_density)],
+        supports.real,
     )
 )
 """`student_t(df, loc=0, scale=1)`: with z = (x - loc) / scale,
@@ -303,6 +325,7 @@ cauchy = define(
         "Cauchy",
         {"loc": REQUIRED, "scale": REQUIRED},
         [Form(("loc", "scale"), _draw_cauchy, _log_cauchy_density)],
+        supports.real,
     )
 )
 """`cauchy(loc, scale)`: log p(x) = -log(1 + ((x - loc) / scale)^2) - log(pi scale)."""
@@ -321,6 +344,7 @@ laplace = define(
         "Laplace",
         {"loc": REQUIRED, "scale": REQUIRED},
         [Form(("loc", "scale"), _draw_laplace, _log_laplace_density)],
+        supports.real,
     )
 )
 """`laplace(loc, scale)`: log p(x) = -|x - loc| / scale - log(2 scale)."""

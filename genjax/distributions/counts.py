@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
 
-from genjax.distributions import gammas, noise, special
+from genjax.distributions import gammas, noise, special, supports
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 Shape = tuple[int, ...]
@@ -54,6 +54,7 @@ geometric = define(
             Form(("logits",), _draw_geometric_logits, _log_geometric_density_logits, is_continuous=False),
             Form(("probs",), _draw_geometric, _log_geometric_density, is_continuous=False),
         ],
+        supports.counts,
     )
 )
 """`geometric(logits=None, probs=None)`: failures before the first success; log p(k) = k log(1 - p) + log p."""
@@ -96,6 +97,7 @@ binomial = define(
             Form(("total_count", "logits"), _draw_binomial_logits, _log_binomial_density_logits, is_continuous=False),
             Form(("total_count", "probs"), _draw_binomial, _log_binomial_density, is_continuous=False),
         ],
+        supports.integer_range(0, supports.Argument("total_count", 0)),
     )
 )
 """`binomial(total_count, logits=None, probs=None)`: successes among total_count trials; logits come second."""
@@ -134,6 +136,7 @@ poisson = define(
             Form(("rate",), _draw_poisson, _log_poisson_density, is_continuous=False),
             Form(("log_rate",), _draw_poisson_log_rate, _log_poisson_density_log_rate, is_continuous=False),
         ],
+        supports.counts,
     )
 )
 """`poisson(rate=None, log_rate=None)`: log p(k) = k log rate - rate - log k!.
@@ -189,6 +192,7 @@ negative_binomial = define(
                 ("total_count", "probs"), _draw_negative_binomial, _log_negative_binomial_density, is_continuous=False
             ),
         ],
+        supports.counts,
     )
 )
 """`negative_binomial(total_count, logits=None, probs=None)`: successes before total_count failures.
@@ -261,6 +265,7 @@ zipf = define(
         "Zipf",
         {"power": REQUIRED},
         [Form(("power",), _draw_zipf, _log_zipf_density, dtype=_int32, is_continuous=False)],
+        supports.integer_range(1),
     )
 )
 """`zipf(power, dtype=int32)`: k in 1, 2, ... with log p(k) = -power log k - log zeta(power), power > 1."""

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.distributions import noise, special
+from genjax.distributions import noise, special, supports
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 Shape = tuple[int, ...]
@@ -84,6 +84,7 @@ bernoulli = define(
                 is_value_converted=False,
             ),
         ],
+        supports.integer_range(0, 1),
     )
 )
 """`bernoulli(logits=None, probs=None)`: 1 with probability probs, else 0; int32. The first parameter is the logits."""
@@ -103,6 +104,7 @@ flip = define(
         "Flip",
         {"p": REQUIRED},
         [Form(("p",), _draw_flip, _log_flip_density, dtype=_bool, is_continuous=False, is_value_converted=False)],
+        supports.boolean,
     )
 )
 """`flip(p)`: True with probability p; bool. A number given as value is read as a truth value: 0 is False."""
@@ -150,6 +152,14 @@ def _pad(shape: Shape, rank: int) -> Shape:
     return (1,) * (rank - len(shape)) + shape
 
 
+def _last_category(*arguments: Any, **by_name: Any) -> int:
+    (weights,) = (a for a in (*arguments, *by_name.values()) if a is not None)
+    return jnp.shape(weights)[-1] - 1
+
+
+_last_category.label = "K - 1"  # type: ignore[attr-defined]
+
+
 categorical = define(
     Family(
         "Categorical",
@@ -165,6 +175,7 @@ categorical = define(
                 is_value_converted=False,
             )
         ],
+        supports.integer_range(0, _last_category),
     )
 )
 """`categorical(logits)`: k in 0..K-1 with probability softmax(logits)[k]; int32. The last axis holds the categories."""

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.core.distribution import Distribution, distribution
+from genjax.distributions.supports import Support
 from genjax.pjax import Sampler, sample_site
 
 #: Default of a parameter that has none.
@@ -72,11 +73,13 @@ class Family:
         name: TFP's class name, shown in jaxprs and errors.
         parameters: parameter names in positional order with their defaults; `REQUIRED` for none.
         forms: the parametrisations, each a set of the parameters.
+        support: the set of its values.
     """
 
     name: str
     parameters: Mapping[str, Any]
     forms: Sequence[Form]
+    support: Support
     samplers: dict[frozenset[str], tuple[Form, Sampler]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -163,7 +166,7 @@ class Family:
 def define(family: Family) -> Distribution:
     """Register a family and make it a distribution."""
     FAMILIES[family.name] = family
-    return distribution(family.sample, family.logpdf, name=family.name)
+    return distribution(family.sample, family.logpdf, name=family.name, support=family.support)
 
 
 # From arguments to arrays

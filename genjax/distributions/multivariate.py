@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
 
-from genjax.distributions import gammas, noise, special
+from genjax.distributions import gammas, noise, special, supports
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 Shape = tuple[int, ...]
@@ -71,6 +71,7 @@ multivariate_normal = define(
                 value_rank=1,
             )
         ],
+        supports.real_vector,
     )
 )
 """`multivariate_normal(loc, covariance_matrix)`: with the full covariance C = L L^T,
@@ -117,6 +118,7 @@ dirichlet = define(
                 value_rank=1,
             )
         ],
+        supports.simplex,
     )
 )
 """`dirichlet(concentration)`: on the simplex,
@@ -192,6 +194,7 @@ multinomial = define(
                 is_continuous=False,
             ),
         ],
+        supports.Counts(supports.Argument("total_count", 0)),
     )
 )
 """`multinomial(total_count, logits=None, probs=None)`: counts per category among total_count draws."""
