@@ -64,8 +64,8 @@ class Framework(ABC):
         color: its colour in every figure.
         distributions: the packages whose versions enter a cell's key; the framework is skipped where one is missing.
         devices: devices that it can run on; elsewhere its cells are expected skips.
-        command: the worker's command line; empty for this interpreter with `-m pipelines.worker`. A command speaks the
-            protocol of `pipelines/protocol.py` and gets `--framework NAME --root FOLDER` appended.
+        command: the worker's command line; empty for this interpreter with `-m pipelines.workers.worker`. A command
+            speaks the protocol of `pipelines/workers/protocol.py` and gets `--framework NAME --root FOLDER` appended.
         version_command: a command whose output enters the key, for systems that are not Python packages.
         environment: variables set in the worker before anything is imported.
         model_path: where the model of a study is, relative to the repository root.

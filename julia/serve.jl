@@ -1,4 +1,4 @@
-# The requests of `pipelines/protocol.py`, served with Gen. Included by worker.jl, once the environment is there.
+# The requests of `pipelines/workers/protocol.py`, served with Gen. Included by worker.jl, once the environment is there.
 
 const LOADING = time_ns()
 import Gen

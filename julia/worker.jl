@@ -1,4 +1,4 @@
-# The Gen.jl worker: speaks `pipelines/protocol.py` on its standard streams.
+# The Gen.jl worker: speaks `pipelines/workers/protocol.py` on its standard streams.
 #
 #     julia --startup-file=no --threads=1 --project=julia julia/worker.jl --framework NAME --root FOLDER
 #

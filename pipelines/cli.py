@@ -1,30 +1,30 @@
 """The command line: `python -m pipelines [overrides and flags]`, and the same with a study preset."""
 
-import errno
 import importlib.metadata
-import signal
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
-from pipelines import flags, provenance, report
-from pipelines.client import WorkerPool
-from pipelines.configuration import Configuration, configure
-from pipelines.errors import ConfigurationFaults, DeviceError, UserError
-from pipelines.export import export
-from pipelines.plan import Problems, StudyPlan, make_plan
-from pipelines.progress import Reporter
-from pipelines.rows import read_rows
-from pipelines.runner import Runner
-from pipelines.store import Store
-from pipelines.summary import Outcome, print_closing
-from pipelines.tree import Tree
-from pipelines.validation import STAGES
+from pipelines.config import flags
+from pipelines.config.configuration import Configuration, configure
+from pipelines.config.validation import STAGES
+from pipelines.entry import guarded
+from pipelines.errors import ConfigurationFaults, DeviceError
+from pipelines.output import claims, report
+from pipelines.output.progress import Reporter
+from pipelines.output.summary import Outcome, print_closing
+from pipelines.plan.plan import Problems, StudyPlan, make_plan
+from pipelines.plan.tree import Tree
+from pipelines.race.runner import Runner
+from pipelines.results import provenance
+from pipelines.results.export import export
+from pipelines.results.rows import read_rows
+from pipelines.results.store import Store
+from pipelines.workers.client import WorkerPool
 
 HELP = """\
 Proves every answer right, times it fairly, and draws the figures of the paper.
@@ -68,35 +68,6 @@ def main(arguments: list[str], study: str | None = None, tree: Tree | None = Non
         print(version())
         return 0
     return guarded(lambda: run(configure(arguments, tree, study), Reporter(Console())))
-
-
-def guarded(action: Callable[[], int]) -> int:
-    """Runs an entry point; the faults that are the user's to mend end in their text and an exit status."""
-    previous = signal.signal(signal.SIGTERM, _terminated)
-    try:
-        return action()
-    except ConfigurationFaults as faults:
-        for fault in faults.faults:
-            print(f"error: {fault}", file=sys.stderr)
-        print("Run with --help for what is possible.", file=sys.stderr)
-        return faults.exit_status
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        place = error.filename or tempfile.gettempdir()
-        print(
-            f"error: The disk is full ({place}). Free some space and run again: finished cells are kept.",
-            file=sys.stderr,
-        )
-        return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted. Finished cells are kept; the same command goes on from here.", file=sys.stderr)
-        return 130
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def run(configurations: list[Configuration], reporter: Reporter) -> int:
@@ -216,7 +187,7 @@ def _finish(
         drawn = []
         if "figures" in stages and plan.configuration.figures:
             with reporter.cells(f"{study}: figures", len(plan.configuration.figures)):
-                from pipelines.render import render  # matplotlib is loaded only to draw
+                from pipelines.output.figures import render  # matplotlib is loaded only to draw
 
                 drawn = render(plan, pairs, store, problems, reporter)
         seconds = spent.get(study, 0.0) + time.monotonic() - start
@@ -233,13 +204,7 @@ def _close(outcomes: list[Outcome], store: Store, reporter: Reporter, start: flo
         print_closing(outcomes, seconds, reporter)
     if "report" in outcomes[0].plan.configuration.stages:
         if len(outcomes) > 1:
-            from pipelines import claims  # it has an entry point of its own, which needs this module
-
             known = {one.study: one.rows for one in outcomes}
             claims.tell([one.plan.configuration for one in outcomes], store, known, reporter)
         reporter.say(f"report: {report.write_report(outcomes, seconds, store.root)}")
     return int(any(one.export_failed or report.exit_status(one.rows, one.drawn) for one in outcomes))
-
-
-def _terminated(number: int, frame: object) -> None:
-    raise KeyboardInterrupt

@@ -15,9 +15,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from pipelines import cli
+from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, UserError, unknown
-from pipelines.tree import REPOSITORY
+from pipelines.plan.tree import REPOSITORY
 
 PLUGINS = {
     "local": ("hydra-joblib-launcher", ">=1.2,<1.3"),
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
         print(__doc__)
         print("Launchers: " + ", ".join(f"{name} ({plugin})" for name, (plugin, _) in PLUGINS.items()))
         return 0 if arguments else 2
-    return cli.guarded(lambda: _sweep(arguments))
+    return guarded(lambda: _sweep(arguments))
 
 
 def require_plugin(launcher: str) -> None:

@@ -6,7 +6,7 @@ A study is a folder `studies/<study>/` with
   `check(task, problem, parameters, outputs) -> Verdict`, the gate;
 - `models/<framework>.py`: one function per task, `def <task>(framework, data, parameters) -> Program`;
 - `figures.py`: functions marked with `@figure`, which get stored rows and return a matplotlib figure;
-- `export.py`, if it has data files: `files(rows, problem) -> {path: text}`, see `pipelines/export.py`;
+- `export.py`, if it has data files: `files(rows, problem) -> {path: text}`, see `pipelines/results/export.py`;
 - `configs/study/<study>.yaml`: parameters, tasks, sizes and figures.
 
 Every other `*.py` of the folder counts as part of the problem (an edit re-measures), except those whose name begins

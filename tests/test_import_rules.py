@@ -83,7 +83,7 @@ def rule_for(path: Path) -> Rule | None:
         case ("pipelines", "bench", "programs", _):  # run in processes of their own, by the Python of any environment
             return Rule(("genjax", "jax", "numpy"), never=JAX_INTERNALS)
         case ("pipelines", *_):
-            drawing = ("matplotlib", "PIL") if name.startswith(("render", "report")) else ()
+            drawing = ("matplotlib", "PIL") if path.parts[1:-1] == ("output",) else ()
             return Rule((*PIPELINE_LIBRARIES, "pipelines", "frameworks.base", "studies.base", *drawing))
     return None
 
@@ -166,8 +166,8 @@ def test_every_file_imports_only_what_its_folder_may():
 
 def test_worker_never_reaches_planning_libraries():
     """The timed process must not load pandas, hydra or matplotlib: they cost memory and start threads."""
-    assert (ROOT / "pipelines" / "worker.py").exists()
-    reached = closure("pipelines.worker", ROOT)
+    assert (ROOT / "pipelines" / "workers" / "worker.py").exists()
+    reached = closure("pipelines.workers.worker", ROOT)
     assert "frameworks.base" in reached
     assert {module: by for module, by in reached.items() if within(module, PLANNING_ONLY)} == {}
 
@@ -189,7 +189,7 @@ BAD = {
     "genjax/pjax/seed.py": ["from jax import core", "from jax.interpreters import ad", "import jax.extend.core"],
     "frameworks/base.py": ["import jax", "import genjax"],
     "frameworks/jax_base.py": ["import numpyro", "from frameworks import numpyro"],
-    "frameworks/numpyro.py": ["import genjax", "from frameworks.genjax import GenJAX", "import pipelines.timing"],
+    "frameworks/numpyro.py": ["import genjax", "from frameworks.genjax import GenJAX", "import pipelines.race.timing"],
     "frameworks/torch.py": ["import jax", "import pyro", "from frameworks import jax_base"],
     "frameworks/newcomer.py": ["import torch", "import pandas", "from studies.faircoin import problem"],
     "studies/base.py": ["import scipy", "import jax"],
@@ -198,10 +198,14 @@ BAD = {
         "import matplotlib.pyplot as plt",
         "from studies.gol import figures",
     ],
-    "studies/gol/figures.py": ["import jax", "from pipelines.store import Store", "import studies.faircoin.problem"],
+    "studies/gol/figures.py": [
+        "import jax",
+        "from pipelines.results.store import Store",
+        "import studies.faircoin.problem",
+    ],
     "studies/gol/models/numpyro.py": ["import genjax", "from genjax import gen", "import torch"],
     "studies/gol/models/handcoded_jax.py": ["import genjax", "def f():\n    from studies.gol.models import genjax"],
-    "pipelines/plan.py": [
+    "pipelines/plan/plan.py": [
         "import jax",
         "import matplotlib",
         "import_module('numpyro')",
@@ -223,7 +227,7 @@ GOOD = {
     "studies/gol/models/genjax.py": ["from genjax import gen", "import jax"],
     "studies/gol/__main__.py": ["from pipelines.cli import main"],
     "pipelines/bench/programs/tracing.py": ["import jax", "from genjax import gen"],
-    "pipelines/render.py": ["from matplotlib.figure import Figure", "from studies.base import Rows"],
+    "pipelines/output/figures.py": ["from matplotlib.figure import Figure", "from studies.base import Rows"],
 }
 
 
@@ -256,9 +260,9 @@ def test_closure_goes_through_modules_and_functions(tmp_path):
         tmp_path,
         {
             "pipelines/__init__.py": "",
-            "pipelines/worker.py": "from pipelines import cells",
-            "pipelines/cells.py": "def f():\n    from .settings import read",
+            "pipelines/workers/worker.py": "from pipelines.plan import cells",
+            "pipelines/plan/cells.py": "def f():\n    from ..settings import read",
             "pipelines/settings.py": "import hydra.core",
         },
     )
-    assert closure("pipelines.worker", tmp_path)["hydra.core"] == "pipelines.settings"
+    assert closure("pipelines.workers.worker", tmp_path)["hydra.core"] == "pipelines.settings"

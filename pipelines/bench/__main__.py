@@ -7,13 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines import provenance, statistics
 from pipelines.bench.base import MISSED, Context, Finding, benchmarks
-from pipelines.cli import guarded
+from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, unknown
-from pipelines.progress import Reporter
-from pipelines.store import store_error
-from pipelines.tree import Tree
+from pipelines.output.progress import Reporter
+from pipelines.plan.tree import Tree
+from pipelines.race import statistics
+from pipelines.results import provenance
+from pipelines.results.store import store_error
 
 
 def run(arguments: list[str]) -> int:

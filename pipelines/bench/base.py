@@ -14,16 +14,16 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import pipelines.bench
-from pipelines.cells import Race, races
-from pipelines.client import WorkerPool
-from pipelines.configuration import Configuration, configure
-from pipelines.plan import CACHED, RUN, PlannedCell, Problems, StudyPlan, make_plan
-from pipelines.progress import Reporter
-from pipelines.rows import read_rows
-from pipelines.runner import Runner
-from pipelines.statistics import Interval
-from pipelines.store import Store
-from pipelines.tree import Tree
+from pipelines.config.configuration import Configuration, configure
+from pipelines.output.progress import Reporter
+from pipelines.plan.cells import Race, races
+from pipelines.plan.plan import CACHED, RUN, PlannedCell, Problems, StudyPlan, make_plan
+from pipelines.plan.tree import Tree
+from pipelines.race.runner import Runner
+from pipelines.race.statistics import Interval
+from pipelines.results.rows import read_rows
+from pipelines.results.store import Store
+from pipelines.workers.client import WorkerPool
 from studies.base import Row
 
 MET, MISSED, UNKNOWN = "met", "missed", "cannot tell"

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import statistics
 from pipelines.bench.base import Context, Finding, ratio_finding
 from pipelines.bench.child import ProgramError
+from pipelines.race import statistics
 
 PROCESSES = 3
 

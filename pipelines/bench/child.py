@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.bench.base import MISSED, Finding
-from pipelines.client import confined
+from pipelines.workers.client import confined
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import statistics
 from pipelines.bench.base import Context, Finding, judge_at_most
 from pipelines.bench.child import ProgramError
+from pipelines.race import statistics
 
 Measured = dict[str, Any]
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import statistics
 from pipelines.bench.base import MET, MISSED, Context, Finding, ratio_finding
 from pipelines.bench.child import ROOT, ProgramError, run_program
 from pipelines.bench.tracing import PEER_VERSION, VARIABLE, skipped
-from pipelines.cells import races
-from pipelines.plan import Problems
+from pipelines.plan.cells import races
+from pipelines.plan.plan import Problems
+from pipelines.race import statistics
 from studies.base import Problem
 
 TITLE = "curves: importance sampling and Gibbs + HMC, genjax / published genjax"

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from pipelines import statistics
 from pipelines.bench.base import Context, Finding, judge_at_most
 from pipelines.bench.by_hand import Measured, take_turns, time_ratio
 from pipelines.bench.child import run_program
+from pipelines.race import statistics
 
 TITLE = "gradient of an ELBO with 1,000 draws, grad_estimate / by hand"
 ESTIMATORS = ("reparam", "reinforce")

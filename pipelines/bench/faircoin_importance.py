@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pipelines.bench.base import Context, Finding, faults_of
 from pipelines.bench.comparison import COSTS, cost_finding, time_finding
-from pipelines.cells import Race
+from pipelines.plan.cells import Race
 from studies.base import Row
 
 TITLE = "faircoin importance sampling, genjax / handcoded_jax"

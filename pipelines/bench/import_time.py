@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 
-from pipelines import statistics
 from pipelines.bench.base import MISSED, Context, Finding, judge_at_most
+from pipelines.race import statistics
 
 TITLE = "import genjax after import jax, fresh processes"
 PROCESSES = 9

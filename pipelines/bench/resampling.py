@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import statistics
 from pipelines.bench.base import MET, MISSED, Context, Finding
 from pipelines.bench.child import ProgramError, run_program
+from pipelines.race import statistics
 
 TITLE = "resampling a million particles, memory per particle"
 METHODS = ("systematic", "stratified", "residual", "categorical")

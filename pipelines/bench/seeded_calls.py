@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import statistics
 from pipelines.bench.base import Context, Finding, judge_at_most
 from pipelines.bench.child import ProgramError, run_program
+from pipelines.race import statistics
 
 TITLE = "un-jitted calls of a seeded chain, first / second, fresh processes"
 PROCESSES = 5

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pipelines.bench.base import MET, MISSED, Context, Finding, faults_of
-from pipelines.cells import Race
+from pipelines.plan.cells import Race
 
 TITLE = "A/A race: the same program in two workers"
 TOLERANCE = 0.02

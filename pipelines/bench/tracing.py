@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import statistics
 from pipelines.bench.base import Context, Finding, ratio_finding
 from pipelines.bench.child import ProgramError, run_program
+from pipelines.race import statistics
 
 TITLE = "trace and compile 50 sites, genjax / published genjax"
 VARIABLE = "BENCH_PEER_PYTHON"

@@ -9,9 +9,9 @@ import importlib.metadata
 import numpy as np
 import pytest
 
-from pipelines.cells import races
-from pipelines.configuration import configure
-from pipelines.tree import Tree, load_framework, load_module
+from pipelines.config.configuration import configure
+from pipelines.plan.cells import races
+from pipelines.plan.tree import Tree, load_framework, load_module
 
 TREE = Tree()
 

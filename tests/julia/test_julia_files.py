@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from pipelines.cli import main
-from pipelines.client import WorkerClient
-from pipelines.timing import ContestantFailure
-from pipelines.tree import REPOSITORY, Tree
+from pipelines.plan.tree import REPOSITORY, Tree
+from pipelines.race.timing import ContestantFailure
+from pipelines.workers.client import WorkerClient
 from tests.julia.julia_text import SyntaxFault, check, code
 
 FILES = sorted([*REPOSITORY.glob("julia/*.jl"), *REPOSITORY.glob("studies/*/models/*.jl")])

@@ -9,7 +9,7 @@ from pipelines.bench import self_check
 from pipelines.bench.__main__ import run
 from pipelines.bench.base import Context, benchmarks, faults_of, judge_at_most
 from pipelines.errors import ConfigurationFaults
-from pipelines.progress import Reporter
+from pipelines.output.progress import Reporter
 from tests.pipelines.toy import FAST
 
 

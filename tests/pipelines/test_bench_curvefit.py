@@ -10,8 +10,8 @@ from pipelines.bench import curvefit_published as bench
 from pipelines.bench.base import Context
 from pipelines.bench.child import ROOT, ProgramError, run_program
 from pipelines.bench.tracing import VARIABLE
-from pipelines.progress import Reporter
-from pipelines.tree import Tree
+from pipelines.output.progress import Reporter
+from pipelines.plan.tree import Tree
 
 
 @pytest.fixture

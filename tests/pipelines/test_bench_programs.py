@@ -21,8 +21,8 @@ from pipelines.bench import (
 )
 from pipelines.bench.base import Context, Finding, benchmarks
 from pipelines.bench.child import ProgramError, run_program
-from pipelines.progress import Reporter
-from pipelines.tree import Tree
+from pipelines.output.progress import Reporter
+from pipelines.plan.tree import Tree
 from studies.base import Row
 
 

@@ -7,13 +7,13 @@ import tomllib
 import numpy as np
 import pytest
 
-from pipelines import claims
-from pipelines.cells import races
-from pipelines.claim_metrics import METRICS, CannotTell, Measured
-from pipelines.claims import CANNOT_TELL, NEEDS_CUDA, NOT_REPRODUCED, REPRODUCED, Claim, judge, read_claims
-from pipelines.configuration import configure
+from pipelines.config.configuration import configure
 from pipelines.errors import ConfigurationFaults
-from pipelines.tree import REPOSITORY, Tree
+from pipelines.output import claims
+from pipelines.output.claim_metrics import METRICS, CannotTell, Measured
+from pipelines.output.claims import CANNOT_TELL, NEEDS_CUDA, NOT_REPRODUCED, REPRODUCED, Claim, judge, read_claims
+from pipelines.plan.cells import races
+from pipelines.plan.tree import REPOSITORY, Tree
 from studies.base import Row, Rows
 from tests.pipelines.toy import FAST
 

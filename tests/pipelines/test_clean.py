@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import clean
+from pipelines.results import clean
 
 
 @pytest.fixture

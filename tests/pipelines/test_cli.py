@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from pipelines import provenance
 from pipelines.cli import main
-from pipelines.configuration import configure
-from pipelines.plan import Problems, make_plan
-from pipelines.progress import Reporter
-from pipelines.report import print_plan
-from pipelines.store import Store
+from pipelines.config.configuration import configure
+from pipelines.output.progress import Reporter
+from pipelines.output.report import print_plan
+from pipelines.plan.plan import Problems, make_plan
+from pipelines.results import provenance
+from pipelines.results.store import Store
 
 
 def faults(toy, capsys, *words):
@@ -81,7 +81,7 @@ def test_flags_mean_their_overrides(toy, capsys):
 
 
 def test_flags_of_the_artifact_for_faircoin():
-    from pipelines.flags import translate
+    from pipelines.config.flags import translate
 
     words = ["--combined", "--num-obs", "50", "--num-samples", "2000", "--repeats=10"]
     overrides, wrong = translate(words, "faircoin")

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from pipelines import compare
-from pipelines.statistics import independent_ratio
-from pipelines.store import Store
+from pipelines.race.statistics import independent_ratio
+from pipelines.results import compare
+from pipelines.results.store import Store
 
 GENERATOR = np.random.default_rng(20260122)
 

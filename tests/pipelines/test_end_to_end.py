@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pipelines.store import Store
+from pipelines.results.store import Store
 
 
 def record_of(toy, framework):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.store import Store
+from pipelines.results.store import Store
 
 PATIENCE_SECONDS = 60
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.fingerprint import changed, data_digest, key, source_digest
+from pipelines.plan.fingerprint import changed, data_digest, key, source_digest
 
 
 def test_key_does_not_depend_on_order():

@@ -2,11 +2,11 @@
 
 import pytest
 
-from pipelines import flags
 from pipelines.cli import help_text
-from pipelines.configuration import configure
+from pipelines.config import flags
+from pipelines.config.configuration import configure
 from pipelines.errors import ConfigurationFaults
-from pipelines.tree import Tree
+from pipelines.plan.tree import Tree
 
 TREE = Tree()
 STUDIES = list(TREE.studies())

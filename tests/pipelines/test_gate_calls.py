@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 
-from pipelines.cells import races
-from pipelines.configuration import configure
-from pipelines.timing import gate_seed, round_seed
-from pipelines.tree import Tree
+from pipelines.config.configuration import configure
+from pipelines.plan.cells import races
+from pipelines.plan.tree import Tree
+from pipelines.race.timing import gate_seed, round_seed
 
 
 def edited(toy, **changes):

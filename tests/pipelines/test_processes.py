@@ -5,10 +5,10 @@ import os
 import numpy as np
 import pytest
 
-from pipelines.client import confined
-from pipelines.configuration import configure
+from pipelines.config.configuration import configure
 from pipelines.errors import ConfigurationFaults
-from pipelines.store import Store
+from pipelines.results.store import Store
+from pipelines.workers.client import confined
 
 COUNTED = """
 import os
@@ -119,8 +119,8 @@ def test_typed_timing_acts_on_tasks_with_timing_of_their_own(toy):
 
 
 def test_geometric_mean_over_processes_is_what_a_row_shows(toy):
-    from pipelines.plan import Problems, make_plan
-    from pipelines.rows import read_rows
+    from pipelines.plan.plan import Problems, make_plan
+    from pipelines.results.rows import read_rows
 
     words = ["timing.processes=2", "timing.min_rounds=4", "timing.max_rounds=4"]
     assert toy.run(*words) == 0

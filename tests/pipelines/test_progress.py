@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from pipelines.progress import PLAIN_LINE_SECONDS, Reporter
+from pipelines.output.progress import PLAIN_LINE_SECONDS, Reporter
 
 
 def test_plain_lines_are_new_activities_and_a_slow_pulse():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipelines.statistics import Interval, difference, flags, median_interval, ratio_interval
+from pipelines.race.statistics import Interval, difference, flags, median_interval, ratio_interval
 
 GENERATOR = np.random.default_rng(20260122)
 SAMPLES = GENERATOR.lognormal(0.0, 0.2, size=60)

@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 
-from pipelines import store as module
 from pipelines.errors import StoreError
-from pipelines.store import Store, decode_record, encode_record
+from pipelines.results import store as module
+from pipelines.results.store import Store, decode_record, encode_record
 
 
 def record(key="k1", status="ok", **more):

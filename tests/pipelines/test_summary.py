@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from pipelines import provenance
-from pipelines.summary import duration
+from pipelines.output.summary import duration
+from pipelines.results import provenance
 from tests.pipelines import toy as checkout
 
 

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from pipelines import sweep
-from pipelines.tree import REPOSITORY
+from pipelines.plan.tree import REPOSITORY
 
 
 def jobs(monkeypatch, tmp_path, *words, statuses=(0, 0)):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipelines import timing
-from pipelines.timing import (
+from pipelines.race import timing
+from pipelines.race.timing import (
     MAX_CALLS,
     ContestantFailure,
     TimingSettings,

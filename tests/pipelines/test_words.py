@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.flags import translate
+from pipelines.config.flags import translate
 
 
 @pytest.mark.parametrize("study", ["curvefit", "localization"])

@@ -8,15 +8,16 @@ import sys
 import numpy as np
 import pytest
 
-from pipelines import protocol
-from pipelines.tree import REPOSITORY
+from pipelines.plan.tree import REPOSITORY
+from pipelines.workers import protocol
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
 def test_worker_loads_nothing_heavy():
     program = (
-        "import sys; import pipelines.worker; heavy = 'hydra omegaconf pandas matplotlib scipy rich jax'.split(); "
+        "import sys; import pipelines.workers.worker; "
+        "heavy = 'hydra omegaconf pandas matplotlib scipy rich jax'.split(); "
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=ENVIRONMENT, check=True)
@@ -25,7 +26,7 @@ def test_worker_loads_nothing_heavy():
 
 def test_planning_loads_no_framework_and_no_matplotlib(toy):
     program = (
-        "import sys; from pathlib import Path; from pipelines.cli import main; from pipelines.tree import Tree; "
+        "import sys; from pathlib import Path; from pipelines.cli import main; from pipelines.plan.tree import Tree; "
         "main(['stages=[plan]'], tree=Tree(Path(sys.argv[1]))); "
         "print([n for n in ('jax', 'matplotlib', 'frameworks.first', 'pandas') if n in sys.modules], file=sys.stderr)"
     )
@@ -37,7 +38,17 @@ def test_planning_loads_no_framework_and_no_matplotlib(toy):
 
 @pytest.fixture
 def talk(toy):
-    command = [sys.executable, "-W", "error", "-m", "pipelines.worker", "--framework", "first", "--root", str(toy.root)]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "pipelines.workers.worker",
+        "--framework",
+        "first",
+        "--root",
+        str(toy.root),
+    ]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=ENVIRONMENT) as process:
 

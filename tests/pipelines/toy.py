@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.cli import main
-from pipelines.tree import REPOSITORY, Tree
+from pipelines.plan.tree import REPOSITORY, Tree
 
 FRAMEWORK = """
 from frameworks.base import Framework
@@ -144,7 +144,8 @@ class Toy:
     def start(self, *words: str) -> Iterator[subprocess.Popen]:
         """A run in a process of its own, killed at the end of the block if it still runs."""
         program = (
-            "import sys; from pathlib import Path; from pipelines.cli import main; from pipelines.tree import Tree; "
+            "import sys; from pathlib import Path; from pipelines.cli import main; "
+            "from pipelines.plan.tree import Tree; "
             "sys.exit(main(sys.argv[2:], tree=Tree(Path(sys.argv[1]))))"
         )
         command = [sys.executable, "-W", "error", "-u", "-c", program, str(self.root), *FAST, *words]

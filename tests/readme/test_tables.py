@@ -4,11 +4,11 @@ import re
 import shlex
 import tomllib
 
-from pipelines import flags
-from pipelines.cells import races
-from pipelines.configuration import configure
-from pipelines.render import file_name
-from pipelines.tree import REPOSITORY, Tree
+from pipelines.config import flags
+from pipelines.config.configuration import configure
+from pipelines.output.figures import file_name
+from pipelines.plan.cells import races
+from pipelines.plan.tree import REPOSITORY, Tree
 from studies.base import figures_of
 
 TREE = Tree()

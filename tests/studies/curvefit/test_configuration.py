@@ -2,11 +2,11 @@
 
 import pytest
 
-from pipelines.cells import races
-from pipelines.configuration import configure
+from pipelines.config.configuration import configure
+from pipelines.config.resolvers import counts_up_to
 from pipelines.errors import ConfigurationFaults
-from pipelines.resolvers import counts_up_to
-from pipelines.tree import Tree
+from pipelines.plan.cells import races
+from pipelines.plan.tree import Tree
 
 PUBLISHED_SIZES = [
     10, 20, 50, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 4000, 5000, 7000, 10_000, 15_000, 20_000, 30_000,

@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipelines.cells import races
-from pipelines.configuration import configure
+from pipelines.config.configuration import configure
 from pipelines.errors import ConfigurationFaults
-from pipelines.tree import Tree
+from pipelines.plan.cells import races
+from pipelines.plan.tree import Tree
 from studies.faircoin.problem import make_problem
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines.configuration import configure
+from pipelines.config.configuration import configure
 from pipelines.errors import ConfigurationFaults
-from pipelines.tree import Tree
+from pipelines.plan.tree import Tree
 from studies.gol.accuracy import BANDS, band
 
 

@@ -158,7 +158,7 @@ def test_animation_ends_with_the_last_board():
 def test_animation_as_a_file(tmp_path):
     from PIL import Image
 
-    from pipelines.render_animation import write_gif
+    from pipelines.output.animation import write_gif
 
     animation = figures.animation(context(chain_row()))
     write_gif(animation, tmp_path / "a.gif")

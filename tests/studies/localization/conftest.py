@@ -4,8 +4,8 @@ import copy
 
 import pytest
 
-from pipelines.configuration import configure
-from pipelines.tree import Tree
+from pipelines.config.configuration import configure
+from pipelines.plan.tree import Tree
 
 
 @pytest.fixture(scope="session")

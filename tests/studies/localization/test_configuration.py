@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.cells import races
 from pipelines.errors import ConfigurationFaults
+from pipelines.plan.cells import races
 from studies.localization.problem import METHODS, make_problem, n_particles_of
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipelines.cells import races
-from pipelines.configuration import configure
+from pipelines.config.configuration import configure
 from pipelines.errors import ConfigurationFaults
-from pipelines.tree import Tree
+from pipelines.plan.cells import races
+from pipelines.plan.tree import Tree
 
 SYSTEMS = ["handcoded_jax", "genjax", "numpyro", "tfp", "pyro", "torch", "genjl", "genjl_static"]
 

@@ -4,8 +4,8 @@ import jax
 import pytest
 
 from genjax.distributions import noise
-from pipelines.configuration import configure
-from pipelines.tree import Tree, load_framework, load_module
+from pipelines.config.configuration import configure
+from pipelines.plan.tree import Tree, load_framework, load_module
 
 TREE = Tree()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from pipelines.tree import Tree
+from pipelines.plan.tree import Tree
 from studies.base import FigureContext, Row, Rows
 from studies.perfbench import export, figures
 from studies.perfbench.problem import make_problem

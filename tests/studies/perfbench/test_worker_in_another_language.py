@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from pipelines.cli import main
-from pipelines.tree import REPOSITORY
+from pipelines.plan.tree import REPOSITORY
 
 JULIA = """#!{python}
 import json, sys

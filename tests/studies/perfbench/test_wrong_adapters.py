@@ -8,8 +8,8 @@ import importlib.metadata
 import numpy as np
 import pytest
 
-from pipelines.configuration import configure
-from pipelines.tree import Tree, load_framework, load_module
+from pipelines.config.configuration import configure
+from pipelines.plan.tree import Tree, load_framework, load_module
 
 TREE = Tree()
 

@@ -19,16 +19,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines import cli, provenance
-from pipelines.cells import Cell, races
-from pipelines.claim_metrics import METRICS, CannotTell, Measured
-from pipelines.configuration import Configuration, configure
+from pipelines.config.configuration import Configuration, configure
+from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, unknown
-from pipelines.plan import RUN, SKIP, PlannedCell, PlannedRace, StudyPlan, describe, skip_reason
-from pipelines.progress import Reporter
-from pipelines.rows import read_rows
-from pipelines.store import Store, store_error
-from pipelines.tree import Tree
+from pipelines.output.claim_metrics import METRICS, CannotTell, Measured
+from pipelines.output.progress import Reporter
+from pipelines.plan.cells import Cell, races
+from pipelines.plan.plan import RUN, SKIP, PlannedCell, PlannedRace, StudyPlan, describe, skip_reason
+from pipelines.plan.tree import Tree
+from pipelines.results import provenance
+from pipelines.results.rows import read_rows
+from pipelines.results.store import Store, store_error
 from studies.base import Row, Rows
 
 REPRODUCED, NOT_REPRODUCED, CANNOT_TELL, NEEDS_CUDA = "reproduced", "not reproduced", "cannot tell", "needs CUDA"
@@ -270,7 +271,7 @@ def tell(
 
 
 def main(arguments: list[str], tree: Tree | None = None) -> int:
-    """`python -m pipelines.claims [overrides]`: judges stored rows, measures nothing.
+    """`python -m pipelines.output.claims [overrides]`: judges stored rows, measures nothing.
 
     Returns:
         0 whatever the verdicts: that a claim is not reproduced is a finding. 2 for a request that cannot be understood.
@@ -286,7 +287,7 @@ def main(arguments: list[str], tree: Tree | None = None) -> int:
         tell(configurations, Store(configurations[0].results, reporter.say), {}, reporter)
         return 0
 
-    return cli.guarded(run)
+    return guarded(run)
 
 
 def _matches(claim: Claim, row: Row) -> bool:

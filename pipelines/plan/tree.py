@@ -17,7 +17,7 @@ from typing import Any
 from frameworks.base import Framework
 from pipelines.errors import ConfigurationFaults
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 NOT_FRAMEWORKS = ("__init__", "base", "jax_base")
 
 
@@ -96,7 +96,7 @@ class Tree:
     def framework_sources(self, description: FrameworkDescription) -> list[Path]:
         """The framework's file, the `frameworks/` files that it imports, and its declared `sources`."""
         path = self.frameworks()[description.name]
-        here = Path(__file__).resolve().parent.parent / "frameworks"
+        here = REPOSITORY / "frameworks"
         imported = {here / "base.py"}
         for node in ast.walk(_parsed(path)):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("frameworks."):

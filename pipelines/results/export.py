@@ -10,11 +10,11 @@ import shutil
 import traceback
 from pathlib import Path
 
-from pipelines.configuration import Configuration
+from pipelines.config.configuration import Configuration
 from pipelines.errors import UserError
-from pipelines.plan import Problems
-from pipelines.progress import Reporter
-from pipelines.store import store_error
+from pipelines.output.progress import Reporter
+from pipelines.plan.plan import Problems
+from pipelines.results.store import store_error
 from studies.base import Row, Rows
 
 

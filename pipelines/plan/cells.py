@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.configuration import Configuration
+from pipelines.config.configuration import Configuration
 
 
 @dataclass(frozen=True)

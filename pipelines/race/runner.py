@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import fingerprint, gate, provenance
-from pipelines.cells import Cell
-from pipelines.client import WorkerClient, WorkerPool
-from pipelines.configuration import Configuration
-from pipelines.plan import CACHED, PlannedCell, PlannedRace, Problems, StudyPlan
-from pipelines.progress import Reporter
-from pipelines.rows import OUTPUT
-from pipelines.store import Store
-from pipelines.timing import ContestantFailure, RaceResult, TimingSettings, gate_seed, run_race
+from pipelines.config.configuration import Configuration
+from pipelines.output.progress import Reporter
+from pipelines.plan import fingerprint
+from pipelines.plan.cells import Cell
+from pipelines.plan.plan import CACHED, PlannedCell, PlannedRace, Problems, StudyPlan
+from pipelines.race import gate
+from pipelines.race.timing import ContestantFailure, RaceResult, TimingSettings, gate_seed, run_race
+from pipelines.results import provenance
+from pipelines.results.rows import OUTPUT
+from pipelines.results.store import Store
+from pipelines.workers.client import WorkerClient, WorkerPool
 
 
 @dataclass

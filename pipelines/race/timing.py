@@ -1,10 +1,10 @@
 """The race: contestants timed side by side in rounds, one block each, in random order.
 
 Pairing inside a round cancels the drift of the machine. Two processes of one program differ too (where its memory and
-its threads happen to lie), so a contestant may have several: the rounds take them in turn, and `pipelines.statistics`
-makes its intervals over them. One worker is active at a time, and the CPU time of the idle ones is read during every
-block: a thread pool that spins after its call would tax the next contestant. Standard library, NumPy and
-`pipelines.statistics` only, since the worker imports `time_block` from here.
+its threads happen to lie), so a contestant may have several: the rounds take them in turn, and
+`pipelines.race.statistics` makes its intervals over them. One worker is active at a time, and the CPU time of the idle
+ones is read during every block: a thread pool that spins after its call would tax the next contestant. Standard
+library, NumPy and `pipelines.race.statistics` only, since the worker imports `time_block` from here.
 """
 
 import math
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipelines import statistics
+from pipelines.race import statistics
 
 MAX_CALLS = 2**20
 ROUNDS_WHATEVER_THE_BUDGET = 3

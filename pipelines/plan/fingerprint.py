@@ -18,14 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.cells import Cell, canonical
-from pipelines.configuration import Configuration
-from pipelines.provenance import machine
-from pipelines.timing import TimingSettings
-from pipelines.tree import FrameworkDescription, Tree
+from pipelines.config.configuration import Configuration
+from pipelines.plan.cells import Cell, canonical
+from pipelines.plan.tree import REPOSITORY, FrameworkDescription, Tree
+from pipelines.race.timing import TimingSettings
+from pipelines.results.provenance import machine
 
-MEASURING = ("worker", "timing", "gate")
-"""The modules of this folder whose edit changes what a measurement means."""
+MEASURING = ("workers/worker.py", "race/timing.py", "race/gate.py")
+"""The modules of `pipelines/` whose edit changes what a measurement means."""
 
 
 def inputs(
@@ -52,13 +52,12 @@ def inputs(
         found["calls at the gate"] = str(cell.gate_calls)
     model = tree.model_path(cell.study, description)
     private = sorted(model.parent.glob("_*.py")) if model.is_file() else []
-    here = Path(__file__).parent
     for path in [
         *tree.study_sources(cell.study),
         *([model] if model.is_file() else []),
         *(path for path in private if path.stem != "__init__"),
         *tree.framework_sources(description),
-        *(here / f"{name}.py" for name in MEASURING),
+        *(REPOSITORY / "pipelines" / name for name in MEASURING),
     ]:
         found[_shown(path, tree)] = source_digest(path)
     for name, version in versions(description).items():
@@ -156,7 +155,7 @@ def _command_version(command: tuple[str, ...]) -> str:
 
 
 def _shown(path: Path, tree: Tree) -> str:
-    for root in (tree.root, Path(__file__).resolve().parent.parent):
+    for root in (tree.root, REPOSITORY):
         if path.is_relative_to(root):
             return path.relative_to(root).as_posix()
     return path.name

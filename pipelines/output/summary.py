@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.plan import StudyPlan
-from pipelines.progress import Reporter
+from pipelines.output.progress import Reporter
+from pipelines.plan.plan import StudyPlan
 from studies.base import Row
 
 HEADER = ("study", "figures", "cells", "ok", "skipped", "invalid", "failed", "time")

@@ -6,8 +6,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pipelines.errors import unknown
-from pipelines.provenance import usable_cores
-from pipelines.tree import Tree
+from pipelines.plan.tree import Tree
+from pipelines.results.provenance import usable_cores
 
 STAGES = ("plan", "run", "figures", "export", "report")
 POSITIVE = ("_seconds", "_rounds", "_width", "recycle_after", "replicates", "gate_calls", ".processes", ".cores")

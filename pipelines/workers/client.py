@@ -12,12 +12,10 @@ from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines import protocol
-from pipelines.configuration import Configuration
-from pipelines.timing import ContestantFailure
-from pipelines.tree import FrameworkDescription, Tree
-
-PACKAGE_ROOT = Path(__file__).resolve().parent.parent
+from pipelines.config.configuration import Configuration
+from pipelines.plan.tree import REPOSITORY, FrameworkDescription, Tree
+from pipelines.race.timing import ContestantFailure
+from pipelines.workers import protocol
 
 
 class WorkerClient:
@@ -39,11 +37,9 @@ class WorkerClient:
         self.log = log
         self.programs = 0
         self.hello: dict[str, Any] = {}
-        command = list(description.command) or [sys.executable, "-m", "pipelines.worker"]
+        command = list(description.command) or [sys.executable, "-m", "pipelines.workers.worker"]
         variables = {**os.environ, **environment, **dict(description.environment)}
-        variables["PYTHONPATH"] = os.pathsep.join(
-            [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH", "")])]
-        )
+        variables["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH", "")])])
         with log.open("wb") as errors, confined(cores) as self.confined:
             self.process = subprocess.Popen(
                 [*command, "--framework", description.name, "--root", str(tree.root)],

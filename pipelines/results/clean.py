@@ -1,4 +1,4 @@
-"""Removes what runs leave behind: `python -m pipelines.clean figs results caches`. Standard library only.
+"""Removes what runs leave behind: `python -m pipelines.results.clean figs results caches`. Standard library only.
 
 The environment stays, and so does `figs/gallery`, which is committed.
 """
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 CACHES = (".pytest_cache", ".ruff_cache", ".mypy_cache", ".hypothesis", "outputs", "multirun")
 FIRST_PARTY = ("genjax", "frameworks", "studies", "pipelines", "tests")
 

@@ -9,12 +9,14 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from pipelines import provenance, statistics, summary
-from pipelines.cells import canonical
-from pipelines.plan import CACHED, RUN, PlannedCell, StudyPlan
-from pipelines.progress import Reporter
-from pipelines.store import store_error
-from pipelines.summary import Outcome
+from pipelines.output import summary
+from pipelines.output.progress import Reporter
+from pipelines.output.summary import Outcome
+from pipelines.plan.cells import canonical
+from pipelines.plan.plan import CACHED, RUN, PlannedCell, StudyPlan
+from pipelines.race import statistics
+from pipelines.results import provenance
+from pipelines.results.store import store_error
 from studies.base import Row
 
 BAD = ("failed", "invalid", "timeout", "oom")

@@ -1,7 +1,7 @@
-"""The worker: one framework, one device, one process. Speaks `pipelines/protocol.py` on its standard streams.
+"""The worker: one framework, one device, one process. Speaks `pipelines/workers/protocol.py` on its standard streams.
 
-`python -m pipelines.worker --framework NAME --root FOLDER`. It imports that framework and the models that it is given,
-and nothing of the harness but this protocol and the timed loop: no Hydra, no pandas, no matplotlib.
+`python -m pipelines.workers.worker --framework NAME --root FOLDER`. It imports that framework and the models that it is
+given, and nothing of the harness but this protocol and the timed loop: no Hydra, no pandas, no matplotlib.
 """
 
 import argparse
@@ -21,9 +21,9 @@ from typing import Any, TextIO
 import numpy as np
 
 from frameworks.base import Built, Framework, Program
-from pipelines import protocol
-from pipelines.timing import time_block
-from pipelines.tree import load_framework, load_module
+from pipelines.plan.tree import load_framework, load_module
+from pipelines.race.timing import time_block
+from pipelines.workers import protocol
 
 OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "OutOfMemory", "Out of memory")
 
@@ -183,7 +183,7 @@ def die_with_parent() -> None:
 
 def main(arguments: list[str]) -> int:
     """Serves on private copies of the standard streams, so that what libraries print cannot reach the protocol."""
-    parser = argparse.ArgumentParser(prog="pipelines.worker")
+    parser = argparse.ArgumentParser(prog="pipelines.workers.worker")
     parser.add_argument("--framework", required=True)
     parser.add_argument("--root", type=Path, required=True)
     options = parser.parse_args(arguments)

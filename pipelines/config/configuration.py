@@ -15,11 +15,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pipelines import flags, resolvers
+from pipelines.config import flags, resolvers
+from pipelines.config.validation import check, dotted_keys, mistyped
 from pipelines.errors import ConfigurationFaults, unknown
-from pipelines.timing import TimingSettings
-from pipelines.tree import Tree
-from pipelines.validation import check, dotted_keys, mistyped
+from pipelines.plan.tree import Tree
+from pipelines.race.timing import TimingSettings
 
 GROUPS = ("study", "size", "device")
 

@@ -1,4 +1,4 @@
-"""Two result folders side by side: `python -m pipelines.compare OLD [NEW]`, NEW being this checkout's `results`.
+"""Two result folders side by side: `./run compare OLD [NEW]`, NEW being this checkout's `results`.
 
 Cells are paired by what they are (study, task, framework, parameters, seed, device, dtype), whatever the sources or the
 machine were; of each the newest record counts. On one machine the times compare two versions. Between machines only
@@ -16,12 +16,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import statistics
-from pipelines.cells import canonical
-from pipelines.cli import guarded
+from pipelines.entry import guarded
 from pipelines.errors import UserError
-from pipelines.statistics import Interval
-from pipelines.store import Store
+from pipelines.plan.cells import canonical
+from pipelines.race import statistics
+from pipelines.race.statistics import Interval
+from pipelines.results.store import Store
 
 FASTER, SLOWER, SAME, BROKE, MENDED, NEW, GONE = (
     "faster", "slower", "no difference shown", "broke", "mended", "new", "gone",

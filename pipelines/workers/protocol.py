@@ -1,4 +1,4 @@
-"""The protocol between the pipeline and a worker. A worker in any language may speak it; ours is `pipelines/worker.py`.
+"""The protocol between the pipeline and a worker in any language; ours is `pipelines/workers/worker.py`.
 
 Transport
     The pipeline starts the worker's command with `--framework NAME --root FOLDER` appended, in a session of its own,

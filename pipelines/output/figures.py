@@ -16,14 +16,14 @@ from typing import Any
 
 import matplotlib
 
-from pipelines import provenance
-from pipelines.configuration import Configuration
+from pipelines.config.configuration import Configuration
 from pipelines.errors import UserError
-from pipelines.plan import PlannedCell, Problems, StudyPlan
-from pipelines.progress import Reporter
-from pipelines.render_animation import write_gif
-from pipelines.rows import Newest, row_of
-from pipelines.store import Store, store_error
+from pipelines.output.animation import write_gif
+from pipelines.output.progress import Reporter
+from pipelines.plan.plan import PlannedCell, Problems, StudyPlan
+from pipelines.results import provenance
+from pipelines.results.rows import Newest, row_of
+from pipelines.results.store import Store, store_error
 from studies.base import Animation, FigureContext, FigureSpecification, Row, Rows, figures_of
 
 DOTS_PER_INCH = 300

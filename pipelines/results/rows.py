@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import statistics
-from pipelines.cells import canonical
-from pipelines.configuration import Configuration
-from pipelines.plan import SKIP, PlannedCell, StudyPlan
-from pipelines.store import Store
-from pipelines.timing import TimingSettings
+from pipelines.config.configuration import Configuration
+from pipelines.plan.cells import canonical
+from pipelines.plan.plan import SKIP, PlannedCell, StudyPlan
+from pipelines.race import statistics
+from pipelines.race.timing import TimingSettings
+from pipelines.results.store import Store
 from studies.base import Row
 
 OUTPUT = "output/"

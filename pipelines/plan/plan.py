@@ -7,12 +7,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from pipelines import fingerprint
-from pipelines.cells import Cell, Race, canonical, races
-from pipelines.configuration import Configuration
+from pipelines.config.configuration import Configuration
 from pipelines.errors import ConfigurationFaults
-from pipelines.store import Store
-from pipelines.tree import FrameworkDescription, Tree
+from pipelines.plan import fingerprint
+from pipelines.plan.cells import Cell, Race, canonical, races
+from pipelines.plan.tree import FrameworkDescription, Tree
+from pipelines.results.store import Store
 from studies.base import Problem
 
 RUN, CACHED, SKIP = "run", "cached", "skip"

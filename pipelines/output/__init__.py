@@ -1,0 +1,1 @@
+"""Figures, summaries, the paper's claims, and the report."""

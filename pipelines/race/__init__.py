@@ -1,0 +1,1 @@
+"""Gate, interleaved timing, and what the times say."""
