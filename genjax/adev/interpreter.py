@@ -24,7 +24,7 @@ from genjax.pjax import compat
 from genjax.pjax.evaluate import (
     Finder,
     close,
-    keep_finished_lanes,
+    keyed_while,
     remat,
     scan_parts,
     while_parts,
@@ -217,20 +217,15 @@ def _while(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
     state, key = state.split()
     parts = while_parts(eqn, values)
 
-    def go_on(loop: Any) -> Any:
-        key, carry = loop
+    def condition(key: Any, carry: Any) -> Any:
         args = [*parts.condition_constants, *carry]
         return _evaluate(parts.condition, args, jax.random.fold_in(key, 0), state.log_factor, True)[0][0]
 
-    def body(loop: Any) -> Any:
-        key, carry = loop
+    def advance(key: Any, carry: Any) -> tuple[Any, Any]:
         next_key, sub = jax.random.split(jax.random.fold_in(key, 1))
-        new, _ = _evaluate(parts.body, [*parts.body_constants, *carry], sub, state.log_factor, True)
-        return next_key, keep_finished_lanes(go_on(loop), new, carry) if has_lanes else new
+        return next_key, _evaluate(parts.body, [*parts.body_constants, *carry], sub, state.log_factor, True)[0]
 
-    has_lanes = bool(parts.condition.out_avals[0].shape)
-    _, carry = jax.lax.while_loop(lambda loop: jnp.any(go_on(loop)), body, (key, parts.carry))
-    return carry, state
+    return keyed_while(parts, condition, advance, key), state
 
 
 def _inline(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:

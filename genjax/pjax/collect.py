@@ -201,7 +201,7 @@ def _while(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
             jax.tree.structure(current),
             keep_finished_lanes(go_on, jax.tree.leaves(current_next), jax.tree.leaves(current)),
         )
-        return go_on_next, carry, current
+        return go_on & go_on_next, carry, current  # a condition that draws must not wake a lane that has stopped
 
     _, carry, current = jax.lax.while_loop(lambda loop: jnp.any(loop[0]), body, (go_on, parts.carry, current))
     saved.update(current)

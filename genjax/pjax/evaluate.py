@@ -127,6 +127,35 @@ def while_parts(eqn: Any, values: Sequence[Any]) -> WhileParts:
     )
 
 
+def keyed_while(
+    parts: WhileParts,
+    condition: Callable[[Any, Any], Any],
+    advance: Callable[[Any, Any], tuple[Any, Any]],
+    key: Any,
+) -> Any:
+    """The final carry of a while loop whose condition and body may draw.
+
+    Args:
+        parts: the loop.
+        condition: `(key, carry) -> go on`, one bool, or one per lane.
+        advance: `(key, carry) -> (next key, next carry)`, for all lanes.
+        key: of the first iteration.
+    """
+    if not parts.condition.out_avals[0].shape:
+        return jax.lax.while_loop(lambda loop: condition(*loop), lambda loop: advance(*loop), (key, parts.carry))[1]
+
+    # A condition that draws would tell some finished lanes to go on. So the verdict is carried: each lane is asked once
+    # per iteration, and a lane that has stopped stays stopped.
+    def body(loop: Any) -> Any:
+        go_on, key, carry = loop
+        key, new = advance(key, carry)
+        carry = keep_finished_lanes(go_on, new, carry)
+        return go_on & condition(key, carry), key, carry
+
+    start = (condition(key, parts.carry), key, parts.carry)
+    return jax.lax.while_loop(lambda loop: jax.numpy.any(loop[0]), body, start)[2]
+
+
 def keep_finished_lanes(go_on: Any, new: Sequence[Any], old: Sequence[Any]) -> list[Any]:
     """The carry of a loop that goes on for some lanes only.
 

@@ -27,7 +27,7 @@ from genjax.pjax.evaluate import (
     Finder,
     close,
     evaluate,
-    keep_finished_lanes,
+    keyed_while,
     remat,
     scan_parts,
     stage_flat,
@@ -260,21 +260,14 @@ def _apart(key: Any) -> Any:
 def _while(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
     parts = while_parts(eqn, values)
 
-    def condition(state: Any) -> Any:
-        key, carry = state
+    def condition(key: Any, carry: Any) -> Any:
         return _run_keyed(parts.condition, _apart(key), [*parts.condition_constants, *carry])[0]
 
-    def body(state: Any) -> Any:
-        key, carry = state
+    def advance(key: Any, carry: Any) -> tuple[Any, Any]:
         next_key, sub = jax.random.split(key)
-        new = _run_keyed(parts.body, sub, [*parts.body_constants, *carry])
-        if lanes:
-            new = keep_finished_lanes(condition(state), new, carry)
-        return next_key, new
+        return next_key, _run_keyed(parts.body, sub, [*parts.body_constants, *carry])
 
-    lanes = parts.condition.out_avals[0].shape
-    go_on = (lambda state: jnp.any(condition(state))) if lanes else condition
-    return jax.lax.while_loop(go_on, body, (key, parts.carry))[1]
+    return keyed_while(parts, condition, advance, key)
 
 
 def _jit(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
