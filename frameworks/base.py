@@ -55,6 +55,51 @@ class Built:
     cost: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Mutation:
+    """What is wrong with a mutant; see `mutant`."""
+
+    task: str
+    effect: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    size: str = "paper"
+    cheap: bool = False
+    strengths: tuple[float, ...] = ()
+
+
+def mutant(
+    *,
+    task: str,
+    effect: str,
+    parameters: dict[str, Any] | None = None,
+    size: str = "paper",
+    cheap: bool = False,
+    strengths: tuple[float, ...] = (),
+) -> Callable[[Callable[..., Program]], Callable[..., Program]]:
+    """Marks a program that is wrong on purpose, which the study's gate must call invalid.
+
+    Mutants live in `studies/<study>/mutants/<framework>.py`, functions `name(framework, data, parameters) -> Program`
+    like those of a model file. `./run gates` runs them in the framework's own worker and judges them by the study's own
+    gate. The arguments are *literals*: planning reads them from the source text.
+
+    Args:
+        task: the task whose gate judges it.
+        effect: what is wrong, in a few words; `{strength}` in it, with a format if need be, is the strength.
+        parameters: of the cell, in place of the first of the task's grid.
+        size: the size of the configuration at which it must be caught.
+        cheap: whether it runs on every push, too: it takes a second or two.
+        strengths: how wrong, for a mutant that reads `parameters["strength"]`. It must be caught at the first; the
+            others, smaller ones, measure the power of the gate.
+    """
+    mutation = Mutation(task, effect, parameters or {}, size, cheap, strengths)
+
+    def mark(make: Callable[..., Program]) -> Callable[..., Program]:
+        make.mutation = mutation  # type: ignore[attr-defined]
+        return make
+
+    return mark
+
+
 class Framework(ABC):
     """One system under comparison. Instantiated once, in its own worker process.
 

@@ -68,6 +68,8 @@ def rule_for(path: Path) -> Rule | None:
             return Rule(("numpy", "matplotlib"))
         case ("studies", study, "models", _):
             return rule_of_system(name)
+        case ("studies", study, "mutants", _):  # wrong on purpose: the study's model with one change
+            return rule_of_mutant(name, f"studies.{study}.models")
         case ("studies", study, "__main__.py"):
             return Rule(("pipelines",))
         case ("studies", study, _) if name.startswith("export"):
@@ -94,6 +96,12 @@ def rule_of_system(name: str) -> Rule:
         return Rule((*SYSTEMS[name], *common))
     others = {module for modules in SYSTEMS.values() for module in modules} - set(JAX)
     return Rule(None, never=(*others, *PLANNING_ONLY, "studies", "pipelines"))
+
+
+def rule_of_mutant(name: str, models: str) -> Rule:
+    """A mutant may import its system and the model of the same study in that system."""
+    rule = rule_of_system(name)
+    return Rule((*rule.only, f"{models}.{name}") if rule.only is not None else None, rule.never)
 
 
 def imports_of(path: Path, root: Path) -> list[tuple[int, str]]:

@@ -79,7 +79,9 @@ class Worker:
             return {}
         reset_peak_memory()
         data = {name: np.load(path, allow_pickle=False) for name, path in request["data"].items()}
-        module = load_module(Path(request["model"]), f"studies.{request['study']}.models.{self.name}")
+        model = Path(request["model"])
+        # Named after its folder: a mutant imports the model of the same framework.
+        module = load_module(model, f"studies.{request['study']}.{model.parent.name}.{self.name}")
         make = getattr(module, request["task"], None)
         if make is None:
             raise Skipped(f"no model of {request['study']}/{request['task']} for {self.name}")
