@@ -7,6 +7,10 @@ file's name. It is found by presence; nothing is registered. The class holds tha
 
     def importance_sampling(framework, data, parameters) -> Program
 
+A system may have several ways of writing a program. The function with the task's name is the one that is published;
+the others are functions named `<task>__<form>`. `@form` says of each how it is written and where the system's users
+write it that way; `./run race-forms framework=<name>` times all of them against each other.
+
 The class attributes below are *literals*: planning reads them from the source text without importing the file, so that
 a plan never loads a framework. `configs/framework/<name>.yaml` may override any of them by the same name.
 """
@@ -98,6 +102,37 @@ def mutant(
         return make
 
     return mark
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way of writing a program in a system.
+
+    Args:
+        name: a Python identifier, told apart from the other forms of the task.
+        idiom: how it is written, in one sentence.
+        source: where the system's users write it that way: a page of its documentation, a tutorial.
+        mark: what a figure must say beside the system's label, such as "eager" or "gradient written out"; may be empty.
+    """
+
+    name: str
+    idiom: str
+    source: str = ""
+    mark: str = ""
+
+
+def form(name: str, idiom: str, *, source: str = "", mark: str = "") -> Callable[[Callable], Callable]:
+    """Registers a function of a model file as a form of a program; see `Form` for the arguments.
+
+    The arguments must be literals: planning reads them from the text. In a Julia file the same call stands in a comment
+    directly above the function, `# form("name", "idiom", ...)`, on as many comment lines as it needs.
+    """
+
+    def register(function: Callable) -> Callable:
+        function.form = Form(name, idiom, source, mark)  # type: ignore[attr-defined]
+        return function
+
+    return register
 
 
 class Framework(ABC):

@@ -69,11 +69,14 @@ class Context:
         return replace(configuration, results=configuration.results / "bench")
 
     def race(
-        self, configuration: Configuration, change: Callable[[Race], Race] = lambda race: race
+        self, configuration: Configuration, change: Callable[[Race], Race | None] = lambda race: race
     ) -> list[tuple[Race, list[Row]]]:
-        """Measures the configuration's races afresh, each changed by `change`, and returns their rows."""
+        """Measures the configuration's races afresh, each changed by `change`, and returns their rows.
+
+        A race for which `change` gives None is left out.
+        """
         store, problems = Store(configuration.results, self.reporter.say), Problems(self.tree)
-        chosen = [change(race) for race in races(configuration)]
+        chosen = [race for race in map(change, races(configuration)) if race is not None]
         with store.exclusive(), TemporaryDirectory(prefix="genjax-artifact-") as scratch:
             plan = _afresh(make_plan(configuration, store, problems, chosen))
             with WorkerPool(Path(scratch)) as pool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.config.configuration import Configuration
+from pipelines.plan.forms import function_name
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Cell:
         gate_calls: how many calls of the program, each with a seed of its own, the gate judges together; their outputs
             then have a leading axis of that size. None judges one call as it is.
         timing: timing settings that replace those of the run.
+        form: which form of the framework's program; None for the published one. See `frameworks.base.form`.
     """
 
     study: str
@@ -34,6 +36,12 @@ class Cell:
     instance: int = 0
     gate_calls: int | None = None
     timing: Mapping[str, Any] = field(default_factory=dict)
+    form: str | None = None
+
+    @property
+    def function(self) -> str:
+        """The function of the model file that makes the program."""
+        return function_name(self.task, self.form)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -47,12 +55,14 @@ class Cell:
             "device": self.device,
             "dtype": self.dtype,
             **({"instance": self.instance} if self.instance else {}),
+            **({"form": self.form} if self.form else {}),
         }
 
     @property
     def name(self) -> str:
         """A short name for lists and messages."""
-        return f"{self.study}/{self.task} {self.framework}" + (f"#{self.instance}" if self.instance else "")
+        form = f" ({self.form})" if self.form else ""
+        return f"{self.study}/{self.task} {self.framework}{form}" + (f"#{self.instance}" if self.instance else "")
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ def inputs(
     }
     if cell.instance:
         found["instance"] = str(cell.instance)
+    if cell.form:
+        found["form"] = cell.form
     if "time" in cell.stages:
         found["timing settings"] = _timing(configuration.timing.updated(cell.timing))
     if cell.gate_calls is not None:

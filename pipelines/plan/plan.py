@@ -139,8 +139,8 @@ def describe(framework: str, tree: Tree) -> FrameworkDescription:
 
 def skip_reason(cell: Cell, description: FrameworkDescription, tree: Tree) -> str | None:
     """Why a cell is an expected skip on this machine, found without importing its framework; None if it can run."""
-    if not tree.has_task(cell.study, cell.task, description):
-        return f"no model of {cell.study}/{cell.task} for {cell.framework}"
+    if not tree.has_task(cell.study, cell.function, description):
+        return f"no model of {cell.study}/{cell.function} for {cell.framework}"
     if cell.device not in description.devices:
         return f"{description.label} runs on {' and '.join(description.devices)} only"
     if description.command and shutil.which(description.command[0]) is None:
@@ -156,7 +156,7 @@ def _plan_cell(
     description = describe(cell.framework, tree)
     reason = skip_reason(cell, description, tree)
     if reason is not None:
-        has_model = tree.has_task(cell.study, cell.task, description)
+        has_model = tree.has_task(cell.study, cell.function, description)
         return PlannedCell(cell, description, "", {}, SKIP, reason, has_model)
     data = problems.get(cell.study, cell.parameters).data
     inputs = fingerprint.inputs(cell, configuration, description, data)

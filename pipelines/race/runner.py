@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.config.configuration import Configuration
 from pipelines.output.progress import Reporter
-from pipelines.plan import fingerprint
+from pipelines.plan import fingerprint, forms
 from pipelines.plan.cells import Cell
 from pipelines.plan.plan import CACHED, PlannedCell, PlannedRace, Problems, StudyPlan
 from pipelines.race import gate
@@ -170,7 +170,9 @@ class Runner:
         planned, limits = entrant.planned, configuration.limits
         cell, handle = planned.cell, f"program_{next(self._handles)}"
         cores = _cores(cell, configuration)
-        client = self.pool.get(planned.description, configuration, cell.dtype, (cell.instance, process), cores)
+        model = configuration.tree.model_path(cell.study, planned.description)
+        instance = (cell.instance, cell.form, process)
+        client = self.pool.get(planned.description, configuration, cell.dtype, instance, cores)
         entrant.facts.setdefault("versions", client.hello.get("versions", {}))
         entrant.facts.setdefault("device_name", client.hello.get("device_name", ""))
         problem = self.problems.get(cell.study, cell.parameters)
@@ -180,8 +182,8 @@ class Runner:
             limits.prepare_seconds,
             handle=handle,
             study=cell.study,
-            task=cell.task,
-            model=str(configuration.tree.model_path(cell.study, planned.description)),
+            task=cell.function,
+            model=str(model),
             parameters=dict(cell.parameters),
             data=self._data(problem.data),
             seed=cell.seed,
@@ -201,7 +203,7 @@ class Runner:
                     "first_call": first["first_call_s"],
                 },
                 "cost": built["cost"],
-                "notes": built["notes"],
+                "notes": {**forms.notes_of(model, cell.function), **built["notes"]},
                 "memory": memory_of(first),
             }
             entrant.outputs = outputs
