@@ -130,7 +130,7 @@ def verdict(ratios: dict[str, float]) -> tuple[float, str | None]:
     logs = np.concatenate([np.array(list(family.values())) + np.log(share / len(family)) for share, family in families])
     names = [name for _, family in families for name in family]
     total = float(special.logsumexp(logs))
-    if not total >= -np.log(FALSE_ALARM):
+    if total < -np.log(FALSE_ALARM):
         return total, None
     best = int(np.argmax(logs))
     return total, f"the boards are e^{ratios[names[best]]:.0f} times as likely with {names[best]}"

@@ -14,7 +14,7 @@ from scipy import stats
 
 from studies.base import Problem, Verdict
 from studies.gol import evidence, posterior, residuals
-from studies.gol.accuracy import band
+from studies.gol.accuracy import band, band_of_sweeps
 
 SEVERAL_CHAINS = ("accuracy", "known_predecessor", "unknown_softness")
 """Tasks whose outputs begin with an axis of `n_chains` chains, each like that of "reconstruction"."""
@@ -54,9 +54,9 @@ def check(task: str, problem: Problem, parameters: dict[str, Any], outputs: dict
     """Judge samplers' outputs in float64, from their boards alone.
 
     In order, for each chain: names, shapes and types; errors and log likelihoods recomputed from every kept board, and
-    consistent in every sweep; the first board against its prior; kept boards and corners as parts of one chain; the
-    last sweep and the corner's sweeps against the exact conditionals; draws of neighbours in a class uncorrelated; the
-    softness, if it is inferred, against its exact conditional; the accuracy within the band that several seeds span,
+    consistent in every sweep; the first board against its prior; the softness, if it is inferred, against its exact
+    conditional; kept boards and corners as parts of one chain; the last sweep and the corner's sweeps against the exact
+    conditionals; draws of neighbours in a class uncorrelated; the accuracy within the band that several seeds span,
     where one is known (`accuracy.band`). Then, for all chains together, the likelihood ratios of named faults.
 
     Args:
@@ -103,15 +103,17 @@ def _verdict(chains: list[Chain], reason: str | None) -> Verdict:
     for chain in rest:
         ratios = evidence.add(ratios, chain.ratios)
     diagnostics["log_ratio_of_faults"], reason = evidence.verdict(ratios)
+    if reason is None and first.is_bare:
+        reason = _outside(diagnostics["accuracy"], band_of_sweeps(first.parameters, len(chains)))
     return Verdict(reason, diagnostics)
 
 
 def _reason(chain: Chain) -> str | None:
     """Why one chain is wrong by itself, or None."""
-    steps = [_check_form, _check_accuracy, _check_parts, _check_sweeps]
+    steps = [_check_form, _check_parts, _check_sweeps, _check_accuracy]
     if not chain.is_bare:
-        steps = [_check_form, _check_summaries, _check_likelihoods, _check_start, _check_parts, _check_sweeps,
-                 _check_softness, _check_accuracy]  # fmt: skip
+        steps = [_check_form, _check_summaries, _check_likelihoods, _check_start, _check_softness, _check_parts,
+                 _check_sweeps, _check_accuracy]  # fmt: skip
     return next((reason for step in steps if (reason := step(chain)) is not None), None)
 
 
@@ -253,11 +255,13 @@ def _check_softness(chain: Chain) -> str | None:
 def _check_accuracy(chain: Chain) -> str | None:
     accuracy = 1 - posterior.n_errors(chain.outputs["final"], chain.target) / chain.target.size
     chain.diagnostics["accuracy"] = accuracy
-    limits = band(chain.parameters)
-    if limits is None:
+    limits = None if chain.is_bare else band(chain.parameters)
+    if limits is not None:
+        chain.diagnostics["accuracy_low"], chain.diagnostics["accuracy_high"] = limits
+    return _outside(accuracy, limits)
+
+
+def _outside(accuracy: float, limits: tuple[float, float] | None) -> str | None:
+    if limits is None or limits[0] <= accuracy <= limits[1]:
         return None
-    low, high = limits
-    chain.diagnostics["accuracy_low"], chain.diagnostics["accuracy_high"] = low, high
-    if not low <= accuracy <= high:
-        return f"accuracy is {accuracy:.4f}, outside of the band of several seeds [{low:.4f}, {high:.4f}]"
-    return None
+    return f"accuracy is {accuracy:.4f}, outside of the band of several seeds [{limits[0]:.4f}, {limits[1]:.4f}]"

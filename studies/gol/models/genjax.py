@@ -164,7 +164,7 @@ def join(classes, height, width):
 
 
 def corner(classes):
-    """The corner of the board as its classes, of at most `CORNER` rows and columns each: what the gate sees of a sweep."""
+    """The classes of the board's corner, of at most `CORNER` rows and columns each: what the gate sees of a sweep."""
     return classes[:, :, 1 : min(classes.shape[2] - 1, 1 + CORNER), 1 : min(classes.shape[3] - 1, 1 + CORNER)]
 
 

@@ -71,7 +71,7 @@ def _join(classes, height, width):
 
 
 def _corner(classes):
-    """The corner of the board as its classes, of at most `CORNER` rows and columns each: what the gate sees of a sweep."""
+    """The classes of the board's corner, of at most `CORNER` rows and columns each: what the gate sees of a sweep."""
     return classes[:, :, 1 : min(classes.shape[2] - 1, 1 + CORNER), 1 : min(classes.shape[3] - 1, 1 + CORNER)]
 
 
@@ -87,7 +87,7 @@ def _n_errors(board, target):
     return jnp.sum(_alive_next(total, board) != target, dtype=jnp.int32)
 
 
-def reconstruction(framework, data, parameters):
+def reconstruction(framework, data, parameters, sweep_once=_sweep):
     """Program that runs the chain from independent coin flips; outputs as in the GenJAX model of this study."""
     height, width = data["target"].shape
     n_frames, prior = len(data["frame_sweeps"]), parameters["softness_prior"]
@@ -109,7 +109,7 @@ def reconstruction(framework, data, parameters):
             classes, _, softness, frames = state
             key, slot = step
             cell_key, softness_key = jax.random.split(key)
-            new = _sweep(cell_key, classes, targets, softness)
+            new = sweep_once(cell_key, classes, targets, softness)
             board = _join(new, height, width)
             errors = _n_errors(board, target)
             if prior is not None:
@@ -146,8 +146,8 @@ def unknown_softness(framework, data, parameters):
     return accuracy(framework, data, parameters)
 
 
-def sweeps(framework, data, parameters):
-    """Program of k sweeps in one scan; outputs the boards before and after the last sweep, and the corner after each."""
+def sweeps(framework, data, parameters, sweep_once=_sweep):
+    """Program of k sweeps in one scan; outputs the boards around the last sweep, and the corner after each."""
     height, width = data["target"].shape
 
     def run(inputs):
@@ -155,7 +155,7 @@ def sweeps(framework, data, parameters):
 
         def sweep(state, key):
             classes, _ = state
-            new = _sweep(key, classes, targets, inputs["softness"])
+            new = sweep_once(key, classes, targets, inputs["softness"])
             return (new, classes), _corner(new)
 
         keys = jax.random.split(inputs["key"], parameters["n_sweeps"])

@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 
 from studies.gol import posterior
-from studies.gol.residuals import bound
 from studies.gol.problem import check, kept_sweeps, make_problem
+from studies.gol.residuals import bound
 from studies.gol.rule import next_board
 
 _specification = importlib.util.spec_from_file_location("gol_sampler", Path(__file__).with_name("sampler.py"))
