@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 
 from pipelines.config.configuration import Configuration
+from pipelines.errors import UserError
 from pipelines.output.progress import Reporter
 from pipelines.plan import fingerprint, forms
 from pipelines.plan.cells import Cell
 from pipelines.plan.plan import CACHED, PlannedCell, PlannedRace, Problems, StudyPlan
 from pipelines.race import gate
-from pipelines.race.timing import ContestantFailure, RaceResult, TimingSettings, gate_seed, run_race
+from pipelines.race.timing import ContestantFailure, RaceResult, TimingSettings, as_failure, gate_seed, run_race
 from pipelines.results import provenance
 from pipelines.results.rows import OUTPUT
 from pipelines.results.store import Store
+from pipelines.workers.arrays import collect
 from pipelines.workers.client import WorkerClient, WorkerPool
 
 
@@ -155,7 +157,10 @@ class Runner:
         try:
             for process in range(_settings(planned.cell, configuration).processes if _timed(planned.cell) else 1):
                 self._join(entrant, process, configuration)
-        except ContestantFailure as failure:
+        except UserError:
+            raise
+        except Exception as error:  # noqa: BLE001 whatever goes wrong here is this cell's; the others go on
+            failure = as_failure(error)
             self._save_failure(planned, configuration, facts | {"diagnostics": entrant.diagnostics}, failure)
             self._forget(entrant)
             return None
@@ -190,7 +195,7 @@ class Runner:
         )
         first = client.request("gate", limits.gate_seconds, handle=handle)
         entrant.replicas.append(Replica(client, handle, configuration, memory_of(first)))
-        outputs = self._outputs(client, handle, limits.gate_seconds)
+        outputs = self._outputs(client, handle, limits.gate_seconds, first["outputs"])
         if process and _repeats(outputs, entrant.outputs, stacked=cell.gate_calls is not None):
             return  # to the last bit what the first process computed, which is judged
         if cell.gate_calls is not None:
@@ -273,15 +278,13 @@ class Runner:
             self._written[name] = paths
         return self._written[name]
 
-    def _outputs(self, client: WorkerClient, handle: str, limit: float) -> dict[str, np.ndarray]:
+    def _outputs(
+        self, client: WorkerClient, handle: str, limit: float, announced: dict[str, Any]
+    ) -> dict[str, np.ndarray]:
         folder = self.scratch / handle
         folder.mkdir()
         paths = client.request("outputs", limit, handle=handle, folder=str(folder))["arrays"]
-        outputs = {name: np.load(path, allow_pickle=False) for name, path in paths.items()}
-        for path in paths.values():
-            Path(path).unlink()
-        folder.rmdir()
-        return outputs
+        return collect(folder, paths, announced)
 
     def _more_outputs(
         self, first: dict[str, np.ndarray], client: WorkerClient, handle: str, cell: Cell, configuration: Configuration
@@ -291,10 +294,10 @@ class Runner:
         for index in range(1, cell.gate_calls or 1):
             seed = gate_seed(cell.seed, index)
             client.request("prepare", limits.prepare_seconds, handle=handle, seed=seed)
-            client.request("gate", limits.gate_seconds, handle=handle)
-            calls.append(self._outputs(client, handle, limits.gate_seconds))
-        # A framework that returns other names or shapes each time fails the form that its study demands.
-        return {name: np.stack([call[name] for call in calls if name in call]) for name in first}
+            form = client.request("gate", limits.gate_seconds, handle=handle)["outputs"]
+            calls.append(self._outputs(client, handle, limits.gate_seconds, form))
+            _same_form(calls[0], calls[-1], index)
+        return {name: np.stack([call[name] for call in calls]) for name in first}
 
     def _save(self, entrant: Entrant, configuration: Configuration, arrays: dict[str, np.ndarray]) -> None:
         keep = entrant.planned.cell.keep
@@ -324,6 +327,18 @@ def _repeats(outputs: dict[str, np.ndarray], judged: dict[str, np.ndarray], stac
         and array.tobytes() == first[name].tobytes()
         for name, array in outputs.items()
     )
+
+
+def _same_form(first: dict[str, np.ndarray], other: dict[str, np.ndarray], index: int) -> None:
+    """Refuses calls whose outputs cannot be judged together.
+
+    Raises:
+        ContestantFailure: names, shapes or types of the outputs differ between two calls.
+    """
+    one, two = ({name: (array.shape, array.dtype.name) for name, array in call.items()} for call in (first, other))
+    if one != two:
+        different = ", ".join(sorted(name for name in {*one, *two} if one.get(name) != two.get(name)))
+        raise ContestantFailure("failed", f"call {index + 1} at the gate returned another shape or type of {different}")
 
 
 def _settings(cell: Cell, configuration: Configuration) -> TimingSettings:

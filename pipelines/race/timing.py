@@ -9,6 +9,7 @@ library, NumPy and `pipelines.race.statistics` only, since the worker imports `t
 
 import math
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -68,6 +69,16 @@ class ContestantFailure(Exception):
     def __init__(self, status: str, reason: str, traceback: str | None = None):
         super().__init__(reason)
         self.status, self.reason, self.traceback = status, reason, traceback
+
+
+def as_failure(error: Exception) -> ContestantFailure:
+    """The failure that an exception is to the cell that was being prepared, judged or timed."""
+    if isinstance(error, ContestantFailure):
+        return error
+    first = next(iter(str(error).strip().splitlines()), "")[:300]
+    status = "oom" if isinstance(error, MemoryError) else "failed"
+    text = "".join(traceback.format_exception(error))
+    return ContestantFailure(status, f"{type(error).__name__} while it was measured: {first}", text)
 
 
 @dataclass
@@ -253,8 +264,8 @@ def _attempt(
     """Runs one step of one contestant; its failure takes it out of the race and leaves the others in."""
     try:
         return action(alive[index])
-    except ContestantFailure as failure:
-        failures[index] = failure
+    except Exception as error:  # noqa: BLE001 whatever goes wrong here is this contestant's; the others go on
+        failures[index] = as_failure(error)
         del alive[index]
         return None
 

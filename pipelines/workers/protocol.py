@@ -6,9 +6,10 @@ Transport
     standard input and reads exactly one JSON object per line from its standard output, UTF-8, in order, one request at
     a time. Nothing else may appear on standard output: a worker first keeps a private copy of that stream and points
     the public one at standard error, so that what libraries print cannot corrupt the protocol. A line that is not a
-    reply to the pending request ends the worker and fails its cell. Standard error goes to a log; its last lines are
-    shown when a worker dies. A worker ends at the end of its standard input, and should die with its parent
-    (on Linux: `prctl(PR_SET_PDEATHSIG, SIGKILL)`).
+    reply to the pending request, by the schema of `pipelines/workers/replies.py`, ends the worker and fails its cell;
+    so does one of more than 8 MiB. Standard error goes to a log; its last lines are shown when a worker dies. A worker
+    ends at the end of its standard input, and should die with its parent (on Linux:
+    `prctl(PR_SET_PDEATHSIG, SIGKILL)`). Processes that it starts are ended with it, in whatever session they are.
 
 Requests and replies
     A request is `{"id": 7, "op": "...", ...}`. A reply is `{"id": 7, "ok": true, ...}` or
@@ -27,7 +28,8 @@ Requests and replies
            the inputs are on the device. Untimed.
 `gate`     {handle}: runs once, waits for the whole output and holds it. Reply: {first_call_s,
            outputs: {name: {shape, dtype}}, peak_host_bytes, peak_device_bytes} (null where unknown).
-`outputs`  {handle, folder}: writes the held outputs below the folder. Reply: {arrays: {name: path}}.
+`outputs`  {handle, folder}: writes the held outputs into the folder. Reply: {arrays: {name: path}}, the names of the
+           reply to `gate`. Types that `.npy` files lack (bfloat16, ...) are written as float32.
 `time`     {handle, calls}: runs that many calls, waiting for the whole output after each, inside one pair of clock
            readings. Reply: {seconds, peak_host_bytes, peak_device_bytes}. Must start no thread that spins afterwards.
 `forget`   {handle}: drops the program, its inputs and its outputs. Reply: {}.

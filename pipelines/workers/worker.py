@@ -109,7 +109,7 @@ class Worker:
         written = {}
         for index, (name, array) in enumerate(prepared.outputs.items()):
             path = Path(request["folder"]) / f"output_{index}.npy"
-            np.save(path, array, allow_pickle=False)
+            np.save(path, _storable(name, array), allow_pickle=False)
             written[name] = str(path)
         prepared.outputs = None
         return {"arrays": written}
@@ -129,6 +129,19 @@ class Worker:
 
     def _memory(self) -> dict[str, Any]:
         return {"peak_host_bytes": peak_memory_bytes(), "peak_device_bytes": self.framework.device_memory_bytes()}
+
+
+def _storable(name: str, array: np.ndarray) -> np.ndarray:
+    """The array, in a type that `.npy` files have: bfloat16 and other small types of JAX become float32 without loss.
+
+    Raises:
+        TypeError: it holds records or objects.
+    """
+    if array.dtype.kind == "V" and array.dtype.names is None and array.dtype.isbuiltin == 2:
+        return array.astype(np.float32)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"the output {name!r} has dtype {array.dtype}; an output is an array of numbers")
+    return array
 
 
 def reset_peak_memory() -> None:
