@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.core import CondTr, Distribution, ScanTr, Tr, Trace, Vmap
-from genjax.core.arguments import stored_marks, unshared, with_marks
+from genjax.core.arguments import with_args
 
 
 def lean(trace: Any) -> Any:
@@ -50,12 +50,7 @@ def _map_inner(function: Callable[[Any], Any], trace: Any) -> Any:
 
 def plain(trace: Any) -> Any:
     """`trace` with arguments of its own and repeated values as one array: the form that moves return."""
-    return restore(unshared(trace))
-
-
-def as_observed(new: Any, old: Any) -> Any:
-    """`new` with the marks of `old`: a move does not change what was observed, however it made its trace."""
-    return with_marks(new, stored_marks(old))
+    return restore(with_args(trace, trace.get_args()))
 
 
 def require_same_structure(new: Any, old: Any) -> None:
@@ -81,8 +76,7 @@ def select_trace(check: jax.Array, new: Trace[Any, Any], old: Trace[Any, Any]) -
         new: a trace.
         old: a trace of the same structure.
     """
-    old = plain(old)
-    new = as_observed(plain(new), old)
+    new, old = plain(new), plain(old)
     require_same_structure(new, old)
     made: dict[tuple[int, int], Any] = {}
 
