@@ -168,7 +168,7 @@ class GenJax(JaxFramework):
         """
 
         def begin(constraints: dict[str, Any], args: tuple[Any, ...]) -> genjax.Trace:
-            return model.generate({**constraints, **(start or {})}, *args)[0]
+            return model.generate({**constraints, **(start or {})}, *args)[0].observe(constraints)
 
         starts = genjax.seed(genjax.modular_vmap(begin, in_axes=None, axis_size=n_chains))
         loop = genjax.seed(chain(kernel, collect=lambda trace: latents(trace.get_choices(), constraints)))
@@ -209,7 +209,7 @@ class GenJax(JaxFramework):
         @genjax.seed
         def chains(constraints: dict[str, Any], start: dict[str, Any], args: tuple[Any, ...]) -> dict[str, jax.Array]:
             trace, _ = model.generate({**constraints, **start}, *args)
-            kept = loop(trace, n_warmup + n_samples, burn_in=n_warmup, n_chains=n_chains).traces
+            kept = loop(trace.observe(constraints), n_warmup + n_samples, burn_in=n_warmup, n_chains=n_chains).traces
             return kept if n_chains > 1 else {name: values[None] for name, values in kept.items()}
 
         inputs = _prepare(constraints, args)

@@ -24,7 +24,10 @@ SYSTEMS = {
 JAX_INTERNALS = ("jax._src", "jax.core", "jax.extend", "jax.interpreters", "jax.api_util", "jaxlib")
 SHARED_STUDY_MODULES = ("studies.threefry", "studies.polynomial", "studies.chain_diagnostics")
 PLANNING_ONLY = ("pandas", "hydra", "omegaconf", "matplotlib")
-PIPELINE_LIBRARIES = ("numpy", "scipy", "pandas", "hydra", "omegaconf", "yaml", "rich", "jinja2", "psutil")
+PIPELINE_LIBRARIES = (
+    *("numpy", "scipy", "pandas", "hydra", "omegaconf", "yaml", "rich", "jinja2", "psutil"),
+    *("pydantic", "pydantic_core"),
+)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,9 @@
 """The language: generative functions, traces, choices and selections."""
 
 from genjax.core.choices import Fixed as Fixed
-from genjax.core.choices import Indexed as Indexed
-from genjax.core.choices import Masked as Masked
 from genjax.core.choices import NotFixedException as NotFixedException
 from genjax.core.choices import Strict as Strict
 from genjax.core.choices import fixed as fixed
-from genjax.core.choices import indexed as indexed
-from genjax.core.choices import masked as masked
 from genjax.core.choices import strict as strict
 from genjax.core.cond import Cond as Cond
 from genjax.core.cond import CondTr as CondTr
@@ -25,6 +21,10 @@ from genjax.core.gfi import Weight as Weight
 from genjax.core.gfi import X as X
 from genjax.core.handlers import Thunk as Thunk
 from genjax.core.handlers import trace as trace
+from genjax.core.partial import Indexed as Indexed
+from genjax.core.partial import Masked as Masked
+from genjax.core.partial import indexed as indexed
+from genjax.core.partial import masked as masked
 from genjax.core.pytree import Pytree as Pytree
 from genjax.core.scan import Scan as Scan
 from genjax.core.scan import ScanTr as ScanTr

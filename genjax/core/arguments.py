@@ -56,9 +56,30 @@ def map_batch(function: Any, batch: Any) -> Any:
 
 
 def raw_args(trace: Any) -> Any:
-    """The arguments as stored, with `Shared` marks; None for a trace type that has no such field."""
+    """`(args, kwargs)` as stored, with `Shared` marks; None for a trace type that has no such field.
+
+    A third element, where there is one, says what was observed; see `genjax.core.observed`.
+    """
     name = _field_name(trace)
     return getattr(trace, name) if name else None
+
+
+def stored_marks(trace: Any) -> tuple[Any, ...]:
+    """`(marks,)` as stored, `()` where nothing is marked as observed."""
+    stored = raw_args(trace)
+    return stored[2:] if isinstance(stored, tuple) else ()
+
+
+def with_marks(trace: Any, marks: tuple[Any, ...]) -> Any:
+    """The trace with other `stored_marks`."""
+    stored = raw_args(trace)
+    return trace if stored is None else with_args(trace, (*stored[:2], *marks))
+
+
+def unshared(trace: Any) -> Any:
+    """The trace with plain arguments and marks."""
+    stored = raw_args(trace)
+    return trace if stored is None else with_args(trace, unshare(stored, trace.raw_score()))
 
 
 def with_args(trace: Any, args: Any) -> Any:

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
+from genjax.core.partial import Indexed, select_where
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase, is_selected
 
@@ -79,58 +78,6 @@ def strict(choices: Any) -> Strict:
     return Strict(choices)
 
 
-@Pytree.dataclass
-class Masked(Pytree):
-    """A constraint that holds where `mask` is true; elsewhere the choice is left to the model."""
-
-    mask: Any
-    value: Any
-
-
-def masked(mask: Any, choices: Any) -> Any:
-    """Constrain some lanes of a vmapped, or some steps of a scanned, address.
-
-    Args:
-        mask: bool, with the leading axes of every leaf of `choices`: `(n,)` for one `Vmap` or `Scan`.
-        choices: values for all lanes; those where `mask` is false are not looked at.
-    """
-    mask = jnp.asarray(mask, bool)
-    return jax.tree.map(lambda value: Masked(mask, value), choices)
-
-
-@Pytree.dataclass
-class Indexed(Pytree):
-    """Constraints of some lanes of a vmapped address; see `indexed`."""
-
-    indices: Any
-    choices: Any
-
-    def expand(self, n: int) -> Any:
-        """The same constraint over all `n` lanes, as `Masked` leaves."""
-        indices = jnp.atleast_1d(jnp.asarray(self.indices))
-        if not isinstance(indices, jax.core.Tracer) and indices.size and not (-n <= indices.min() <= indices.max() < n):
-            raise ValueError(f"indexed() got indices {np.asarray(indices).tolist()} for an address with {n} lanes.")
-        mask = jnp.zeros(n, bool).at[indices].set(True)
-
-        def scatter(value: Any) -> Masked:
-            value = jnp.asarray(value)
-            if value.ndim == 0 or value.shape[0] != indices.size:
-                value = jnp.broadcast_to(value, (indices.size, *value.shape))
-            return Masked(mask, jnp.zeros((n, *value.shape[1:]), value.dtype).at[indices].set(value))
-
-        return jax.tree.map(scatter, self.choices)
-
-
-def indexed(indices: Any, choices: Any) -> Indexed:
-    """Constrain the lanes `indices` of a vmapped address, or those steps of a scanned one.
-
-    Args:
-        indices: an int or an int array `(k,)`.
-        choices: values for those lanes, with leading axis k (or without it, to give every one the same value).
-    """
-    return Indexed(indices, choices)
-
-
 # Reading constraints
 
 
@@ -179,13 +126,6 @@ def check_used(constraints: Any, visited: Iterable[str], what: str) -> None:
             f"{what} got constraints at addresses that it does not use:\n{listing}\nAddresses used: "
             f"{', '.join(map(repr, known)) or 'none'}. Correct them, or pass the constraints without strict()."
         )
-
-
-def select_where(mask: Any, new: Any, old: Any) -> Any:
-    """`where(mask, new, old)`, with the mask's axes aligned to the leading axes of the values."""
-    rank = max(jnp.ndim(new), jnp.ndim(old))
-    mask = jnp.asarray(mask)
-    return jnp.where(mask.reshape(mask.shape + (1,) * max(0, rank - mask.ndim)), new, old)
 
 
 # Merging and filtering

@@ -8,10 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.core.arguments import unshare, without_args
-from genjax.core.choices import Masked, Strict, filter_choices, is_empty, merge_choices, plain, select_where
+from genjax.core.addresses import check_selection
+from genjax.core.arguments import stored_marks, unshare, with_marks, without_args
+from genjax.core.choices import Strict, filter_choices, is_empty, merge_choices, plain
 from genjax.core.gfi import GFI
 from genjax.core.lanes import scalar
+from genjax.core.observed import observed_by
+from genjax.core.partial import Masked, select_where
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Trace, get_choices
@@ -35,7 +38,7 @@ class CondTr(Trace[X, R]):
         return self.gen_fn
 
     def get_args(self) -> Any:
-        return unshare(self.args, self.score)
+        return unshare(self.args[:2], self.score)
 
     def get_retval(self) -> R:
         return self.retval
@@ -46,6 +49,9 @@ class CondTr(Trace[X, R]):
 
     def raw_score(self) -> jax.Array:
         return self.score
+
+    def inner(self) -> Any:
+        return self.trs
 
     __repr__ = Trace.__repr__
 
@@ -95,7 +101,8 @@ class Cond(GFI[X, R], Generic[X, R]):
         self._check_used(x, args, kwargs)
         true, weight_true = self.callee_true.generate(plain(x), *args, **kwargs)
         false, weight_false = self.callee_false.generate(plain(x), *args, **kwargs)
-        return self._trace(check, args, kwargs, true, false), jnp.where(check, weight_true, weight_false)
+        new = self._trace(check, args, kwargs, true, false)
+        return with_marks(new, observed_by(x, new)), jnp.where(check, weight_true, weight_false)
 
     def update(
         self, tr: Trace[X, R], x: X | None, check: Any, *args: Any, **kwargs: Any
@@ -103,25 +110,27 @@ class Cond(GFI[X, R], Generic[X, R]):
         check, old = as_check(check), tr.get_choices()
         # What is kept is the value that the old trace shows, whichever branch counts now.
         true, false = self._with_choices(tr, overlay(old, plain(x)), args, kwargs)
-        new = self._trace(check, args, kwargs, true, false)
+        new = with_marks(self._trace(check, args, kwargs, true, false), stored_marks(tr))
         return new, tr.raw_score() - new.score, old
 
     def regenerate(
         self, tr: Trace[X, R], selection: SelectionBase, check: Any, *args: Any, **kwargs: Any
     ) -> tuple[CondTr[X, R], jax.Array, X | None]:
         check, old = as_check(check), tr.get_choices()
+        selection = check_selection(selection, tr, f"regenerate() of {self!r}")
         synchronised = self._with_choices(tr, old, args, kwargs)
         callees = (self.callee_true, self.callee_false)
         true, false = (
             callee.regenerate(inner, selection, *args, **kwargs)[0]
             for callee, inner in zip(callees, synchronised, strict=True)
         )
-        new = self._trace(check, args, kwargs, true, false)
+        new = with_marks(self._trace(check, args, kwargs, true, false), stored_marks(tr))
         # Unselected sites of the branch taken now against those of the branch taken then.
         weight = self.project(new, ~selection) - self.project(tr, ~selection)
         return new, weight, filter_choices(old, selection)[0]
 
     def project(self, tr: Trace[X, R], selection: SelectionBase) -> jax.Array:
+        selection = check_selection(selection, tr, f"project() of {self!r}")
         true, false = tr.trs  # type: ignore[attr-defined]
         return jnp.where(
             tr.check,  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -9,11 +10,14 @@ from typing import Any, Generic, TypeVar
 import jax
 import jax.numpy as jnp
 
-from genjax.core.choices import Fixed, Masked, is_empty, plain, select_where
+from genjax.core.addresses import check_selection
+from genjax.core.choices import Fixed, is_empty, plain
 from genjax.core.const import Const
 from genjax.core.gfi import GFI
 from genjax.core.handlers import handling
 from genjax.core.lanes import scalar
+from genjax.core.observed import like
+from genjax.core.partial import Masked, select_where
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase, is_selected
 from genjax.core.trace import Tr, Trace, get_choices
@@ -66,6 +70,9 @@ class Distribution(GFI[X, X], Generic[X]):
         x = get_choices(plain(x))
         if is_empty(x):
             raise KeyError(f"{self.__name__}.assess needs a value, got {x!r}.")
+        if isinstance(x, Masked):  # there, but counted where the mask is true only
+            log_density = jnp.asarray(self.logpdf(x.value, *args, **kwargs))
+            return select_where(x.mask, log_density, jnp.zeros_like(log_density)), x.value
         return self.logpdf(x, *args, **kwargs), x
 
     def generate(self, x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, X], jax.Array]:
@@ -76,7 +83,7 @@ class Distribution(GFI[X, X], Generic[X]):
             value = select_where(x.mask, x.value, self.sample(*args, **kwargs))
             log_density = self.logpdf(value, *args, **kwargs)
             weight = scalar(select_where(x.mask, log_density, jnp.zeros_like(log_density)))
-            return Tr(self, (args, kwargs), value, value, -scalar(log_density)), weight
+            return Tr(self, (args, kwargs, jnp.asarray(x.mask, bool)), value, value, -scalar(log_density)), weight
         return self._scored(x, args, kwargs)
 
     def update(self, tr: Trace[X, X], x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, X], jax.Array, X]:
@@ -85,21 +92,22 @@ class Distribution(GFI[X, X], Generic[X]):
             x = old
         elif isinstance(x, Masked):
             x = select_where(x.mask, x.value, get_choices(old))
-        new = self._trace(x, args, kwargs)
+        new = self._moved(tr, x, args, kwargs)
         return new, tr.raw_score() - new.raw_score(), get_choices(old)
 
     def regenerate(
         self, tr: Trace[X, X], selection: SelectionBase, *args: Any, **kwargs: Any
     ) -> tuple[Tr[X, X], jax.Array, X | None]:
         old = tr.raw_choices()
-        if is_selected(selection):
-            return self.simulate(*args, **kwargs), jnp.array(0.0), get_choices(old)
-        new = self._trace(old, args, kwargs)
+        if is_selected(check_selection(selection, tr, "regenerate()")):
+            new = self._moved(tr, self.sample(*args, **kwargs), args, kwargs)
+            return new, jnp.array(0.0), get_choices(old)
+        new = self._moved(tr, old, args, kwargs)
         return new, tr.raw_score() - new.raw_score(), None
 
     def project(self, tr: Trace[X, X], selection: SelectionBase) -> jax.Array:
         score = tr.get_score()
-        return -score if is_selected(selection) else jnp.zeros_like(score)
+        return -score if is_selected(check_selection(selection, tr, "project()")) else jnp.zeros_like(score)
 
     def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
         if check is None:
@@ -120,6 +128,9 @@ class Distribution(GFI[X, X], Generic[X]):
 
     def _trace(self, choice: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tr[X, X]:
         return self._scored(choice, args, kwargs)[0]
+
+    def _moved(self, old: Trace[X, X], choice: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tr[X, X]:
+        return dataclasses.replace(self._trace(choice, args, kwargs), _args=like(args, kwargs, old))
 
     def __repr__(self) -> str:
         return self.__name__

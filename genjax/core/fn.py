@@ -8,12 +8,14 @@ from typing import Any, Generic, TypeVar
 
 import jax
 
-from genjax.core.arguments import without_args
+from genjax.core.addresses import check_selection
+from genjax.core.arguments import with_marks, without_args
 from genjax.core.choices import check_used, is_empty, lookup, nearest, plain
 from genjax.core.const import Const
 from genjax.core.gfi import GFI, total
 from genjax.core.handlers import Thunk, at_user_location, caller_location, handling
 from genjax.core.lanes import scalar
+from genjax.core.observed import like, observed_by
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Tr, Trace
@@ -245,7 +247,8 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
         handler = _Generate(self, _as_dict(x))
         retval = handler.run(args, kwargs)
         check_used(x, handler.visited, f"generate() of {self.describe()}")
-        return Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores)), total(handler.weights)
+        new: Tr[dict[str, Any], R] = Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
+        return with_marks(new, observed_by(x, new)), total(handler.weights)
 
     def update(
         self, tr: Trace[dict[str, Any], R], x: dict[str, Any] | None, *args: Any, **kwargs: Any
@@ -254,19 +257,22 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
         retval = handler.run(args, kwargs)
         handler.check_same_addresses()
         check_used(x, handler.visited, f"update() of {self.describe()}")
-        new: Tr[dict[str, Any], R] = Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
+        stored = like(args, kwargs, tr)
+        new: Tr[dict[str, Any], R] = Tr(self, stored, handler.visited, retval, total(handler.scores))
         return new, total(handler.weights), handler.discard
 
     def regenerate(
         self, tr: Trace[dict[str, Any], R], selection: SelectionBase, *args: Any, **kwargs: Any
     ) -> tuple[Tr[dict[str, Any], R], jax.Array, dict[str, Any]]:
-        handler = _Regenerate(self, tr, selection)
+        handler = _Regenerate(self, tr, check_selection(selection, tr, f"regenerate() of {self.describe()}"))
         retval = handler.run(args, kwargs)
         handler.check_same_addresses()
-        new: Tr[dict[str, Any], R] = Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
+        stored = like(args, kwargs, tr)
+        new: Tr[dict[str, Any], R] = Tr(self, stored, handler.visited, retval, total(handler.scores))
         return new, total(handler.weights), handler.discard
 
     def project(self, tr: Trace[dict[str, Any], R], selection: SelectionBase) -> jax.Array:
+        selection = check_selection(selection, tr, f"project() of {self.describe()}")
         subtraces = tr.raw_choices().items()
         return total([sub.get_gen_fn().project(sub, selection.match(addr)[1]) for addr, sub in subtraces])
 

@@ -8,12 +8,15 @@ from typing import Any, Generic, TypeVar
 import jax
 import jax.numpy as jnp
 
-from genjax.core.arguments import unshare, without_args
-from genjax.core.choices import Indexed, Strict, is_empty
+from genjax.core.addresses import check_selection
+from genjax.core.arguments import unshare, with_marks, without_args
+from genjax.core.choices import Strict, is_empty
 from genjax.core.const import Const, count, unwrap
 from genjax.core.gfi import GFI
 from genjax.core.handlers import at_user_location
 from genjax.core.lanes import scalar, sum_lanes
+from genjax.core.observed import like, observed_by
+from genjax.core.partial import Indexed, with_lanes
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Trace
@@ -36,7 +39,7 @@ class ScanTr(Trace[X, Any]):
         return self.gen_fn
 
     def get_args(self) -> Any:
-        return unshare(self.args, self.score)
+        return unshare(self.args[:2], self.score)
 
     def get_retval(self) -> Any:
         return self.final_carry, self.outs
@@ -102,13 +105,13 @@ class Scan(GFI[X, Any], Generic[X]):
     def _constraints(self, x: Any, n_steps: int) -> Any:
         if isinstance(x, Strict):
             return Strict(self._constraints(x.choices, n_steps))
-        if isinstance(x, Indexed):
-            return x.expand(n_steps)
-        return x.get_choices() if isinstance(x, Trace) else x
+        if isinstance(x, Trace):
+            return x.get_choices()
+        return with_lanes(x.expand(n_steps) if isinstance(x, Indexed) else x, n_steps)
 
-    def _record(self, traces: Any, init: Any, xs: Any, kwargs: Any, carry: Any, outs: Any) -> ScanTr[X]:
+    def _record(self, traces: Any, stored: Any, carry: Any, outs: Any) -> ScanTr[X]:
         score = jnp.sum(traces.raw_score(), axis=0)
-        return ScanTr(self, ((init, xs), kwargs), traces, carry, outs, score)
+        return ScanTr(self, stored, traces, carry, outs, score)
 
     # The interface
 
@@ -119,7 +122,7 @@ class Scan(GFI[X, Any], Generic[X]):
             return carry, (without_args(trace), out)
 
         carry, (traces, outs) = self._loop(step, init, xs, self._n_steps(xs))
-        return self._record(traces, init, xs, kwargs, carry, outs)
+        return self._record(traces, ((init, xs), kwargs), carry, outs)
 
     def assess(self, x: X, init: Any, xs: Any = None, **kwargs: Any) -> tuple[jax.Array, Any]:
         n_steps = self._n_steps(xs)
@@ -145,7 +148,8 @@ class Scan(GFI[X, Any], Generic[X]):
             return carry, (without_args(trace), weight, out)
 
         carry, (traces, weights, outs) = self._loop(step, init, (xs, self._constraints(x, n_steps)), n_steps)
-        return self._record(traces, init, xs, kwargs, carry, outs), sum_lanes(weights)
+        new = self._record(traces, ((init, xs), kwargs), carry, outs)
+        return with_marks(new, observed_by(x, new)), sum_lanes(weights)
 
     def update(
         self, tr: Trace[X, Any], x: X | None, init: Any, xs: Any = None, **kwargs: Any
@@ -161,11 +165,13 @@ class Scan(GFI[X, Any], Generic[X]):
 
         sequences = (xs, tr.raw_choices(), constraints)
         carry, (traces, weights, discard, outs) = self._loop(step, init, sequences, n_steps)
-        return self._record(traces, init, xs, kwargs, carry, outs), sum_lanes(weights), discard
+        return self._record(traces, like((init, xs), kwargs, tr), carry, outs), sum_lanes(weights), discard
 
     def regenerate(
         self, tr: Trace[X, Any], selection: SelectionBase, init: Any, xs: Any = None, **kwargs: Any
     ) -> tuple[ScanTr[X], jax.Array, X | None]:
+        selection = check_selection(selection, tr, f"regenerate() of {self!r}")
+
         def step(carry: Any, inputs: Any) -> Any:
             x, old = inputs
             trace, weight, discard = self.callee.regenerate(old, selection, carry, x, **kwargs)
@@ -174,9 +180,10 @@ class Scan(GFI[X, Any], Generic[X]):
 
         sequences = (xs, tr.raw_choices())
         carry, (traces, weights, discard, outs) = self._loop(step, init, sequences, self._n_steps(xs))
-        return self._record(traces, init, xs, kwargs, carry, outs), sum_lanes(weights), discard
+        return self._record(traces, like((init, xs), kwargs, tr), carry, outs), sum_lanes(weights), discard
 
     def project(self, tr: Trace[X, Any], selection: SelectionBase) -> jax.Array:
+        selection = check_selection(selection, tr, f"project() of {self!r}")
         return sum_lanes(jax.vmap(lambda inner: self.callee.project(inner, selection))(tr.raw_choices()))
 
     def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:

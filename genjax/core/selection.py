@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from genjax.core.const import Const
@@ -129,15 +130,25 @@ class OrSel(SelectionBase):
 
 @Pytree.dataclass
 class Selection(SelectionBase):
-    """The wrapper that `sel` returns, around one of the concrete selections."""
+    """The wrapper that `sel` returns, around one of the concrete selections.
+
+    Attributes:
+        s: the concrete selection.
+        strict: whether an address that the trace does not have is an error.
+        force: whether kernels also move those selected choices that were observed.
+    """
 
     s: Any
+    strict: bool = Pytree.static(default=True)
+    force: bool = Pytree.static(default=False)
 
     def match(self, addr: Any) -> Match:
-        return self.s.match(addr)
+        matched, rest = self.s.match(addr)
+        return matched, rest if self.strict else lenient(rest)
 
     def __repr__(self) -> str:
-        return f"Selection({self.s!r})"
+        flags = ("" if self.strict else ", strict=False") + (", force=True" if self.force else "")
+        return f"Selection({self.s!r}{flags})"
 
 
 def _wrapped(selection: Any) -> Selection:
@@ -148,17 +159,24 @@ def _same(addr: Any, own: Any) -> bool:
     return type(addr) is type(own) and bool(addr == own)
 
 
-def sel(*addresses: Any) -> Selection:
+def sel(*addresses: Any, strict: bool = True, force: bool = False) -> Selection:
     """A selection from its written form.
 
     Args:
         addresses: none or `None` for nothing; `()` for everything; `"a"` for an address and all beneath; `("a", "b")`
             for a path; `{"a": ...}` for a selection per address, whose values may be written forms themselves. Several
             forms mean their union.
+        strict: what uses the selection on a trace that lacks one of these addresses raises an error. False ignores it.
+        force: kernels move selected choices even if they were observed (see `Trace.observe`).
 
     Raises:
         TypeError: for anything else.
     """
+    selection = _written(addresses)
+    return selection if strict and not force else Selection(selection, strict, force)
+
+
+def _written(addresses: tuple[Any, ...]) -> Selection:
     if not addresses:
         return Selection(NoneSel())
     if len(addresses) > 1:
@@ -191,3 +209,36 @@ def match(addr: Any, sel: SelectionBase) -> Match:
 def is_selected(selection: SelectionBase) -> bool:
     """Whether a leaf that this selection has come down to is selected."""
     return selection.match(())[0]
+
+
+def lenient(selection: SelectionBase) -> Selection:
+    """The same selection, which ignores addresses that a trace does not have."""
+    return (
+        selection if isinstance(selection, Selection) and not selection.strict else Selection(selection, strict=False)
+    )
+
+
+def named(selection: Any) -> Iterator[Any]:
+    """The addresses of the first level that a selection names and that must exist."""
+    if isinstance(selection, Selection) and not selection.strict:
+        return
+    if isinstance(selection, StrSel):
+        yield selection.s.value
+    elif isinstance(selection, TupleSel):
+        yield from selection.t.value[:1]
+    elif isinstance(selection, DictSel):
+        yield from selection.d
+    for part in _parts(selection):
+        yield from named(part)
+
+
+def is_forced(selection: Any) -> bool:
+    """Whether a selection, or a part of it, was written with `force=True`."""
+    return getattr(selection, "force", False) is True or any(map(is_forced, _parts(selection)))
+
+
+def _parts(selection: Any) -> list[Any]:
+    """The selections that one of this level is made of."""
+    if isinstance(selection, (Selection, ComplSel)):
+        return [selection.s]
+    return [selection.s1, selection.s2] if isinstance(selection, (InSel, OrSel)) else []

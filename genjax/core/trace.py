@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from genjax.core import display
-from genjax.core.arguments import map_batch, unshare
+from genjax.core.arguments import map_batch, unshare, with_marks
 from genjax.core.choices import Fixed, NotFixedException
 from genjax.core.lanes import scalar
+from genjax.core.observed import Whole, observed_by, observed_marks
 from genjax.core.pytree import Pytree
 
 X = TypeVar("X")
@@ -46,6 +47,10 @@ class Trace(Pytree, Generic[X, R]):
         """The stored score: () for one run, the batch shape for a batch of runs."""
         raise TypeError(f"{type(self).__name__} does not define raw_score().")
 
+    def inner(self) -> Any:
+        """What the choices are made of, as stored: a dict of subtraces, the trace of all lanes, or a choice."""
+        return self.get_choices() if type(self).raw_choices is Trace.raw_choices else self.raw_choices()
+
     def get_choices(self) -> X:
         """The choices as plain nested dicts of values."""
         return get_choices(self.raw_choices())
@@ -61,6 +66,28 @@ class Trace(Pytree, Generic[X, R]):
     def scores(self) -> jax.Array:
         """`-log p(choices; args)` of each run of a batch: the batch shape, () for a single run."""
         return self.raw_score()
+
+    def observed(self) -> Any:
+        """What was observed: a nested dict from address to True, or to a bool array where it was a part.
+
+        The array has leading axes of the choice. Addresses of which nothing was observed are not in it. Empty after
+        `simulate`, and after a `generate` that was given every choice.
+        """
+        return jax.tree.map(
+            lambda mark: True if isinstance(mark, Whole) else mark,
+            observed_marks(self),
+            is_leaf=lambda mark: isinstance(mark, Whole),
+        )
+
+    def observe(self, constraints: Any) -> Any:
+        """The same trace, with the addresses in `constraints` marked as observed, and no others.
+
+        `generate` does this with what it was given, unless that was everything. Kernels move what is not observed.
+
+        Args:
+            constraints: as for `generate`; only the addresses, masks and indices are looked at. `None` for nothing.
+        """
+        return with_marks(self, observed_by(constraints, self, is_start=False))
 
     def verify(self) -> None:
         """Check that every choice is marked `Fixed`.
@@ -130,7 +157,7 @@ class Tr(Trace[X, R]):
         return self._gen_fn
 
     def get_args(self) -> Any:
-        return unshare(self._args, self._score)
+        return unshare(self._args[:2], self._score)
 
     def get_retval(self) -> R:
         return self._retval

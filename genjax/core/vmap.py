@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
 
-from genjax.core.arguments import without_args
-from genjax.core.choices import Indexed, Strict, is_empty
+from genjax.core.addresses import check_selection
+from genjax.core.arguments import with_marks, without_args
+from genjax.core.choices import Strict, is_empty
 from genjax.core.const import Const, count, unwrap
 from genjax.core.gfi import GFI
 from genjax.core.lanes import sum_lanes
+from genjax.core.observed import like, observed_by
+from genjax.core.partial import Indexed, with_lanes
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Tr, Trace
@@ -96,18 +99,25 @@ class Vmap(GFI[X, R], Generic[X, R]):
     def _size(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
         if self.axis_size.value is not None:
             return self.axis_size.value
+        axes, keyword_axes = self._argument_axes(args, kwargs)
+        sizes = [*_mapped_sizes(axes, args), *_mapped_sizes(keyword_axes, kwargs)]
+        if sizes:
+            return sizes[0]
         out = jax.eval_shape(lambda *a: self._map(lambda m, a, k: jnp.zeros(()), None, *a), args, kwargs)
-        return out.shape[0]
+        return out.shape[0]  # or JAX's error that nothing is mapped
 
     def _constraints(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if isinstance(x, Strict):
             return Strict(self._constraints(x.choices, args, kwargs))
-        if isinstance(x, Indexed):
-            return x.expand(self._size(args, kwargs))
-        return x.get_choices() if isinstance(x, Trace) else x
+        if isinstance(x, Trace):
+            return x.get_choices()
+        if is_empty(x):
+            return x
+        n = self._size(args, kwargs)
+        return with_lanes(x.expand(n) if isinstance(x, Indexed) else x, n)
 
-    def _trace(self, inner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tr[X, R]:
-        return Tr(self, (args, kwargs), without_args(inner), inner.get_retval(), inner.get_score())
+    def _trace(self, inner: Any, *stored: Any) -> Tr[X, R]:
+        return Tr(self, stored, without_args(inner), inner.get_retval(), inner.get_score())
 
     def simulate(self, *args: Any, **kwargs: Any) -> Tr[X, R]:
         inner = self._map(lambda _, args, kwargs: self.gen_fn.simulate(*args, **kwargs), None, args, kwargs)
@@ -121,9 +131,10 @@ class Vmap(GFI[X, R], Generic[X, R]):
     def generate(self, x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, R], jax.Array]:
         if is_empty(x):
             return self.simulate(*args, **kwargs), jnp.array(0.0)
-        x = self._constraints(x, args, kwargs)
-        inner, weights = self._map(lambda x, a, k: self.gen_fn.generate(x, *a, **k), x, args, kwargs)
-        return self._trace(inner, args, kwargs), sum_lanes(weights)
+        given = self._constraints(x, args, kwargs)
+        inner, weights = self._map(lambda x, a, k: self.gen_fn.generate(x, *a, **k), given, args, kwargs)
+        new = self._trace(inner, args, kwargs)
+        return with_marks(new, observed_by(x, new)), sum_lanes(weights)
 
     def update(self, tr: Trace[X, R], x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, R], jax.Array, X]:
         x = None if is_empty(x) else self._constraints(x, args, kwargs)
@@ -133,18 +144,21 @@ class Vmap(GFI[X, R], Generic[X, R]):
             return self.gen_fn.update(old, x, *args, **kwargs)
 
         inner, weights, discard = self._map(lane, (tr.raw_choices(), x), args, kwargs)
-        return self._trace(inner, args, kwargs), sum_lanes(weights), discard
+        return self._trace(inner, *like(args, kwargs, tr)), sum_lanes(weights), discard
 
     def regenerate(
         self, tr: Trace[X, R], selection: SelectionBase, *args: Any, **kwargs: Any
     ) -> tuple[Tr[X, R], jax.Array, X | None]:
+        selection = check_selection(selection, tr, f"regenerate() of {self!r}")
+
         def lane(old: Any, args: Any, kwargs: Any) -> Any:
             return self.gen_fn.regenerate(old, selection, *args, **kwargs)
 
         inner, weights, discard = self._map(lane, tr.raw_choices(), args, kwargs)
-        return self._trace(inner, args, kwargs), sum_lanes(weights), discard
+        return self._trace(inner, *like(args, kwargs, tr)), sum_lanes(weights), discard
 
     def project(self, tr: Trace[X, R], selection: SelectionBase) -> jax.Array:
+        selection = check_selection(selection, tr, f"project() of {self!r}")
         return sum_lanes(jax.vmap(lambda inner: self.gen_fn.project(inner, selection))(tr.raw_choices()))
 
     def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
@@ -157,3 +171,16 @@ class Vmap(GFI[X, R], Generic[X, R]):
         if self.in_axes.value is None:
             return f"{self.gen_fn!r}.repeat({self.axis_size.value})"
         return f"{self.gen_fn!r}.vmap(in_axes={_FrozenAxes.thaw(self.in_axes.value)})"
+
+
+def _mapped_sizes(axes: Any, values: Any) -> Iterator[int]:
+    """The sizes of the mapped axes; `axes` is a prefix of `values`, as in `jax.vmap`."""
+    if axes is None:
+        return
+    if isinstance(axes, int):
+        yield from (jnp.shape(leaf)[axes] for leaf in jax.tree.leaves(values))
+        return
+    pairs: list[tuple[Any, Any]] = []
+    jax.tree.map(lambda *pair: pairs.append(pair), axes, values, is_leaf=lambda axis: axis is None)
+    for axis, value in pairs:
+        yield from _mapped_sizes(axis, value)

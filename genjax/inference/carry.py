@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.core import CondTr, Distribution, ScanTr, Tr, Trace, Vmap
-from genjax.core.arguments import with_args
+from genjax.core.arguments import stored_marks, unshared, with_marks
 
 
 def lean(trace: Any) -> Any:
@@ -50,7 +50,12 @@ def _map_inner(function: Callable[[Any], Any], trace: Any) -> Any:
 
 def plain(trace: Any) -> Any:
     """`trace` with arguments of its own and repeated values as one array: the form that moves return."""
-    return restore(with_args(trace, trace.get_args()))
+    return restore(unshared(trace))
+
+
+def as_observed(new: Any, old: Any) -> Any:
+    """`new` with the marks of `old`: a move does not change what was observed, however it made its trace."""
+    return with_marks(new, stored_marks(old))
 
 
 def require_same_structure(new: Any, old: Any) -> None:
@@ -76,7 +81,8 @@ def select_trace(check: jax.Array, new: Trace[Any, Any], old: Trace[Any, Any]) -
         new: a trace.
         old: a trace of the same structure.
     """
-    new, old = plain(new), plain(old)
+    old = plain(old)
+    new = as_observed(plain(new), old)
     require_same_structure(new, old)
     made: dict[tuple[int, int], Any] = {}
 

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.core.arguments import is_shared, raw_args, with_args, without_args
-from genjax.core.choices import Indexed, Masked, plain
+from genjax.core.choices import plain
 from genjax.core.lanes import scalar
+from genjax.core.partial import Indexed, Masked
 from genjax.core.trace import get_choices
 from genjax.inference.importance import addresses_of, as_args, choices_by_path, count, merged, overlap
 from genjax.inference.particles import ParticleCollection, copied, extend, init

@@ -17,6 +17,7 @@ from genjax.core.arguments import map_batch, share, with_args, without_args
 from genjax.core.choices import Strict, is_empty, plain
 from genjax.core.const import unwrap
 from genjax.core.lanes import scalar
+from genjax.core.observed import observed_by
 from genjax.core.pytree import Pytree
 from genjax.core.selection import Selection, sel
 from genjax.inference.resampling import effective_sample_size, log_mean_weight, resample_ancestors
@@ -137,7 +138,12 @@ def weighted_traces(
         return without_args(trace), weight
 
     traces, log_weights = jax.vmap(lane, in_axes=(), axis_size=n)()
-    return with_args(traces, share((args, {}))), log_weights
+    return with_args(traces, share((args, {}, *observed_in_lanes(constraints, traces)))), log_weights
+
+
+def observed_in_lanes(constraints: Any, traces: Any) -> tuple[Any, ...]:
+    """The marks of a batch of traces that were made under the same constraints: those of one lane."""
+    return observed_by(constraints, jax.eval_shape(lambda batch: jax.tree.map(lambda leaf: leaf[0], batch), traces))
 
 
 # What is asked of arguments
@@ -196,7 +202,7 @@ def addresses_of(choices: Any) -> Selection:
     if is_empty(choices):
         return sel()
     if isinstance(choices, dict):
-        return sel({addr: addresses_of(beneath) for addr, beneath in choices.items()})
+        return sel({addr: addresses_of(beneath) for addr, beneath in choices.items()}, strict=False)
     return sel(())
 
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-from genjax.core import Trace, sel
-from genjax.core.lanes import scalar
+from genjax.core import Trace
+from genjax.core.observed import movable, redraw
 from genjax.distributions import uniform
 from genjax.inference.carry import select_trace
 from genjax.state import save
@@ -27,17 +27,21 @@ def mh(trace: T, selection: Any) -> T:
 
     Args:
         trace: the current state. Model and arguments stay what they are.
-        selection: the choices to redraw, `sel(...)`; others are kept.
+        selection: the choices to redraw, `sel(...)`; others are kept. What was observed is never redrawn; elements
+            that are missing from a partly observed address are redrawn along with the selected ones. See
+            `genjax.core.observed`.
 
     Returns:
         The new state, or `trace` where the proposal is rejected. Saves `accept`, () bool, for `state`. A log alpha
         that is NaN rejects.
 
+    Raises:
+        ValueError: the selection names an address that the trace does not have, or nothing but observed ones.
+
     Source: Hastings, *Monte Carlo sampling methods using Markov chains and their applications* (1970), equation 1.
     """
-    args, kwargs = trace.get_args()
-    proposal, log_weight, _ = trace.get_gen_fn().regenerate(trace, sel(selection), *args, **kwargs)
-    return accept_or_reject(trace, proposal, scalar(log_weight))
+    proposal, log_alpha = redraw(trace, *movable(trace, selection, "mh"))
+    return accept_or_reject(trace, proposal, log_alpha)
 
 
 def accept_or_reject(trace: T, proposal: T, log_alpha: jax.Array) -> T:

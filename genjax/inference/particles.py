@@ -25,7 +25,7 @@ from genjax.core.choices import plain
 from genjax.core.const import Const, unwrap
 from genjax.core.lanes import scalar
 from genjax.core.pytree import Pytree
-from genjax.inference.importance import as_args, check_proposed, count, merged, weighted_traces
+from genjax.inference.importance import as_args, check_proposed, count, merged, observed_in_lanes, weighted_traces
 from genjax.inference.resampling import (
     effective_sample_size,
     log_mean_weight,
@@ -177,7 +177,8 @@ def extend(
     traces, weights = jax.vmap(lane, in_axes=(argument_axes(args), 0), axis_size=particles.n_samples.value)(
         lane_args, old_choices
     )
-    return _moved(particles, with_args(traces, (args, {})), _plus(particles.log_weights, weights))
+    marks = share(observed_in_lanes(constraints, traces))
+    return _moved(particles, with_args(traces, (args, {}, *marks)), _plus(particles.log_weights, weights))
 
 
 def rejuvenate(particles: ParticleCollection, kernel: Any) -> ParticleCollection:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.core.arguments import Shared, raw_args, with_args
-from genjax.inference.carry import lean, plain, require_same_structure, restore
+from genjax.inference.carry import as_observed, lean, plain, require_same_structure, restore
 from genjax.inference.gradients import CHAIN, Carried, carried_gradients, take_notes
 from genjax.inference.parts import drawn_ahead, evaluate_part
 from genjax.pjax import compat
@@ -137,9 +137,10 @@ def _stage(
 
     def step(*leaves: Any) -> list[Any]:
         nonlocal records_tree, notes_tree
-        moved, saved = _run_kernel(kernel, restore(jax.tree.unflatten(structure, leaves)))
+        old = restore(jax.tree.unflatten(structure, leaves))
+        moved, saved = _run_kernel(kernel, old)
         noted, notes_tree = jax.tree.flatten(take_notes(saved))
-        moved = plain(moved)
+        moved = as_observed(plain(moved), old)
         new, new_structure = jax.tree.flatten(lean(moved))
         if new_structure != structure:
             require_same_structure(new, jax.tree.unflatten(structure, leaves))

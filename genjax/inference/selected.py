@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.core import Trace
+from genjax.core.observed import hold, movable
 from genjax.core.selection import SelectionBase
 from genjax.distributions import normal
 from genjax.inference.carry import plain, require_same_structure, select_trace
@@ -68,16 +69,18 @@ def selected_density(trace: Trace[Any, Any], selection: SelectionBase, kernel: s
 
     Raises:
         TypeError: a selected choice is not continuous.
+        ValueError: the selection names an address that the trace does not have, or nothing but observed ones.
     """
     old = plain(trace)
     gen_fn, (args, kwargs) = old.get_gen_fn(), old.get_args()
+    selection, held = movable(old, selection, kernel, continuous=True)
     chosen, _ = gen_fn.filter(old.get_choices(), selection)
     if not jax.tree.leaves(chosen):
         return None
     chosen = _as_floats(chosen, kernel)
 
     def updated(choices: Any) -> tuple[jax.Array, Any]:
-        new = plain(gen_fn.update(old, choices, *args, **kwargs)[0])
+        new = plain(gen_fn.update(old, hold(held, choices, chosen), *args, **kwargs)[0])
         require_same_structure(new, old)
         return -new.get_score(), jax.tree.leaves(new)
 

@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.core.arguments import Shared, is_shared, raw_args, with_args
+from genjax.core.arguments import Shared, is_shared, raw_args, share, with_args
 from genjax.core.const import const, unwrap
 from genjax.inference.csmc import extend_csmc as extend_csmc
 from genjax.inference.csmc import init_csmc as init_csmc
 from genjax.inference.csmc import resample_csmc as resample_csmc
-from genjax.inference.importance import as_args, count
+from genjax.inference.importance import as_args, count, observed_in_lanes
 from genjax.inference.particles import ParticleCollection as ParticleCollection
 from genjax.inference.particles import change as change
 from genjax.inference.particles import extend as extend
@@ -93,7 +93,7 @@ def rejuvenation_smc(
         by_proposal = lambda: _like(_detached(extend(particles, model, args, observed, transition_proposal)), particles)
         is_proposed = transition_proposal is not None and n_steps > 1
         new = jax.lax.cond(t == 0, by_model, by_proposal) if is_proposed else by_model()
-        new = move(_attached(new, args))
+        new = move(_attached(new, args, _marks(observed, new)))
         following = _varying(as_step_args(new.traces.get_retval()), leaves)
         used = _varying(raw_args(new.traces)[0], leaves)
         new = _like(_detached(new), particles)
@@ -106,7 +106,7 @@ def rejuvenation_smc(
     times = jnp.arange(n_steps)
     (last, used, _), steps = jax.lax.scan(step, (start, varying, varying), (times, observations), length=n_steps)
     if not keeps_all:
-        return _attached(last, _join(leaves, structure, used))
+        return _attached(last, _join(leaves, structure, used), _marks(_at(observations, n_steps - 1), last))
     particles, used = steps
     stacked = [Shared(jnp.stack([leaf.value] * n_steps)) if is_shared(leaf) else leaf for leaf in leaves]
     return _attached(particles, _join(stacked, structure, used))
@@ -184,8 +184,12 @@ def _detached(particles: ParticleCollection) -> ParticleCollection:
     return dataclasses.replace(particles, traces=with_args(particles.traces, ((), {})))
 
 
-def _attached(particles: ParticleCollection, args: Any) -> ParticleCollection:
-    return dataclasses.replace(particles, traces=with_args(particles.traces, (args, {})))
+def _attached(particles: ParticleCollection, args: Any, marks: tuple[Any, ...] = ()) -> ParticleCollection:
+    return dataclasses.replace(particles, traces=with_args(particles.traces, (args, {}, *marks)))
+
+
+def _marks(observed: Any, particles: ParticleCollection) -> tuple[Any, ...]:
+    return share(observed_in_lanes(observed, particles.traces))
 
 
 # Loops need constant types

@@ -3,20 +3,25 @@
 import contextlib
 import itertools
 import os
-import queue
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from pipelines.config.configuration import Configuration
 from pipelines.plan.tree import REPOSITORY, FrameworkDescription, Tree
 from pipelines.race.timing import ContestantFailure
-from pipelines.workers import protocol
+from pipelines.workers import guardian, processes, protocol
+from pipelines.workers.channel import MAX_LINE_BYTES, Channel, Ended, Expired, LineTooLong
+from pipelines.workers.replies import InvalidReply, Refused, read_reply
+
+DEATH_SECONDS = 2.0
+"""How long a process that closed its output may take to end."""
 
 
 class WorkerClient:
@@ -24,6 +29,7 @@ class WorkerClient:
 
     Args:
         cores: confines it to that many cores, so that its libraries find no others; None for all.
+        mark: tells its processes from all others; see `pipelines.workers.processes`.
     """
 
     def __init__(
@@ -33,14 +39,17 @@ class WorkerClient:
         environment: Mapping[str, str],
         log: Path,
         cores: int | None = None,
+        mark: str | None = None,
     ):
         self.label = description.name
         self.log = log
         self.programs = 0
         self.hello: dict[str, Any] = {}
+        self._mark = mark or processes.new_mark()
         command = list(description.command) or [sys.executable, "-m", "pipelines.workers.worker"]
-        variables = {**os.environ, **environment, **dict(description.environment)}
+        variables = {**os.environ, **environment, **dict(description.environment), processes.MARK: self._mark}
         variables["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH", "")])])
+        self._memory_kills = processes.memory_kills()
         with log.open("wb") as errors, confined(cores) as self.confined:
             self.process = subprocess.Popen(
                 [*command, "--framework", description.name, "--root", str(tree.root)],
@@ -51,10 +60,9 @@ class WorkerClient:
                 cwd=tree.root,
                 start_new_session=True,  # Ctrl-C is the parent's to handle; a kill takes the worker's children along
             )
-        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        self._channel = Channel(self.process)
         self._ids = itertools.count(1)
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._ended = False
 
     @property
     def pid(self) -> int:
@@ -64,98 +72,112 @@ class WorkerClient:
     @property
     def alive(self) -> bool:
         """Whether the process runs."""
-        return self.process.poll() is None
+        return not self._ended and self.process.poll() is None
 
     def request(self, operation: str, limit_seconds: float, **fields: Any) -> dict[str, Any]:
-        """Sends one request and waits for its reply.
+        """Sends one request and waits for its reply, whose fields are checked against `pipelines.workers.replies`.
 
         Raises:
-            ContestantFailure: "timeout" past the limit (the worker is killed), "failed" if it died or printed junk
-                (killed), or the status that it replied.
+            ContestantFailure: "timeout" past the limit (the worker is killed), "failed" if it died or its reply is not
+                one (killed), or the status that it replied.
         """
         identifier = next(self._ids)
-        message = protocol.encode({"id": identifier, "op": operation, **fields}) + "\n"
-        assert self.process.stdin is not None
+        message = protocol.encode({"id": identifier, "op": operation, **fields}).encode()
+        kind = "renew" if operation == "prepare" and "model" not in fields else operation
+        start = time.monotonic()
         try:
-            self.process.stdin.write(message.encode())
-            self.process.stdin.flush()
-        except OSError:
+            if self._ended:
+                raise Ended
+            line = self._channel.exchange(message, limit_seconds)
+            reply = read_reply(line, identifier, kind)
+            _possible(reply, kind, time.monotonic() - start)
+            return reply
+        except Ended:
             raise self._died(operation) from None
-        try:
-            line = self._lines.get(timeout=limit_seconds)
-        except queue.Empty:
-            self.kill()
-            reason = f"{self.label}: `{operation}` took longer than its limit of {limit_seconds:g} s; worker killed"
-            raise ContestantFailure("timeout", reason, self._tail()) from None
-        if line is None:
-            raise self._died(operation)
-        return self._reply(line, identifier, operation)
+        except Expired:
+            reason = f"`{operation}` took longer than its limit of {limit_seconds:g} s"
+            raise self._killed("timeout", reason) from None
+        except LineTooLong:
+            reason = f"wrote more than {MAX_LINE_BYTES >> 20} MiB instead of a reply to `{operation}`"
+            raise self._killed("failed", reason) from None
+        except InvalidReply as error:
+            raise self._killed("failed", str(error)) from None
+        except Refused as error:
+            refusal = error.refusal
+            raise ContestantFailure(refusal.status, refusal.reason, refusal.traceback) from None
 
     def cpu_seconds(self) -> float | None:
-        """CPU time that all threads of the worker have used, ended ones too, or None where the system does not say."""
-        if sys.platform != "linux":
-            return None
+        """CPU time that all threads of the worker have used, in nanosecond steps, or None where there is no /proc."""
+        total = 0
         try:
-            return time.clock_gettime_ns((~self.pid << 3) | 2) * 1e-9  # clock_getcpuclockid(3) of that process
-        except OSError:  # it has ended
+            for task in Path(f"/proc/{self.pid}/task").iterdir():
+                total += int((task / "schedstat").read_text().split()[0])
+        except (OSError, IndexError, ValueError):
             return None
+        return total * 1e-9
 
     def kill(self) -> None:
-        """Ends the worker and its children at once."""
-        if self.alive:
-            with contextlib.suppress(ProcessLookupError):  # it ended in between
-                os.killpg(self.process.pid, signal.SIGKILL)
-        self._release()
+        """Ends the worker and every process that it started, at once."""
+        if not self._ended:
+            processes.end_tree(self.process, self._mark)
+            self._channel.close()
+            self._ended = True
 
     def close(self, limit_seconds: float = 5.0) -> None:
-        """Asks the worker to quit; kills it if it does not."""
+        """Asks the worker to quit; then ends it, if it did not, and what it left behind."""
         if self.alive:
-            try:
+            with contextlib.suppress(ContestantFailure, subprocess.TimeoutExpired):
                 self.request("quit", limit_seconds)
                 self.process.wait(limit_seconds)
-            except (ContestantFailure, subprocess.TimeoutExpired):
-                self.kill()
-        self._release()
+        self.kill()
 
-    def _release(self) -> None:
-        self.process.wait()
-        self._reader.join(5)
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):  # an unsent request to a dead worker
-                    stream.close()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.put(line)
-        self._lines.put(None)
-
-    def _reply(self, line: bytes, identifier: int, operation: str) -> dict[str, Any]:
-        try:
-            reply = protocol.decode(line.decode())
-            expected = reply.get("id") == identifier and isinstance(reply.get("ok"), bool)
-        except ValueError:
-            expected = False
-        if not expected:
-            self.kill()
-            reason = f"{self.label}: printed a line that is not a reply to `{operation}`: {line[:80]!r}; worker killed"
-            raise ContestantFailure("failed", reason, self._tail())
-        if not reply["ok"]:
-            status = reply.get("status") if reply.get("status") in ("failed", "oom", "skipped") else "failed"
-            raise ContestantFailure(str(status), str(reply.get("reason")), reply.get("traceback"))
-        return reply
+    def _killed(self, status: str, reason: str) -> ContestantFailure:
+        self.kill()
+        return ContestantFailure(status, f"{self.label}: {reason}; worker killed", self._tail())
 
     def _died(self, operation: str) -> ContestantFailure:
-        code = self.process.wait()
-        self._release()
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-        hint = " (the system may have run out of memory)" if code == -signal.SIGKILL else ""
-        return ContestantFailure("failed", f"{self.label}: the worker {how} during `{operation}`{hint}", self._tail())
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(DEATH_SECONDS)
+        code = self.process.poll()
+        self.kill()
+        if code is None:
+            reason = f"{self.label}: the worker closed its output during `{operation}`; worker killed"
+            return ContestantFailure("failed", reason, self._tail())
+        how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with status {code}"
+        status, hint = "failed", ""
+        if code == -signal.SIGKILL and processes.memory_kills() > self._memory_kills:
+            status, hint = "oom", ": the memory that its cgroup allows is used up"
+        elif code == -signal.SIGKILL:
+            hint = " (the system may have run out of memory)"
+        return ContestantFailure(status, f"{self.label}: the worker {how} during `{operation}`{hint}", self._tail())
 
     def _tail(self) -> str | None:
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        """The last lines of the log, from its last 64 KiB."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 2**16))
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return None
         return "\n".join(lines[-20:]) or None
+
+
+def _possible(reply: Mapping[str, Any], kind: str, elapsed: float) -> None:
+    """Refuses a duration that is longer than the request took by this process's clock.
+
+    Raises:
+        InvalidReply: naming both.
+    """
+    claimed = {"time": "seconds", "gate": "first_call_s"}.get(kind)
+    if claimed is not None and reply[claimed] > 1.02 * elapsed + 0.01:  # clocks of two processes, one of them slewed
+        raise InvalidReply(f"replied to `{kind}` with `{claimed}` = {reply[claimed]:g}, but it took {elapsed:.3g} s")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"  # a real-time signal
 
 
 @contextlib.contextmanager
@@ -177,10 +199,15 @@ def confined(cores: int | None) -> Iterator[bool]:
 
 
 class WorkerPool:
-    """Persistent workers, one per (framework, device, dtype, cores, instance), started when first needed."""
+    """Persistent workers, one per (framework, device, dtype, cores, instance), started when first needed.
+
+    A context: at its end no worker is left, nor any process that one of them started, and if this process is killed,
+    its guardian sees to that and removes the scratch folder.
+    """
 
     def __init__(self, scratch: Path):
         self.scratch = scratch
+        self.mark = processes.new_mark()
         self._workers: dict[tuple, WorkerClient] = {}
         self._broken: dict[tuple, ContestantFailure] = {}
         self._count = itertools.count()
@@ -234,7 +261,8 @@ class WorkerPool:
     ) -> WorkerClient:
         log = self.scratch / f"worker_{next(self._count)}_{description.name}.log"
         try:
-            worker = WorkerClient(description, configuration.tree, configuration.environment, log, cores)
+            mark = f"{self.mark}/{log.stem}"
+            worker = WorkerClient(description, configuration.tree, configuration.environment, log, cores, mark)
         except OSError as error:
             raise ContestantFailure("failed", f"{description.name}: cannot start its worker: {error}") from error
         limit = max(configuration.limits.start_seconds, description.start_seconds)
@@ -260,10 +288,19 @@ class WorkerPool:
         self._workers.clear()
 
     def __enter__(self) -> "WorkerPool":
+        self._known = {child.pid for child in psutil.Process().children()}
+        self._adopts = processes.adopt_orphans()
+        self._guardian = guardian.start(self.mark, [self.scratch])
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:  # interrupted: a worker in the middle of a long request cannot be asked to quit
-            for worker in self._workers.values():
-                worker.kill()
-        self.close()
+        try:
+            if kind is not None:  # interrupted: a worker in the middle of a long request cannot be asked to quit
+                for worker in self._workers.values():
+                    worker.kill()
+            self.close()
+            if self._adopts:
+                processes.end_strays(self._known | {self._guardian.pid})
+                processes.adopt_orphans(False)
+        finally:
+            guardian.stop(self._guardian)

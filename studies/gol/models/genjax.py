@@ -17,6 +17,7 @@ from frameworks.base import Program
 from genjax import beta, distribution, flip, gen, modular_vmap, seed
 
 OFFSETS = (-1, 0, 1)
+CORNER = 16
 
 # ---------------------------------------------------------------- model
 
@@ -162,6 +163,11 @@ def join(classes, height, width):
     return board[3 : 3 + height, 3 : 3 + width]
 
 
+def corner(classes):
+    """The classes of the board's corner, of at most `CORNER` rows and columns each: what the gate sees of a sweep."""
+    return classes[:, :, 1 : min(classes.shape[2] - 1, 1 + CORNER), 1 : min(classes.shape[3] - 1, 1 + CORNER)]
+
+
 def shifted(classes, row, column):
     """For every cell (i, j) of class (0, 0), the cell (i + row, j + column) of the board, as one slice of a class."""
     height, width = classes.shape[2] - 2, classes.shape[3] - 2
@@ -179,7 +185,7 @@ def reconstruction(framework, data, parameters):
 
     Outputs: `log_likelihoods`, `errors` and `softness`, (n_sweeps + 1,) each, from sweep 0, the initial board;
     `frames` (n_frames, H, W) at the sweeps of `data["frame_sweeps"]`; `previous` and `final`, the boards before and
-    after the last sweep.
+    after the last sweep; `corner` (n_sweeps, 3, 3, h, w), after each sweep the corner of the board as its classes.
     """
     height, width = data["target"].shape
     n_frames, prior = len(data["frame_sweeps"]), parameters["softness_prior"]
@@ -207,17 +213,17 @@ def reconstruction(framework, data, parameters):
                 softness = beta.sample(prior[0] + errors, prior[1] + height * width - errors)
             # Sweeps that are not kept go to the last slot, which is dropped.
             frames = jax.lax.dynamic_update_slice(frames, board[None], (slot, 0, 0))
-            return (new, classes, softness, frames), summary(board, softness)
+            return (new, classes, softness, frames), (summary(board, softness), corner(new))
 
         frames = jnp.zeros((n_frames + 1, height, width), bool)
         frames = jax.lax.dynamic_update_slice(frames, initial[None], (slots[0], 0, 0))
         state = (split(initial), split(initial), softness, frames)
-        (final, previous, _, frames), summaries = jax.lax.scan(sweep, state, slots[1:])
+        (final, previous, _, frames), (summaries, corners) = jax.lax.scan(sweep, state, slots[1:])
         summaries = jax.tree.map(
             lambda first, rest: jnp.concatenate([first[None], rest]), summary(initial, softness), summaries
         )
         boards = {"previous": join(previous, height, width), "final": join(final, height, width)}
-        return {**summaries, **boards, "frames": frames[:n_frames]}
+        return {**summaries, **boards, "frames": frames[:n_frames], "corner": corners}
 
     return _program(seed(chain), (data["target"], jnp.float32(parameters["softness"]), data["frame_slots"]))
 
@@ -240,7 +246,8 @@ def unknown_softness(framework, data, parameters):
 def sweeps(framework, data, parameters):
     """Program of k sweeps in one scan and nothing else; its time over several k gives the cost of one sweep.
 
-    Outputs: `previous` and `final`, the boards before and after the last sweep, (H, W) each.
+    Outputs: `previous` and `final`, the boards before and after the last sweep, (H, W) each; `corner`, see
+    `reconstruction`.
     """
     height, width = data["target"].shape
 
@@ -249,11 +256,12 @@ def sweeps(framework, data, parameters):
 
         def sweep(state, _):
             classes, _ = state
-            return (gibbs_sweep(classes, target_classes, inside_classes, softness), classes), None
+            new = gibbs_sweep(classes, target_classes, inside_classes, softness)
+            return (new, classes), corner(new)
 
         state = (split(initial), split(initial))
-        final, previous = jax.lax.scan(sweep, state, length=parameters["n_sweeps"])[0]
-        return {"previous": join(previous, height, width), "final": join(final, height, width)}
+        (final, previous), corners = jax.lax.scan(sweep, state, length=parameters["n_sweeps"])
+        return {"previous": join(previous, height, width), "final": join(final, height, width), "corner": corners}
 
     return _program(seed(chain), (data["initial"], data["target"], jnp.float32(parameters["softness"])))
 

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 
 from frameworks.base import Program
 
+CORNER = 16
+
 
 def _alive_next(total, alive):
     """The rule, from the number of living cells in the 3 by 3 window, its centre included."""
@@ -68,6 +70,11 @@ def _join(classes, height, width):
     return board[3 : 3 + height, 3 : 3 + width]
 
 
+def _corner(classes):
+    """The classes of the board's corner, of at most `CORNER` rows and columns each: what the gate sees of a sweep."""
+    return classes[:, :, 1 : min(classes.shape[2] - 1, 1 + CORNER), 1 : min(classes.shape[3] - 1, 1 + CORNER)]
+
+
 def _signed(target):
     return _split(2 * target.astype(jnp.int8) - 1)
 
@@ -80,7 +87,7 @@ def _n_errors(board, target):
     return jnp.sum(_alive_next(total, board) != target, dtype=jnp.int32)
 
 
-def reconstruction(framework, data, parameters):
+def reconstruction(framework, data, parameters, sweep_once=_sweep):
     """Program that runs the chain from independent coin flips; outputs as in the GenJAX model of this study."""
     height, width = data["target"].shape
     n_frames, prior = len(data["frame_sweeps"]), parameters["softness_prior"]
@@ -102,24 +109,24 @@ def reconstruction(framework, data, parameters):
             classes, _, softness, frames = state
             key, slot = step
             cell_key, softness_key = jax.random.split(key)
-            new = _sweep(cell_key, classes, targets, softness)
+            new = sweep_once(cell_key, classes, targets, softness)
             board = _join(new, height, width)
             errors = _n_errors(board, target)
             if prior is not None:
                 softness = jax.random.beta(softness_key, prior[0] + errors, prior[1] + height * width - errors)
             frames = jax.lax.dynamic_update_slice(frames, board[None], (slot, 0, 0))
-            return (new, classes, softness, frames), summary(errors, softness)
+            return (new, classes, softness, frames), (summary(errors, softness), _corner(new))
 
         slots = inputs["slots"]
         frames = jnp.zeros((n_frames + 1, height, width), bool)
         frames = jax.lax.dynamic_update_slice(frames, initial[None], (slots[0], 0, 0))
         state = (_split(initial), _split(initial), softness, frames)
         steps = (jax.random.split(chain_key, parameters["n_sweeps"]), slots[1:])
-        (final, previous, _, frames), rest = jax.lax.scan(sweep, state, steps)
+        (final, previous, _, frames), (rest, corner) = jax.lax.scan(sweep, state, steps)
         first = summary(_n_errors(initial, target), softness)
         summaries = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), first, rest)
         boards = {"previous": _join(previous, height, width), "final": _join(final, height, width)}
-        return {**summaries, **boards, "frames": frames[:n_frames]}
+        return {**summaries, **boards, "frames": frames[:n_frames], "corner": corner}
 
     return _program(data, parameters, run)
 
@@ -139,8 +146,8 @@ def unknown_softness(framework, data, parameters):
     return accuracy(framework, data, parameters)
 
 
-def sweeps(framework, data, parameters):
-    """Program of k sweeps in one scan; outputs the boards before and after the last sweep."""
+def sweeps(framework, data, parameters, sweep_once=_sweep):
+    """Program of k sweeps in one scan; outputs the boards around the last sweep, and the corner after each."""
     height, width = data["target"].shape
 
     def run(inputs):
@@ -148,12 +155,13 @@ def sweeps(framework, data, parameters):
 
         def sweep(state, key):
             classes, _ = state
-            return (_sweep(key, classes, targets, inputs["softness"]), classes), None
+            new = sweep_once(key, classes, targets, inputs["softness"])
+            return (new, classes), _corner(new)
 
         keys = jax.random.split(inputs["key"], parameters["n_sweeps"])
         state = (_split(inputs["initial"]), _split(inputs["initial"]))
-        final, previous = jax.lax.scan(sweep, state, keys)[0]
-        return {"previous": _join(previous, height, width), "final": _join(final, height, width)}
+        (final, previous), corner = jax.lax.scan(sweep, state, keys)
+        return {"previous": _join(previous, height, width), "final": _join(final, height, width), "corner": corner}
 
     return _program(data, parameters, run)
 

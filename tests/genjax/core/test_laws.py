@@ -91,7 +91,7 @@ class Laws:
             new, weight, *discard = out
             assert weight.shape == (), (method, weight.shape)
             assert new.get_score().shape == ()
-            assert avals(new) == avals(trace), method
+            assert avals(new.observe(None)) == avals(trace), method
             return {
                 "trace": new,
                 "x": new.get_choices(),

@@ -117,7 +117,7 @@ def mixed():
 
 def test_nothing_selected():
     trace = mixed.simulate()
-    moved, saved = state(lambda t: mala(t, sel("nowhere"), 0.1))(trace)
+    moved, saved = state(lambda t: mala(t, sel(), 0.1))(trace)
     assert saved == {"accept": True}
     assert jax.tree.all(jax.tree.map(jnp.array_equal, moved, trace))
 

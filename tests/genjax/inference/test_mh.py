@@ -154,8 +154,10 @@ def test_a_fixed_choice_cannot_be_moved():
     from genjax import fixed
 
     trace, _ = two_sites.generate({"x": fixed(1.0)})
-    with pytest.raises(TypeError, match=r"fixed\(\) cannot be moved"):
+    with pytest.raises(ValueError, match="'x', which generate.* was given as data"):
         mh(trace, sel("x"))
+    with pytest.raises(TypeError, match=r"fixed\(\) cannot be moved"):
+        mh(trace, sel("x", force=True))
     assert mh(trace, sel("y"))["x"] == 1.0
 
 

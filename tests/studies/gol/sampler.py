@@ -52,4 +52,12 @@ def run(problem, parameters, seed, fault=None):
         "frames": np.array([boards[sweep] for sweep in problem.truth["frame_sweeps"]]),
         "previous": boards[-2],
         "final": boards[-1],
+        "corner": np.array([corner(board) for board in boards[1:]]),
     }
+
+
+def corner(board):
+    """The corner of a board, at most 48 by 48, as its classes, each padded with dead cells to one shape."""
+    part = board[:48, :48]
+    padded = np.pad(part, [(0, -side % 3) for side in part.shape])
+    return padded.reshape(len(padded) // 3, 3, -1, 3).transpose(1, 3, 0, 2)

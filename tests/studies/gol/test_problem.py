@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 
 from studies.gol import posterior
-from studies.gol.gate import bound
 from studies.gol.problem import check, kept_sweeps, make_problem
+from studies.gol.residuals import bound
 from studies.gol.rule import next_board
 
 _specification = importlib.util.spec_from_file_location("gol_sampler", Path(__file__).with_name("sampler.py"))
@@ -182,7 +182,7 @@ def test_gate_refuses_a_wrong_sampler(fault):
     outputs = sampler.run(problem, chosen, 5, fault)
     reason = check("reconstruction", problem, chosen, outputs).reason
     assert reason is not None and reason.startswith("last sweep"), reason
-    bare = {name: outputs[name] for name in ("previous", "final")}
+    bare = {name: outputs[name] for name in ("previous", "final", "corner")}
     assert check("sweeps", problem, chosen, bare).reason == reason
 
 

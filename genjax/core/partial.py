@@ -1,0 +1,144 @@
+"""Constraints of a part of an address: some lanes of a `Vmap`, some steps of a `Scan`, some elements of an array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.core.pytree import Pytree
+
+
+@Pytree.dataclass
+class Masked(Pytree):
+    """A constraint that holds where `mask` is true; elsewhere the choice is left to the model."""
+
+    mask: Any
+    value: Any
+
+
+def masked(mask: Any, choices: Any) -> Any:
+    """Constrain some lanes of a vmapped, or some steps of a scanned, address.
+
+    Args:
+        mask: bool, with the leading axes of every leaf of `choices`: `(n,)` for one `Vmap` or `Scan`.
+        choices: values for all lanes; those where `mask` is false are not looked at. Constraints in it that are
+            partial themselves hold where both do.
+    """
+    return _restricted(jnp.asarray(mask, bool), choices)
+
+
+@Pytree.dataclass
+class Indexed(Pytree):
+    """Constraints of those lanes `indices` of a vmapped address where `where` is true; see `indexed`."""
+
+    indices: Any
+    choices: Any
+    where: Any = True
+
+    def expand(self, n: int) -> Any:
+        """The same constraint over all `n` lanes, as `Masked` leaves.
+
+        Raises:
+            ValueError: an index that is known while tracing is out of range, or is given twice. Traced indices cannot
+                be checked then; they make floating-point values NaN, and so the weight.
+        """
+        is_traced = isinstance(self.indices, jax.core.Tracer)
+        if not is_traced:
+            _check_indices(self.indices, n)
+        indices = jnp.atleast_1d(jnp.asarray(self.indices))
+
+        def scatter(value: Any) -> Any:
+            value = jnp.asarray(value)
+            if value.ndim == 0 or value.shape[0] != indices.size:
+                value = jnp.broadcast_to(value, (indices.size, *value.shape))
+            value = jnp.zeros((n, *value.shape[1:]), value.dtype).at[indices].set(value)
+            if is_traced and jnp.issubdtype(value.dtype, jnp.floating):
+                value = jnp.where(_is_fault(indices, n), jnp.nan, value)
+            return value
+
+        mask = jnp.zeros(n, bool).at[indices].set(self.where)
+        return _restricted(mask, self.choices, scatter)
+
+
+def indexed(indices: Any, choices: Any) -> Indexed:
+    """Constrain the lanes `indices` of a vmapped address, or those steps of a scanned one.
+
+    Args:
+        indices: an int or an int array `(k,)`, each in `range(-n, n)` and none twice. Beneath other lanes or steps it
+            is shared by them if it is an int; an array has their axis in front.
+        choices: values for those lanes, with leading axis k (or without it, to give every one the same value).
+    """
+    return Indexed(indices, choices)
+
+
+def _restricted(mask: Any, choices: Any, spread: Callable[[Any], Any] = lambda value: value) -> Any:
+    """Constraints that hold where `mask` is true; partial ones hold where both do. `spread` is applied to leaves."""
+
+    def restrict(value: Any) -> Any:
+        if isinstance(value, Masked):
+            return Masked(_both(mask, spread(value.mask)), jax.tree.map(spread, value.value))
+        if isinstance(value, Indexed):
+            beneath = jax.tree.map(spread, value.choices)
+            indices = spread(value.indices) if jnp.ndim(value.indices) else value.indices  # an int is for all lanes
+            return Indexed(indices, beneath, _both(mask, spread(value.where)))
+        return Masked(mask, spread(value))
+
+    return jax.tree.map(restrict, choices, is_leaf=lambda node: isinstance(node, (Masked, Indexed)))
+
+
+def _both(mask: Any, other: Any) -> Any:
+    """`mask & other`, with leading axes aligned."""
+    masks = [jnp.asarray(mask), jnp.asarray(other)]
+    rank = max(m.ndim for m in masks)
+    first, second = (m.reshape(m.shape + (1,) * (rank - m.ndim)) for m in masks)
+    return first & second
+
+
+def _check_indices(indices: Any, n: int) -> None:
+    given = np.atleast_1d(np.asarray(indices))
+    if not given.size:
+        return
+    if not np.issubdtype(given.dtype, np.integer):
+        raise TypeError(f"indexed() got indices of dtype {given.dtype}. They are integers; for a mask write masked().")
+    if not (-n <= given.min() <= given.max() < n):
+        raise ValueError(
+            f"indexed() got indices {given.tolist()} for an address with {n} lanes or steps. They go from 0 to {n - 1}."
+        )
+    if np.unique(given % n).size < given.size:
+        raise ValueError(
+            f"indexed() got indices {given.tolist()} for an address with {n} lanes or steps: one is given twice, and a "
+            "choice has one value. Give each index once."
+        )
+
+
+def _is_fault(indices: Any, n: int) -> Any:
+    """Whether traced indices are out of range or not distinct, ()."""
+    is_outside = jnp.any((indices < -n) | (indices >= n))
+    return is_outside | jnp.any(jnp.diff(jnp.sort(indices % n)) == 0)
+
+
+def with_lanes(constraints: Any, n: int) -> Any:
+    """Constraints of `n` lanes, each leaf with the axis of lanes: masks and indices that lanes share get it."""
+
+    def give_axis(value: Any) -> Any:
+        return jnp.broadcast_to(jnp.asarray(value), (n,)) if jnp.ndim(value) == 0 else value
+
+    def give(node: Any) -> Any:
+        if isinstance(node, Masked):
+            return Masked(give_axis(node.mask), node.value)
+        if isinstance(node, Indexed):
+            return Indexed(give_axis(node.indices), with_lanes(node.choices, n), give_axis(node.where))
+        return node
+
+    return jax.tree.map(give, constraints, is_leaf=lambda node: isinstance(node, (Masked, Indexed)))
+
+
+def select_where(mask: Any, new: Any, old: Any) -> Any:
+    """`where(mask, new, old)`, with the mask's axes aligned to the leading axes of the values."""
+    rank = max(jnp.ndim(new), jnp.ndim(old))
+    mask = jnp.asarray(mask)
+    return jnp.where(mask.reshape(mask.shape + (1,) * max(0, rank - mask.ndim)), new, old)

@@ -1,0 +1,94 @@
+"""What a worker starts ends with it: after a crash, a normal end, an interrupt and the death of the run itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from pipelines.workers import guardian, processes
+from tests.pipelines.test_faults import PATIENCE_SECONDS, statuses, wait_for
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="orphans are found through Linux's /proc and subreapers")
+
+LEAVE = "from pipelines.testing import runaways; CALLS == 1 and runaways.{}"
+KINDS = {
+    "in the group": "leave_child()",
+    "in a session of its own": "leave_child(own_session=True)",
+    "without our variables": "leave_child(own_session=True, empty_environment=True)",
+    "replacing itself": "leave_respawning_child()",
+    "replacing itself in new sessions": "leave_respawning_child(own_session=True)",
+}
+
+
+def left_over(since: float) -> list[psutil.Process]:
+    """Processes that are younger than `since` and run a worker, or what `runaways` starts."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            command = " ".join(process.cmdline())
+            ours = "time.sleep(120)" in command or "pipelines.workers.worker" in command
+            if ours and process.create_time() >= since and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@linux
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_child_survives_a_normal_end(toy, kind):
+    since = time.time() - 1
+    toy.model("second", before=LEAVE.format(KINDS[kind]))
+    assert toy.run("stages=[run]", "frameworks=[first,second]") == 0
+    assert statuses(toy) == {"first": "ok", "second": "ok"}
+    assert left_over(since) == []
+
+
+@linux
+@pytest.mark.parametrize("kind", ["in the group", "in a session of its own"])
+def test_no_child_survives_a_crash_nor_makes_the_run_hang(toy, kind):
+    since = time.time() - 1
+    crash = f"{LEAVE.format(KINDS[kind])}; import os; CALLS > 1 and os._exit(3)"
+    toy.model("second", before=crash.replace("CALLS == 1 and runaways", "(CALLS == 1) and runaways"))
+    assert toy.run("stages=[run]", "frameworks=[first,second]") == 1
+    assert statuses(toy) == {"first": "ok", "second": "failed"}
+    assert left_over(since) == []
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_no_child_survives_the_end_of_the_run(toy, number):
+    started = toy.root / "started"
+    stay = f"from pathlib import Path; Path({str(started)!r}).touch(); import time; time.sleep(100)"
+    toy.model("first", before=f"{LEAVE.format(KINDS['in a session of its own'])}; {stay}")
+    with toy.start("frameworks=[first]", "stages=[run]") as run:
+        wait_for(started.exists, run)
+        scratch = [p for p in psutil.Process(run.pid).children(recursive=True) if "guardian" in " ".join(p.cmdline())]
+        (folder,) = {p.cmdline()[-1] for p in scratch}
+        mark = scratch[0].cmdline()[-2]
+        assert len(list(processes.marked(mark))) >= 2, "the worker and its child"
+        run.send_signal(number)
+        run.wait(PATIENCE_SECONDS)
+    wait_for(lambda: not list(processes.marked(mark)))
+    wait_for(lambda: not os.path.exists(folder))
+
+
+def test_guardian_leaves_others_alone_and_ends(tmp_path):
+    mark = processes.new_mark()
+    sleep = [sys.executable, "-S", "-c", "import time; time.sleep(100)"]
+    with (
+        subprocess.Popen(sleep, env={**os.environ, processes.MARK: f"{mark}/worker"}, start_new_session=True) as own,
+        subprocess.Popen(sleep, env={**os.environ, processes.MARK: processes.new_mark()}) as other,
+    ):
+        (tmp_path / "scratch").mkdir()
+        (tmp_path / "scratch" / "file").touch()
+        keeper = guardian.start(mark, [tmp_path / "scratch"])
+        guardian.stop(keeper)
+        assert keeper.returncode == 0 and not (tmp_path / "scratch").exists()
+        assert own.wait(PATIENCE_SECONDS) == -signal.SIGTERM
+        assert other.poll() is None
+        other.kill()
