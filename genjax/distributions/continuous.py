@@ -7,7 +7,6 @@ parameters stay at the parameters' shape, so that one normaliser serves a whole 
 
 import math
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
@@ -18,6 +17,16 @@ from genjax.distributions.family import REQUIRED, Family, Form, define
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 Shape = tuple[int, ...]
+
+
+def _within_floats(draw: Array) -> Array:
+    """A draw of a positive number: the smallest normal float instead of 0, the largest float instead of infinity.
+
+    Where a draw is rounded to 0 or to infinity, its density there is not that of the draw, and may be infinite.
+    NaN, for parameters that are not valid, stays.
+    """
+    limits = jnp.finfo(draw.dtype)
+    return jnp.clip(draw, limits.tiny, limits.max)
 
 
 # Normal
@@ -48,7 +57,7 @@ normal = define(
 
 
 def _draw_log_normal(key: Array, loc: Array, scale: Array, *, shape: Shape) -> Array:
-    return jnp.exp(_draw_normal(key, loc, scale, shape=shape))
+    return _within_floats(jnp.exp(_draw_normal(key, loc, scale, shape=shape)))
 
 
 def _log_log_normal_density(value: Array, loc: Array, scale: Array) -> Array:
@@ -118,13 +127,8 @@ uniform = define(
 # Exponential and Weibull
 
 
-def _standard_exponential(key: Array, shape: Shape, dtype: jnp.dtype) -> Array:
-    # From the smallest normal number on: log 0 would be an infinite draw.
-    return -jnp.log(noise.uniform(key, shape, dtype, minval=jnp.finfo(dtype).tiny))
-
-
 def _draw_exponential(key: Array, rate: Array, *, shape: Shape) -> Array:
-    return _standard_exponential(key, shape, rate.dtype) / rate
+    return _within_floats(noise.exponential(key, shape, rate.dtype) / rate)
 
 
 def _log_exponential_density(value: Array, rate: Array) -> Array:
@@ -143,7 +147,8 @@ exponential = define(
 
 
 def _draw_weibull(key: Array, concentration: Array, scale: Array, *, shape: Shape) -> Array:
-    return scale * _standard_exponential(key, shape, scale.dtype) ** (1 / concentration)
+    log_exponential = jnp.log(noise.fine_exponential(key, shape, scale.dtype))
+    return _within_floats(scale * jnp.exp(log_exponential / concentration))
 
 
 def _log_weibull_density(value: Array, concentration: Array, scale: Array) -> Array:
@@ -313,7 +318,7 @@ log p(x) = -(df + 1) / 2 log(1 + z^2 / df) - log(sqrt(df) scale B(1 / 2, df / 2)
 
 
 def _draw_cauchy(key: Array, loc: Array, scale: Array, *, shape: Shape) -> Array:
-    return loc + scale * jax.random.cauchy(key, shape, loc.dtype)
+    return loc + scale * noise.cauchy(key, shape, loc.dtype)
 
 
 def _log_cauchy_density(value: Array, loc: Array, scale: Array) -> Array:
@@ -332,7 +337,7 @@ cauchy = define(
 
 
 def _draw_laplace(key: Array, loc: Array, scale: Array, *, shape: Shape) -> Array:
-    return loc - scale * jax.random.laplace(key, shape, loc.dtype)
+    return loc - scale * noise.laplace(key, shape, loc.dtype)
 
 
 def _log_laplace_density(value: Array, loc: Array, scale: Array) -> Array:

@@ -21,9 +21,8 @@ Shape = tuple[int, ...]
 
 def _draw_geometric_from_log_complement(key: Array, log_complement: Array, *, shape: Shape) -> Array:
     # Inversion as `jax.random.geometric` does it, but floating throughout: counts beyond int32 survive.
-    uniform = noise.uniform(key, shape, log_complement.dtype)
-    uniform = jnp.where(uniform == 0, 1, uniform)
-    return jnp.floor(jnp.log(uniform) / log_complement)
+    draw = jnp.floor(noise.exponential(key, shape, log_complement.dtype) / -log_complement)
+    return jnp.minimum(draw, jnp.finfo(draw.dtype).max)
 
 
 def _draw_geometric(key: Array, probs: Array, *, shape: Shape) -> Array:
@@ -241,8 +240,8 @@ def _draw_zipf(key: Array, power: Array, *, shape: Shape) -> Array:
     def propose(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         key, draw, is_done = state
         key, candidate_key, accept_key = jax.random.split(key, 3)
-        uniform = noise.uniform(candidate_key, shape, dtype, minval=jnp.finfo(dtype).tiny)
-        candidate = jnp.minimum(jnp.floor(jnp.exp(-jnp.log(uniform) / excess)), largest)
+        candidate = jnp.floor(jnp.exp(noise.exponential(candidate_key, shape, dtype) / excess))
+        candidate = jnp.minimum(candidate, largest)
         height = candidate * -jnp.expm1(-excess * jnp.log1p(1 / candidate))
         is_accepted = noise.uniform(accept_key, shape, dtype) * height <= bound
         return key, jnp.where(is_done, draw, candidate), is_done | is_accepted

@@ -34,7 +34,7 @@ def _draw_bernoulli(key: Array, probs: Array, *, shape: Shape) -> Array:
 
 
 def _draw_bernoulli_logits(key: Array, logits: Array, *, shape: Shape) -> Array:
-    return _draw_bernoulli(key, jax.nn.sigmoid(logits), shape=shape)
+    return noise.bernoulli_logits(key, logits, shape).astype(jnp.int32)
 
 
 def _select_bernoulli(value: Array, log_probs: Array, log_complements: Array) -> Array:
@@ -126,11 +126,14 @@ def _draw_categorical(key: Array, logits: Array, *, shape: Shape) -> Array:
     if n_draws * n_categories <= _LARGEST_GUMBEL_DRAW or n_draws <= 1:
         gumbels = noise.gumbel(key, (n_categories, *shape), logits.dtype)
         return jnp.argmax(logits.reshape(n_categories, *(1,) * len(shape)) + gumbels, axis=0).astype(jnp.int32)
-    # Many draws from many categories (resampling): Gumbel noise would take n_draws * n_categories memory. The last
-    # step of the cumulative distribution can fall short of a draw by rounding, hence the scaling by its last entry.
-    cumulative = jnp.cumsum(jax.nn.softmax(logits))
-    points = cumulative[-1] * (1 - noise.uniform(key, shape, logits.dtype))
-    return jnp.searchsorted(cumulative, points).astype(jnp.int32)
+    # Many draws from many categories (resampling): Gumbel noise would take n_draws * n_categories memory. The rare
+    # categories come first, where sums and uniforms are fine; next to 1 their steps would be lost in rounding. The last
+    # step can fall short of a draw by rounding, hence the scaling by its last entry.
+    probs = jax.nn.softmax(logits)
+    order = jnp.argsort(probs)
+    cumulative = jnp.cumsum(probs[order])
+    points = cumulative[-1] * noise.uniform(key, shape, logits.dtype)
+    return order[jnp.minimum(jnp.searchsorted(cumulative, points), n_categories - 1)].astype(jnp.int32)
 
 
 def _log_categorical_density(value: Array, logits: Array) -> Array:

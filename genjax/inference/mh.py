@@ -52,7 +52,8 @@ def accept_or_reject(trace: T, proposal: T, log_alpha: jax.Array) -> T:
 def accepts(log_alpha: jax.Array) -> jax.Array:
     """True with probability `min(1, exp(log_alpha))`, () bool; saved as `accept`.
 
-    Accepts where `log u < min(0, log_alpha)` with u ~ Uniform(0, 1), which is false for NaN.
+    Accepts where `log u < min(0, log_alpha)` with u ~ Uniform(0, 1), which is false for NaN and -inf. A uniform draw is
+    never 0, so that log u is at least -45: what should be accepted less often than once in 2^64 never is.
     """
     accept = jnp.log(uniform.sample(0.0, 1.0)) < jnp.minimum(0.0, log_alpha)
     save(accept=accept)

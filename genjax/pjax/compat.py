@@ -46,6 +46,7 @@ __all__ = [
     "sub_jaxprs",
     "symbolic_zero_tangent",
     "threefry_with_bits",
+    "threefry_words",
     "trace_state",
     "user_frames",
 ]
@@ -187,6 +188,13 @@ def threefry_with_bits(name: str, random_bits: Callable[[Any, int, tuple[int, ..
         name=name,
         tag=name,
     )
+
+
+def threefry_words(key: Any, counts: Any) -> tuple[Any, Any]:
+    """The two uint32 words of JAX's Threefry for each block of counters (0, count), from a typed threefry key."""
+    words = jax.random.key_data(key)
+    first, second = jax.extend.random.threefry2x32_p.bind(words[0], words[1], jax.numpy.zeros_like(counts), counts)
+    return first, second
 
 
 # Equations

@@ -11,7 +11,6 @@ SHAPES = [(), (1,), (7,), (64,), (65,), (1_000,), (3, 5), (2, 0, 4), (512,), (51
 DRAWS = {
     "normal": lambda m: lambda key, shape, dtype: m.normal(key, shape, dtype),
     "uniform": lambda m: lambda key, shape, dtype: m.uniform(key, shape, dtype),
-    "uniform above": lambda m: lambda key, shape, dtype: m.uniform(key, shape, dtype, minval=0.25),
     "gumbel": lambda m: lambda key, shape, dtype: m.gumbel(key, shape, dtype),
     "bernoulli": lambda m: lambda key, shape, dtype: m.bernoulli(key, jnp.asarray(0.3, dtype), shape),
 }
@@ -74,3 +73,95 @@ def test_a_large_draw_needs_no_temporary_array():
     if memory is None:
         pytest.skip("this JAX backend does not tell the memory of a compiled program")
     assert memory.temp_size_in_bytes < 10_000, "the bits are written out to memory before they are used"
+
+
+@pytest.mark.parametrize("size", [50, 1_000])
+def test_transforms_of_the_same_words_as_jax_random(size):
+    key = jax.random.key(8)
+    for ours, theirs in (
+        (noise.laplace, jax.random.laplace),
+        (noise.cauchy, jax.random.cauchy),
+        (noise.exponential, lambda *args: -jnp.log(jax.random.uniform(*args))),
+        (noise.fine_exponential, lambda *args: -jnp.log(jax.random.uniform(*args))),
+    ):
+        np.testing.assert_allclose(ours(key, (size,), jnp.float32), theirs(key, (size,), jnp.float32), rtol=1e-6)
+    likely = noise.bernoulli_logits(key, jnp.float32(0.7), (size,))
+    np.testing.assert_array_equal(likely, jax.random.uniform(key, (size,)) < jax.nn.sigmoid(0.7))
+
+
+# Tails. `Words` is given, so that each case is one in 2^18 to 2^64 draws.
+
+
+def exact_uniform(first, second):
+    return (first + (second + 0.5) / 2**32) / 2**32
+
+
+EXTREME = [(0, 0), (0, 2**31), (0, 2**32 - 1), (1, 5), (77, 2**30), (2**14 - 1, 0)]
+
+
+@pytest.mark.parametrize("word", EXTREME, ids=str)
+def test_all_bits_of_an_extreme_word_count(word):
+    """A uniform near 0, and one as near to 1, have 64 bits, and so have the draws that are made of them."""
+    first, second = word
+    distance = exact_uniform(first, second)
+    for is_high in (False, True):
+        chosen = np.uint32(2**32 - 1 - first if is_high else first)
+        words = noise.Words(jnp.full(3, chosen), jnp.full(3, second, jnp.uint32), jnp.float32)
+        assert bool(words.is_low().all()) is not is_high and bool(words.is_high().all()) is is_high
+        np.testing.assert_allclose(words.from_the_end(), distance, rtol=3e-7)
+        signed = noise._signed_distance_of(words)
+        np.testing.assert_allclose(signed, -distance if is_high else distance, rtol=3e-7)
+        if not is_high:
+            np.testing.assert_allclose(noise._uniform_of(words), distance, rtol=3e-7)
+
+
+def with_words(monkeypatch, first, second):
+    """Every draw is made of these words."""
+
+    def words(key, shape, dtype):
+        return noise.Words(jnp.full(shape, first, jnp.uint32), jnp.full(shape, second, jnp.uint32), dtype)
+
+    monkeypatch.setattr(noise, "_words", words)
+
+
+@pytest.mark.parametrize("word", EXTREME[:4], ids=str)
+def test_draws_in_both_tails(word, monkeypatch):
+    key, one = jax.random.key(0), (3,)
+    distance = exact_uniform(*word)
+    with_words(monkeypatch, *word)
+    np.testing.assert_allclose(noise.exponential(key, one, jnp.float32), -np.log(distance), rtol=1e-6)
+    np.testing.assert_allclose(noise.fine_exponential(key, one, jnp.float32), -np.log(distance), rtol=1e-6)
+    np.testing.assert_allclose(noise.gumbel(key, one, jnp.float32), -np.log(-np.log(distance)), rtol=1e-6)
+    np.testing.assert_allclose(noise.cauchy(key, one, jnp.float32), -1 / (np.pi * distance), rtol=1e-6)
+    for p in (0.5 * distance, 2 * distance):
+        assert bool(noise.bernoulli(key, jnp.float32(p), one).all()) is (p > distance)
+    for p in (0.5 * distance, 2 * distance):
+        logit = jnp.float32(np.log(p) - np.log1p(-p))
+        assert bool(noise.bernoulli_logits(key, logit, one).all()) is (p > distance)
+    magnitude = np.abs(noise.laplace(key, one, jnp.float32))
+    np.testing.assert_allclose(magnitude, -np.log(2 * distance), rtol=1e-6)
+    with_words(monkeypatch, 2**32 - 1 - word[0], word[1])
+    np.testing.assert_allclose(noise.fine_exponential(key, one, jnp.float32), -np.log1p(-distance), rtol=1e-6)
+    np.testing.assert_allclose(noise.gumbel(key, one, jnp.float32), -np.log(-np.log1p(-distance)), rtol=1e-6)
+    np.testing.assert_allclose(noise.cauchy(key, one, jnp.float32), 1 / (np.pi * distance), rtol=1e-6)
+    np.testing.assert_allclose(np.abs(noise.laplace(key, one, jnp.float32)), magnitude, rtol=1e-6)
+    for p in (0.5 * distance, 2 * distance):  # the rarer outcome is now False
+        logit = jnp.float32(np.log1p(-p) - np.log(p))
+        assert bool(noise.bernoulli_logits(key, logit, one).any()) is (p <= distance)
+
+
+@pytest.mark.parametrize("kind", ["threefry2x32", "rbg"])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("size", [40, 300, 3_000])
+def test_second_words_are_uniform_and_independent_of_the_first(kind, dtype, size):
+    """Correlations of the leading bits, each a mean of `size` signs: 5.5 standard errors, 4e-8 of false alarm each."""
+    with jax.enable_x64(dtype == jnp.float64):
+        key = jax.random.key(9, impl=kind)
+        words = noise._words(key, (size,), dtype)
+        assert words.first.shape == (size,)
+        if dtype == jnp.float64:
+            assert words.second is None and words.first.dtype == jnp.uint64
+            return
+        first, second = (2.0 * (np.asarray(w) >> 31) - 1 for w in (words.first, words.second))
+    for signs in (first, second, first * second):
+        assert abs(signs.mean()) < 5.5 / np.sqrt(size)
