@@ -82,7 +82,8 @@ class HandcodedJax(JaxFramework):
             n_chains: chains side by side.
 
         Returns:
-            Program whose outputs are the latents, (n_chains, n_samples, ...) each.
+            Program whose outputs are the latents, (n_chains, n_samples, ...) each, and of each step `log_density`
+            log p(latents, data) at its end and `acceptance_probability`, (n_chains, n_samples) each.
         """
         n_steps = n_warmup + n_samples
 
@@ -92,7 +93,7 @@ class HandcodedJax(JaxFramework):
         def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
             value_and_gradient = jax.value_and_grad(lambda state: log_density(state, *inputs["data"]))
 
-            def transition(at: tuple, noise: tuple) -> tuple:
+            def transition(at: tuple, noise: tuple) -> tuple[tuple, jax.Array]:
                 state, value, gradient = at
                 momentum, log_uniform = noise
 
@@ -108,12 +109,15 @@ class HandcodedJax(JaxFramework):
                 new_value, new_gradient = value_and_gradient(new)
                 end = _add(end, 0.5 * step_size, new_gradient)
                 kinetic = sum(jnp.sum(end[n] ** 2) - jnp.sum(momentum[n] ** 2) for n in state) / 2
-                accept = log_uniform < new_value - value - kinetic
-                return jax.tree.map(lambda a, b: jnp.where(accept, a, b), (new, new_value, new_gradient), at)
+                log_alpha = new_value - value - kinetic
+                at = jax.tree.map(
+                    lambda a, b: jnp.where(log_uniform < log_alpha, a, b), (new, new_value, new_gradient), at
+                )
+                return at, jnp.exp(jnp.minimum(log_alpha, 0.0))
 
             def step(chains: tuple, noise: tuple) -> tuple[tuple, dict[str, jax.Array]]:
-                chains = jax.vmap(transition)(chains, noise)
-                return chains, chains[0]
+                chains, probability = jax.vmap(transition)(chains, noise)
+                return chains, {**chains[0], "log_density": chains[1], "acceptance_probability": probability}
 
             momentum_key, uniform_key = jax.random.split(inputs["key"])
             keys = jax.random.split(momentum_key, len(inputs["start"]))

@@ -22,7 +22,13 @@ SYSTEMS = {
     "genjl": (),
 }
 JAX_INTERNALS = ("jax._src", "jax.core", "jax.extend", "jax.interpreters", "jax.api_util", "jaxlib")
-SHARED_STUDY_MODULES = ("studies.threefry", "studies.polynomial", "studies.chain_diagnostics")
+SHARED_STUDY_MODULES = (
+    "studies.threefry",
+    "studies.polynomial",
+    "studies.chain_diagnostics",
+    "studies.hmc_transitions",
+    "studies.standard_normals",
+)
 PLANNING_ONLY = ("pandas", "hydra", "omegaconf", "matplotlib")
 PIPELINE_LIBRARIES = (
     *("numpy", "scipy", "pandas", "hydra", "omegaconf", "yaml", "rich", "jinja2", "psutil"),
@@ -65,7 +71,7 @@ def rule_for(path: Path) -> Rule | None:
             return rule_of_system(name)
         case ("studies", "__init__.py" | "base.py"):
             return Rule(("numpy",))
-        case ("studies", "threefry.py" | "polynomial.py" | "chain_diagnostics.py"):
+        case ("studies", _) if f"studies.{name}" in SHARED_STUDY_MODULES:
             return Rule(("numpy", "scipy"))
         case ("studies", "figure_style.py"):
             return Rule(("numpy", "matplotlib"))

@@ -11,6 +11,7 @@ from studies.base import Problem
 from studies.curvefit.densities import LOG_ROOT_TWO_PI, log_likelihoods, outlier_probabilities
 from studies.curvefit.gate_form import STANDARD_ERRORS, check_densities, check_form, curve_shapes, latent_shapes
 from studies.curvefit.truth import design
+from studies.standard_normals import check_standard_normals
 
 LARGE = 100_000
 """Particles from which estimates are close enough to normal to be held against exact standard errors."""
@@ -37,9 +38,9 @@ def check_particles(
     """Importance sampling of the basic model: `a`, `b`, `c`, `log_weights` (n_particles,).
 
     Every log weight against the log likelihood of its own particle; the particles against independent N(0, 1)
-    (Kolmogorov-Smirnov, p >= 1e-7; correlations within 5.5 standard errors); from 100,000 particles the evidence within
-    4 exact standard errors. The estimate is skewed (about 10 of 100,000 particles are effective), so a right answer is
-    refused once in some thousands of seeds.
+    (`studies/standard_normals.py`); from 100,000 particles the evidence within 4 exact standard
+    errors. The estimate is skewed (about 10 of 100,000 particles are effective), so a right answer is refused once in
+    some thousands of seeds.
     """
     n = parameters["n_particles"]
     reason = check_form(outputs, {**curve_shapes(n), "log_weights": (n,)})
@@ -49,7 +50,7 @@ def check_particles(
     log_weights = np.asarray(outputs["log_weights"])
     return (
         check_densities("log_weights", log_weights, expected, diagnostics, "the log likelihood of their own particles")
-        or _check_prior(outputs, diagnostics)
+        or check_standard_normals(np.stack([outputs[name] for name in "abc"], axis=-1), tuple("abc"), diagnostics)
         or _check_evidence_of(log_weights, problem, diagnostics)
     )
 
@@ -185,20 +186,6 @@ def posterior_errors(
         if reason is None and not errors[worst] <= limits[worst]:
             reason = f"P(outlier) of point {worst} is {errors[worst]:.2g} off (limit {limits[worst]:.2g})"
     return reason
-
-
-def _check_prior(outputs: dict[str, np.ndarray], diagnostics: Diagnostics) -> str | None:
-    particles = np.stack([outputs[name] for name in "abc"])
-    n = particles.shape[1]
-    p_values = [float(stats.kstest(values, "norm").pvalue) for values in particles]
-    diagnostics["prior_p_value"] = min(p_values)
-    if min(p_values) < SMALLEST_P_VALUE:
-        return f"particles are not from N(0, 1): p = {min(p_values):.1e} (limit {SMALLEST_P_VALUE:.0e})"
-    if n < 100:
-        return None  # a correlation of few draws is not normal
-    largest = float(max(abs(np.corrcoef(particles)[pair]) for pair in ((0, 1), (0, 2), (1, 2))) * np.sqrt(n))
-    diagnostics["correlation_z_score"] = largest
-    return None if largest <= 5.5 else f"coefficients are correlated in the prior: {largest:.1f} standard errors"
 
 
 def _check_evidence_of(log_weights: np.ndarray, problem: Problem, diagnostics: Diagnostics) -> str | None:

@@ -21,6 +21,12 @@ N_BINS = 50
 TASKS = ("importance_sampling",)
 
 
+def one_call(row: Row) -> tuple[np.ndarray, np.ndarray]:
+    """Particles and log weights (n_particles,) of the first of the calls that the gate judged."""
+    samples, log_weights = (np.atleast_2d(row.arrays[name])[0] for name in ("latent_fairness", "log_weights"))
+    return samples, log_weights
+
+
 @figure(
     file="faircoin_combined_posterior_and_timing_obs{n_observations}_samples{n_particles}{suffix}",
     tasks=TASKS,
@@ -108,7 +114,7 @@ def draw_posteriors(panels: list[Axes], rows: list[Row], context: FigureContext)
         means.append(axes.axvline(truth["posterior_mean"], color="red", ls="--", lw=2, label=mean_label, zorder=4))
         top = max(top, exact.max())
         if row.status == "ok":
-            samples, log_weights = row.arrays["latent_fairness"], row.arrays["log_weights"]
+            samples, log_weights = one_call(row)
             weights = np.exp(log_weights.astype(np.float64) - log_weights.max())
             heights, _, _ = axes.hist(
                 samples, bins=edges, weights=weights, density=True, color=row.color, alpha=0.7, edgecolor="black"
@@ -218,7 +224,7 @@ def draw_table(axes: Axes, rows: list[Row], context: FigureContext) -> None:
     cells = [["Exact", f"{truth['posterior_mean']:.4f}", f"{truth['posterior_sd']:.4f}", ""]]
     for row in rows:
         if row.status == "ok":
-            mean, sd, _, effective = posterior_estimates(row.arrays["latent_fairness"], row.arrays["log_weights"])
+            mean, sd, _, effective = posterior_estimates(*one_call(row))
             cells.append([row.label, f"{mean:.4f}", f"{sd:.4f}", f"{effective:.0f}"])
         else:
             cells.append([row.label, style.STATUS_WORDS.get(row.status, row.status), "", ""])

@@ -9,7 +9,8 @@ from scipy import stats
 
 from studies.base import Problem
 from studies.chain_diagnostics import effective_sample_size, split_r_hat
-from studies.perfbench.gate_importance import NAMES, check_form, within
+from studies.hmc_transitions import check_transitions, oscillators
+from studies.perfbench.gate_importance import NAMES, check_form, log_joint, within
 from studies.perfbench.reference import N_CHAINS, N_STEPS
 
 R_HAT_LIMIT = 1.05
@@ -18,26 +19,41 @@ R_HAT_LIMIT = 1.05
 LEAST_MOVES = 0.2
 """A chain of which fewer steps move counts as frozen: right ones move in 0.7 of their steps."""
 
+TRANSITIONS = 20_000
+"""Steps that are judged one by one, spread evenly over those that there are."""
+
+DENSITY_TOLERANCE = 1e-3
+"""Largest error of a log density that a system reports, in nats; float32 sums of 50 terms are right to 1e-4."""
+
+SMALLEST_P_VALUE = 1e-7
+"""Of the first states; also their false-alarm rate."""
+
+REPORTED = ("log_density", "acceptance_probability")
+"""What systems tell of each step besides its state, where their users can ask them for it."""
+
 
 def check_chains(
     problem: Problem, parameters: dict[str, Any], outputs: dict[str, np.ndarray], diagnostics: dict[str, float]
 ) -> str | None:
     """Chains `a`, `b`, `c`, each ([n_calls,] n_chains, n_samples): the chains of all calls count.
 
-    In order: form; no chain that stands still; the share of steps that move (0.70 for the published data and
-    settings) and the mean squared jump of every coefficient against a NumPy reference of the same kernel; split R-hat;
-    mean and mean square of every coefficient against the exact posterior. Standard errors include the autocorrelation
-    of the reference chains, not the system's own, so a chain that hardly moves cannot excuse itself.
+    In order: form; no chain that stands still; where systems report it, `log_density` of every state, log p(theta, ys),
+    against the recomputed one; every step against right steps from the same state, and `acceptance_probability`, where
+    reported, against the exact trajectory between the states (`studies/hmc_transitions.py`); the first states, which
+    warm-up must have brought from the distant start to the posterior; split R-hat; mean and mean square of every
+    coefficient against the exact posterior. Standard errors of these include the autocorrelation of reference chains,
+    not of the system's own, so a chain that hardly moves cannot excuse itself.
     """
     n_chains, n_samples = int(parameters["n_chains"]), int(parameters["n_samples"])
     is_stacked = "a" in outputs and np.ndim(outputs["a"]) == 3
     n_calls = len(outputs["a"]) if is_stacked else 1
     shape = (n_calls, n_chains, n_samples) if is_stacked else (n_chains, n_samples)
-    reason = check_form(outputs, dict.fromkeys(NAMES, shape))
+    told = [name for name in REPORTED if name in outputs]
+    reason = check_form(outputs, dict.fromkeys((*NAMES, *told), shape))
     if reason is not None:
         return reason
-    chains = np.stack([outputs[name] for name in NAMES], axis=-1).astype(np.float64)
-    chains = chains.reshape(n_calls * n_chains, n_samples, 3)
+    flat = {name: outputs[name].reshape(n_calls * n_chains, n_samples).astype(np.float64) for name in (*NAMES, *told)}
+    chains = np.stack([flat[name] for name in NAMES], axis=-1)
     moves = (np.diff(chains, axis=1) != 0).any(axis=-1)
     diagnostics["acceptance_rate"] = float(moves.mean())
     diagnostics["effective_sample_size"] = float(effective_sample_size(chains).min()) / n_calls
@@ -49,7 +65,9 @@ def check_chains(
     n_distinct = len(np.unique(chains[:, 0], axis=0))
     if n_distinct < 0.9 * len(chains):
         return f"only {n_distinct:,} of {len(chains):,} chains are distinct"
-    reason = _check_kernel(problem, chains, moves, diagnostics)
+    reason = _check_density(problem, chains, flat.get("log_density"), diagnostics)
+    reason = reason or _check_steps(problem, parameters, chains, flat.get("acceptance_probability"), diagnostics)
+    reason = reason or _check_first_states(problem, chains, diagnostics)
     if reason is not None:
         return reason
     limit = r_hat_limit(problem, len(chains), n_samples)
@@ -58,22 +76,58 @@ def check_chains(
     return _check_moments(problem, chains, diagnostics)
 
 
-def _check_kernel(problem: Problem, chains: np.ndarray, moves: np.ndarray, diagnostics: dict[str, float]) -> str | None:
-    facts = problem.truth["chain_facts"]
-    # The reference has an error of its own, of about a tenth of the standard error of 1,600 steps.
-    reason = within(
-        diagnostics,
-        "acceptance rate",
-        diagnostics["acceptance_rate"],
-        facts.acceptance_rate,
-        _standard_error(facts.acceptance_variance, moves.size),
+def _check_density(
+    problem: Problem, chains: np.ndarray, given: np.ndarray | None, diagnostics: dict[str, float]
+) -> str | None:
+    if given is None:
+        return None
+    chosen = _spread(chains.reshape(-1, 3), given.reshape(-1))
+    worst = float(np.abs(chosen[1] - log_joint(problem, chosen[0])).max())
+    diagnostics["log_density_error"] = worst
+    if worst <= DENSITY_TOLERANCE:
+        return None
+    return f"log_density differs from log p(theta, ys) of its own states by {worst:.2g} (limit {DENSITY_TOLERANCE:g})"
+
+
+def _check_steps(
+    problem: Problem,
+    parameters: dict[str, Any],
+    chains: np.ndarray,
+    reported: np.ndarray | None,
+    diagnostics: dict[str, float],
+) -> str | None:
+    posterior = problem.truth["posterior"]
+    precision = np.linalg.inv(posterior.covariance)
+    target = oscillators(posterior.mean, precision, float(parameters["step_size"]), int(parameters["n_leapfrog"]))
+    steps = [chains[:, :-1].reshape(-1, 3), chains[:, 1:].reshape(-1, 3)]
+    if reported is not None:
+        steps.append(reported[:, 1:].reshape(-1))
+    before, after, *probability = _spread(*steps)
+    return check_transitions(target, before, after, diagnostics, *(probability or [None]))
+
+
+def _check_first_states(problem: Problem, chains: np.ndarray, diagnostics: dict[str, float]) -> str | None:
+    """The first states that are kept: independent draws from the posterior, after warm-up. Their squared distance."""
+    posterior = problem.truth["posterior"]
+    first = chains[:, 0] - posterior.mean
+    squares = np.einsum("ci,ij,cj->c", first, np.linalg.inv(posterior.covariance), first)
+    # The sum tells a warm-up that is missing everywhere; the largest, in some chains.
+    p_value = min(
+        float(stats.chi2.sf(squares.sum(), squares.size * 3)), float(squares.size * stats.chi2.sf(squares.max(), 3))
     )
-    jumps = (np.diff(chains, axis=1) / problem.truth["posterior"].sd) ** 2
-    for i, name in enumerate(NAMES):
-        error = _standard_error(facts.squared_jump_variance[i], moves.size)
-        estimate = jumps[:, :, i].mean()
-        reason = reason or within(diagnostics, f"squared jump of {name}", estimate, facts.squared_jump[i], error)
-    return reason
+    diagnostics["first_states_p_value"] = p_value
+    if p_value >= SMALLEST_P_VALUE:
+        return None
+    return (
+        f"the first states that are kept lie {np.sqrt(squares.mean() / 3):.2g} posterior standard deviations from the "
+        f"mean: p = {p_value:.1e} after warm-up (limit {SMALLEST_P_VALUE:.0e})"
+    )
+
+
+def _spread(*arrays: np.ndarray) -> list[np.ndarray]:
+    """At most `TRANSITIONS` entries of arrays of one length, evenly spread."""
+    stride = -(-len(arrays[0]) // TRANSITIONS)
+    return [array[::stride] for array in arrays]
 
 
 def _check_moments(problem: Problem, chains: np.ndarray, diagnostics: dict[str, float]) -> str | None:

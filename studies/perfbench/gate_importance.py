@@ -9,6 +9,7 @@ from scipy import special
 
 from studies.base import Problem
 from studies.polynomial import design
+from studies.standard_normals import check_standard_normals
 
 NAMES = ("a", "b", "c")
 STANDARD_ERRORS = 5.0
@@ -24,18 +25,20 @@ LEAST_EFFECTIVE = 100
 def check_particles(
     problem: Problem, parameters: dict[str, Any], outputs: dict[str, np.ndarray], diagnostics: dict[str, float]
 ) -> str | None:
-    """Particles from the prior `a`, `b`, `c` (n_particles,) with `log_weights` (n_particles,).
+    """Particles `a`, `b`, `c` from the prior, and `log_weights`, ([n_calls,] n_particles) each: all calls count.
 
-    In order: names, shapes, finiteness; log w_i = sum_j log N(y_j; curve_i(x_j), noise_sd) recomputed; distinct values,
-    mean 0 and standard deviation 1 of each coefficient; (1/N) sum w_i within standard errors of the exact evidence;
-    where the exact effective sample size is at least `LEAST_EFFECTIVE`, the posterior mean.
+    In order: names, shapes, finiteness; log w_i = sum_j log N(y_j; curve_i(x_j), noise_sd) recomputed; the particles
+    against independent N(0, 1) (`studies/standard_normals.py`); (1/N) sum w_i within standard errors of the exact
+    evidence; where the exact effective sample size is at least `LEAST_EFFECTIVE`, the posterior mean.
     """
     n_particles = int(parameters["n_particles"])
-    reason = check_form(outputs, dict.fromkeys((*NAMES, "log_weights"), (n_particles,)))
+    n_calls = len(outputs["a"]) if np.ndim(outputs.get("a")) == 2 else 1
+    shape = (n_calls, n_particles) if np.ndim(outputs.get("a")) == 2 else (n_particles,)
+    reason = check_form(outputs, dict.fromkeys((*NAMES, "log_weights"), shape))
     if reason is not None:
         return reason
-    thetas = np.stack([outputs[name] for name in NAMES], axis=-1).astype(np.float64)
-    log_weights = np.asarray(outputs["log_weights"], np.float64)
+    thetas = np.stack([outputs[name].reshape(-1) for name in NAMES], axis=-1).astype(np.float64)
+    log_weights = np.asarray(outputs["log_weights"], np.float64).reshape(-1)
     expected = log_likelihood(problem, thetas)
     worst = float((np.abs(log_weights - expected) / np.maximum(1.0, np.abs(expected))).max())
     diagnostics["log_weight_relative_error"] = worst
@@ -44,7 +47,11 @@ def check_particles(
             f"log_weights differ from the log likelihood of their own particles by {worst:.1e} relative "
             f"(limit {WEIGHT_TOLERANCE:.0e})"
         )
-    return _check_prior(thetas, diagnostics) or _check_evidence(problem, thetas, log_weights, diagnostics)
+    reason = check_standard_normals(thetas, NAMES, diagnostics)
+    reason = reason or _check_evidence(problem, thetas, log_weights, diagnostics)
+    if "effective_sample_size" in diagnostics:
+        diagnostics["effective_sample_size"] /= n_calls  # of one call, as timed
+    return reason
 
 
 def log_likelihood(problem: Problem, thetas: np.ndarray) -> np.ndarray:
@@ -57,20 +64,9 @@ def log_likelihood(problem: Problem, thetas: np.ndarray) -> np.ndarray:
     return -0.5 * squares / noise_sd**2 - len(ys) * np.log(noise_sd * np.sqrt(2 * np.pi))
 
 
-def _check_prior(thetas: np.ndarray, diagnostics: dict[str, float]) -> str | None:
-    n_particles = len(thetas)
-    for name, values in zip(NAMES, thetas.T, strict=True):
-        # Float32 normal draws take some ten million values: among a million a few per cent collide by chance.
-        if len(np.unique(values)) < 0.5 * n_particles:
-            return f"only {len(np.unique(values)):,} of {n_particles:,} draws of {name} are distinct"
-        mean_error = 1 / np.sqrt(n_particles)
-        reason = within(diagnostics, f"prior mean of {name}", values.mean(), 0.0, mean_error)
-        reason = reason or within(
-            diagnostics, f"prior mean square of {name}", (values**2).mean(), 1.0, np.sqrt(2 / n_particles)
-        )
-        if reason is not None:
-            return reason
-    return None
+def log_joint(problem: Problem, thetas: np.ndarray) -> np.ndarray:
+    """(n,) log p(theta, ys) for coefficients (n, 3): the log likelihood and three standard normal log densities."""
+    return log_likelihood(problem, thetas) - 0.5 * (thetas**2).sum(axis=-1) - 1.5 * np.log(2 * np.pi)
 
 
 def _check_evidence(

@@ -145,8 +145,8 @@ def test_particles_pass():
         (lambda p, o: o | {"log_weights": o["log_weights"] + stats.norm.logpdf(o["a"])}, "log_weights differ"),
         (lambda p, o: o | {"log_weights": sum(stats.norm.logpdf(o[n]) for n in "abc")}, "log_weights differ"),
         (lambda p, o: o | {"log_weights": np.zeros(2000)}, "log_weights differ"),
-        (lambda p, o: reweighted(p, o | {"a": 1.3 * o["a"]}), "not from N(0, 1)"),
-        (lambda p, o: reweighted(p, o | {"b": o["a"]}), "correlated"),
+        (lambda p, o: reweighted(p, o | {"a": 1.3 * o["a"]}), "not independent draws from the prior: mean square"),
+        (lambda p, o: reweighted(p, o | {"b": o["a"]}), "distinct in absolute value"),
         (lambda p, o: {name: array[:-1] for name, array in o.items()}, "has shape (1999,)"),
     ],
 )
