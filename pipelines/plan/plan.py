@@ -12,7 +12,7 @@ from pipelines.errors import ConfigurationFaults
 from pipelines.plan import fingerprint
 from pipelines.plan.cells import Cell, Race, canonical, races
 from pipelines.plan.tree import FrameworkDescription, Tree
-from pipelines.results.store import Store
+from pipelines.results.store import Store, by_age
 from studies.base import Problem
 
 RUN, CACHED, SKIP = "run", "cached", "skip"
@@ -25,6 +25,7 @@ class PlannedCell:
     Args:
         inputs: what the key hashes, by name.
         action: "run", "cached" or "skip"; `why` is the reason in words.
+        order: counts the measurements of the cell, whatever the state of the sources, from 1.
         has_model: whether the study has a model for the framework; a framework without one is no participant.
     """
 
@@ -35,6 +36,7 @@ class PlannedCell:
     action: str
     why: str
     has_model: bool = True
+    order: int = 1
 
 
 @dataclass(frozen=True)
@@ -160,24 +162,35 @@ def _plan_cell(
         return PlannedCell(cell, description, "", {}, SKIP, reason, has_model)
     data = problems.get(cell.study, cell.parameters).data
     inputs = fingerprint.inputs(cell, configuration, description, data)
-    key = fingerprint.key(inputs | {"identity": canonical(cell.identity)})
-    stored = store.load(cell.study, cell.task, key)
-    if stored is not None and stored[0]["status"] == "ok":
-        return PlannedCell(cell, description, key, inputs, CACHED, f"measured {stored[0]['provenance']['started']}")
+    identity = canonical(cell.identity)
+    key = fingerprint.key(inputs | {"identity": identity})
+    older = history.get(identity, [])
+    order = 1 + max((record.get("order") or 0 for record in older), default=0)
+    action, why = _action(_stored(store, cell, key, older), older, inputs)
+    return PlannedCell(cell, description, key, inputs, action, why, order=order)
+
+
+def _stored(store: Store, cell: Cell, key: str, older: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The record of the key, if it and its arrays can be trusted."""
+    listed = next((record for record in older if record["key"] == key), None)
+    if listed is not None and store.has_arrays(listed):
+        return listed
+    return store.intact(cell.study, cell.task, key)  # says what is wrong, if something is there
+
+
+def _action(stored: dict[str, Any] | None, older: list[dict[str, Any]], inputs: dict[str, str]) -> tuple[str, str]:
+    """What becomes of a cell, and why."""
+    if stored is not None and stored["status"] == "ok":
+        return CACHED, f"measured {stored['provenance'].get('started')}"
     if stored is not None:
-        why = f"{stored[0]['status']} last time: {stored[0].get('reason')}"
-        return PlannedCell(cell, description, key, inputs, RUN, why)
-    older = history.get(canonical(cell.identity), [])
-    if not older:
-        return PlannedCell(cell, description, key, inputs, RUN, "missing")
-    changes = fingerprint.changed(older[-1]["inputs"], inputs)
-    why = f"stale: {', '.join(changes)} changed" if changes else "missing"
-    return PlannedCell(cell, description, key, inputs, RUN, why)
+        return RUN, f"{stored['status']} last time: {stored.get('reason')}"
+    changes = fingerprint.changed(older[-1]["inputs"], inputs) if older else []
+    return RUN, f"stale: {', '.join(changes)} changed" if changes else "missing"
 
 
 def _by_identity(store: Store, cell: Cell) -> dict[str, list[dict[str, Any]]]:
     """The records of a task by identity, oldest first."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for record in sorted(store.records(cell.study, cell.task), key=lambda one: one["provenance"].get("started") or ""):
+    for record in sorted(store.records(cell.study, cell.task), key=by_age):
         found.setdefault(canonical(record["identity"]), []).append(record)
     return found

@@ -382,6 +382,7 @@ def _record(
         "key": planned.key,
         "identity": planned.cell.identity,
         "inputs": planned.inputs,
+        "order": planned.order,
         "status": status,
         "reason": reason,
         "provenance": {**where, **own, "overrides": list(configuration.overrides), **facts["provenance"]},

@@ -1,12 +1,17 @@
 """Removes what runs leave behind: `python -m pipelines.results.clean figs results caches`. Standard library only.
 
-The environment stays, and so does `figs/gallery`, which is committed.
+The environment stays, and so does `figs/gallery`, which is committed. A folder that is a link belongs to whoever made
+the link: nothing behind it is removed. Results that a run is writing into stay as well.
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+
+from pipelines.results.lock import LOCK, Locked, locked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CACHES = (".pytest_cache", ".ruff_cache", ".mypy_cache", ".hypothesis", "outputs", "multirun")
@@ -15,7 +20,7 @@ FIRST_PARTY = ("genjax", "frameworks", "studies", "pipelines", "tests")
 
 def rendered_figures(root: Path) -> Iterator[Path]:
     """Everything in `figs/` but the gallery."""
-    return (path for path in (root / "figs").glob("*") if path.name != "gallery")
+    return (path for path in _own(root / "figs").glob("*") if path.name != "gallery")
 
 
 def measurements(root: Path) -> Iterator[Path]:
@@ -27,13 +32,16 @@ def caches(root: Path) -> Iterator[Path]:
     """Caches of the tools, and compiled Python files of this project's folders."""
     yield from (root / name for name in CACHES if (root / name).exists())
     for folder in FIRST_PARTY:
-        yield from (root / folder).rglob("__pycache__")
+        for parent, folders, _ in os.walk(root / folder):  # does not follow links
+            yield from (Path(parent) / name for name in folders if name == "__pycache__")
 
 
 def perfbench(root: Path) -> Iterator[Path]:
     """The figures and measurements of one study."""
-    yield from (path for path in (root / "figs").rglob("perfbench_*") if "gallery" not in path.parts)
-    yield from (path for path in [root / "results" / "perfbench"] if path.exists())
+    for parent, folders, files in os.walk(_own(root / "figs")):
+        here = [Path(parent) / name for name in (*folders, *files) if name.startswith("perfbench_")]
+        yield from (path for path in here if "gallery" not in path.relative_to(root).parts)
+    yield from (path for path in [_own(root / "results") / "perfbench"] if path.exists())
 
 
 KINDS: dict[str, Callable[[Path], Iterator[Path]]] = {
@@ -54,14 +62,47 @@ def clean(kinds: list[str], root: Path = REPOSITORY) -> list[Path]:
     Returns:
         The paths that were removed.
     """
-    removed = [path for kind in kinds for path in list(KINDS[kind](root))]
-    for path in removed:
-        # A link is removed, never what it points to: a user may keep results on another disk.
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+    removed = []
+    with ExitStack() as stack:
+        for kind in kinds:
+            if kind in ("results", "perfbench") and not _lock(root / "results", stack):
+                continue
+            removed += [path for path in list(KINDS[kind](root)) if _remove(path)]
     return removed
+
+
+def _own(folder: Path) -> Path:
+    """The folder; if it is a link, a folder that does not exist, after saying so."""
+    if folder.is_symlink():
+        print(f"{folder} is a link: what it points to is left alone", file=sys.stderr)
+        return folder / "..." / "nothing"
+    return folder
+
+
+def _lock(results: Path, stack: ExitStack) -> bool:
+    """Locks the results, if there are any, until the stack ends; says so and returns False if a run has the lock."""
+    if not results.is_dir() or results.is_symlink():
+        return True
+    try:
+        stack.enter_context(locked(results, None))
+    except Locked:
+        print(f"a run is writing into {results}: nothing there is removed", file=sys.stderr)
+        return False
+    return True
+
+
+def _remove(path: Path) -> bool:
+    """Removes a file, a folder or a link, never what a link points to. Whether it was there."""
+    if not path.is_symlink() and not path.exists():
+        return False  # inside another that was removed
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return True
+    for inner in path.iterdir():
+        if inner.name != LOCK:  # the lock goes last: a run that starts now waits for it
+            _remove(inner)
+    shutil.rmtree(path)
+    return True
 
 
 def main(arguments: list[str]) -> int:

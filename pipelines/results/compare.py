@@ -21,7 +21,7 @@ from pipelines.errors import UserError
 from pipelines.plan.cells import canonical
 from pipelines.race import statistics
 from pipelines.race.statistics import Interval
-from pipelines.results.store import Store
+from pipelines.results.store import Store, by_age
 
 FASTER, SLOWER, SAME, BROKE, MENDED, NEW, GONE = (
     "faster", "slower", "no difference shown", "broke", "mended", "new", "gone",
@@ -88,7 +88,7 @@ def newest(store: Store) -> dict[str, Side]:
     """The newest record of every cell by its canonical identity."""
     records: dict[str, Mapping[str, Any]] = {}
     for study, task in tasks(store):
-        ordered = sorted(store.records(study, task), key=lambda record: record["provenance"].get("started") or "")
+        ordered = sorted(store.records(study, task), key=by_age)
         records |= {canonical(record["identity"]): record for record in ordered}
     sides = {}
     for identity, record in records.items():

@@ -9,7 +9,7 @@ from pipelines.plan.cells import canonical
 from pipelines.plan.plan import SKIP, PlannedCell, StudyPlan
 from pipelines.race import statistics
 from pipelines.race.timing import TimingSettings
-from pipelines.results.store import Store
+from pipelines.results.store import Store, by_age
 from studies.base import Row
 
 OUTPUT = "output/"
@@ -57,7 +57,7 @@ class Newest:
         task = (identity["study"], identity["task"])
         if task not in self._keys:
             ok = [record for record in self._store.records(*task) if record["status"] == "ok"]
-            ok.sort(key=lambda record: record["provenance"].get("started") or "")
+            ok.sort(key=by_age)
             self._keys[task] = {canonical(record["identity"]): record["key"] for record in ok}
         key = self._keys[task].get(canonical(identity))
         return None if key is None else self._store.load(*task, key)

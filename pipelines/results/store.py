@@ -1,33 +1,30 @@
 """The results: one folder per cell, `<results>/<study>/<task>/<key>/{record.json, arrays.npz}`.
 
-A folder is written whole under a temporary name, flushed to disk, and renamed; one that it replaces is set aside first
-and put back if a kill came in between. So a reader sees all of a record or none of it. A record whose JSON, shape or
-array checksum is wrong is set aside as `<key>.corrupt` and counts as missing. Runs that measure hold an exclusive lock
-on the folder; readers need none.
+`record.json` is the pointer: it names the file of its arrays with a checksum, carries a checksum of its own, and is
+replaced by one rename. Arrays that replace others get a new name and are there before the record that names them, so
+that a reader sees an old record or the new one, whole, and never has to change anything. What cannot be trusted counts
+as missing and stays where it is, until a run that holds the lock measures the cell again and sets it aside.
 """
 
 import errno
-import fcntl
 import hashlib
 import io
-import json
-import math
 import os
-import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipelines.errors import StoreError
+from pipelines.results.lock import locked
+from pipelines.results.record import ARRAYS, SCHEMA, NewerSchema, decode_record, encode_record
 
-SCHEMA = 1
-STATUSES = ("ok", "invalid", "skipped", "failed", "timeout", "oom")
-REQUIRED = {"schema": int, "key": str, "identity": dict, "inputs": dict, "status": str, "provenance": dict}
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""From schema version n to a function that turns such a record into one of version n + 1."""
+RECORD = "record.json"
+CHANGES_WHILE_READ = 100
+"""How often a record may be replaced between the reading of its two files before the reader gives up."""
 
 
 class Store:
@@ -41,45 +38,71 @@ class Store:
     def __init__(self, root: Path, say: Callable[[str], None] = print):
         self.root = root
         self._say = say
+        self._said: set[str] = set()
 
     def load(self, study: str, task: str, key: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-        """The record and arrays of a key, or None if there is none that can be trusted."""
-        folder = self.root / study / task / key
-        aside = folder.with_name(f".old-{key}")
-        if not folder.exists():
-            if not aside.exists():
-                return None
-            _rename(aside, folder)  # a run was killed between the two renames of `save`
+        """The record and arrays of a key, or None if there is none that can be trusted.
+
+        Raises:
+            StoreError: it is there but cannot be read now (too many open files, a disk or network that fails).
+        """
+        found = self._read(study, task, key)
+        if found is None:
+            return None
+        record, content = found
         try:
-            record = _read_record(folder)
-            if record["key"] != key:
-                raise ValueError(f"it is the record of {record['key']}")
-            content = (folder / "arrays.npz").read_bytes()
-            if hashlib.sha256(content).hexdigest() != record.get("arrays_sha256"):
-                raise ValueError("the checksum of arrays.npz is wrong")
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                return record, {name: file[name] for name in file.files}
-        except PermissionError as error:
-            raise StoreError(f"Cannot read {folder}: {error.strerror}.") from error
-        except NewerSchema as error:
-            self._say(f"{folder}: {error}; it counts as missing.")
+                arrays = {name: file[name] for name in file.files}
+            if "samples_s" in arrays and not isinstance(record.get("timing"), dict):
+                raise ValueError("it has block times but nothing about their race")
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            self._tell_corrupt(self.root / study / task / key, error)
             return None
-        except (ValueError, KeyError, OSError) as error:
-            self._set_aside(folder, str(error) or type(error).__name__)
-            return None
+        return record, arrays
+
+    def intact(self, study: str, task: str, key: str) -> dict[str, Any] | None:
+        """The record of a key whose two files have the right checksums, without unpacking its arrays; None otherwise.
+
+        Raises:
+            StoreError: as `load`.
+        """
+        found = self._read(study, task, key)
+        return None if found is None else found[0]
+
+    def has_arrays(self, record: Mapping[str, Any]) -> bool:
+        """Whether the arrays of a record that `records` gave are there with the right checksum."""
+        identity = record["identity"]
+        folder = self.root / identity["study"] / identity["task"] / record["key"]
+        try:
+            content = (folder / record.get("arrays", "arrays.npz")).read_bytes()
+        except OSError:
+            return False  # `intact` and `load` say what is wrong
+        return hashlib.sha256(content).hexdigest() == record["arrays_sha256"]
 
     def records(self, study: str, task: str) -> Iterator[dict[str, Any]]:
-        """Every readable record of a task, without its arrays and without changing anything."""
-        for folder in sorted((self.root / study / task).glob("[!.]*/")):
-            if ".corrupt" in folder.name:
-                continue
+        """Every readable record of a task, by key, without its arrays."""
+        try:
+            keys = sorted(os.listdir(self.root / study / task))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise _unreadable(self.root / study / task, error) from error
+        for key in keys:
+            if "." in key:
+                continue  # set aside, or not of this store
+            path = self.root / study / task / key / RECORD
             try:
-                yield _read_record(folder)
-            except (ValueError, KeyError, OSError):
+                record = decode_record(path.read_bytes())
+            except (FileNotFoundError, NotADirectoryError, ValueError):
                 continue  # `load` reports it if it is asked for
+            except OSError as error:
+                self._tell(f"{_unreadable(path, error)} It is left out.")
+                continue
+            if record["key"] == key:
+                yield record
 
     def save(self, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Writes a record in one step. A row that is not "ok" never replaces one that is.
+        """Writes a record in one step. A row that is not "ok" never replaces one that is, or may be.
 
         Args:
             record: strict JSON values but for NaN and infinities, which are stored as null with their path.
@@ -90,60 +113,123 @@ class Store:
         """
         identity, key = record["identity"], record["key"]
         folder = self.root / identity["study"] / identity["task"] / key
-        if record["status"] != "ok" and folder.exists():
-            old = self.load(identity["study"], identity["task"], key)
-            if old is not None and old[0]["status"] == "ok":
-                return
-        fresh = folder.with_name(f".new-{key}-{os.getpid()}")
         try:
-            fresh.mkdir(parents=True, exist_ok=True)
+            old = self._give_way(folder, record["status"])
+            if old is _KEEP:
+                return
+            folder.mkdir(parents=True, exist_ok=True)
             buffer = io.BytesIO()
             np.savez(buffer, **dict(arrays))  # type: ignore[arg-type]  # its stub takes a name for allow_pickle
             content = buffer.getvalue()
-            _write(fresh / "arrays.npz", content)
-            complete = {"schema": SCHEMA, **record, "arrays_sha256": hashlib.sha256(content).hexdigest()}
-            _write(fresh / "record.json", encode_record(complete).encode())
-            aside = folder.with_name(f".old-{key}")
-            if folder.exists():
-                shutil.rmtree(aside, ignore_errors=True)
-                _rename(folder, aside)
-            _rename(fresh, folder)
-            shutil.rmtree(aside, ignore_errors=True)
+            checksum = hashlib.sha256(content).hexdigest()
+            name = "arrays.npz" if old is None else f"arrays-{checksum[:12]}.npz"
+            _replace(folder / name, content)
+            complete = {**record, "schema": SCHEMA, "arrays": name, "arrays_sha256": checksum}
+            _replace(folder / RECORD, encode_record(complete).encode())
+            for left in folder.iterdir():
+                if left.name != name and (ARRAYS.fullmatch(left.name) or left.name.startswith(".new-")):
+                    with suppress(FileNotFoundError):
+                        left.unlink()
         except OSError as error:
-            shutil.rmtree(fresh, ignore_errors=True)
             raise store_error(error, self.root) from error
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Holds the lock of the folder: two runs that measure at once would disturb each other's times anyway."""
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            lock = (self.root / ".lock").open("a+")
-        except OSError as error:
-            raise store_error(error, self.root) from error
-        with lock:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._say(f"Another run is measuring into {self.root}; waiting for it to end.")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            for left in self.root.glob("*/*/.new-*"):
-                shutil.rmtree(left, ignore_errors=True)
+                self.root.mkdir(parents=True, exist_ok=True)
+                text = f"Another run is measuring into {self.root}; waiting for it to end."
+                stack.enter_context(locked(self.root, lambda: self._say(text)))
+            except OSError as error:
+                raise store_error(error, self.root) from error
             yield
 
-    def _set_aside(self, folder: Path, reason: str) -> None:
-        target = folder.with_name(f"{folder.name}.corrupt")
+    def _read(self, study: str, task: str, key: str) -> tuple[dict[str, Any], bytes] | None:
+        """The checked record and the checked bytes of its arrays."""
+        folder = self.root / study / task / key
+        path, before = folder / RECORD, b""
+        for _ in range(CHANGES_WHILE_READ):
+            try:
+                text = path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except OSError as error:
+                raise _unreadable(path, error) from error
+            try:
+                record = decode_record(text)
+                if record["key"] != key:
+                    raise ValueError(f"it is the record of {record['key']}")
+                content = (folder / record.get("arrays", "arrays.npz")).read_bytes()
+                if hashlib.sha256(content).hexdigest() != record["arrays_sha256"]:
+                    raise ValueError("the checksum of its arrays is wrong")
+                return record, content
+            except NewerSchema as error:
+                self._tell(f"{folder}: {error}; it counts as missing.")
+                return None
+            except FileNotFoundError:
+                if text != before:
+                    before = text
+                    continue  # replaced in between: the new record names other arrays
+                self._tell_corrupt(folder, ValueError("its arrays are missing"))
+                return None
+            except ValueError as error:
+                self._tell_corrupt(folder, error)
+                return None
+            except OSError as error:
+                raise _unreadable(folder, error) from error
+        raise StoreError(f"Cannot read {folder}: it is being replaced all the time. Run again.")
+
+    def _give_way(self, folder: Path, status: str) -> object:
+        """Makes room for a record: None where there is none, `_KEEP` if what is there must stay."""
         try:
-            shutil.rmtree(target, ignore_errors=True)
-            _rename(folder, target)
+            text = (folder / RECORD).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except OSError as error:
-            raise store_error(error, self.root) from error
-        reason = reason.strip().splitlines()[0]
-        self._say(f"Corrupt record {folder}: {reason}. Kept as {target.name}; the cell counts as missing.")
+            raise _unreadable(folder, error) from error
+        try:
+            old = decode_record(text)
+        except NewerSchema:
+            if status != "ok":
+                return _KEEP
+            self._set_aside(folder, "newer")
+            return None
+        except ValueError:
+            self._set_aside(folder, "corrupt")
+            return None
+        trusted = self._read(folder.parent.parent.name, folder.parent.name, folder.name)
+        if trusted is None:
+            self._set_aside(folder, "corrupt")
+            return None
+        return _KEEP if status != "ok" and old["status"] == "ok" else old
+
+    def _set_aside(self, folder: Path, why: str) -> None:
+        names = (f"{folder.name}.{why}{number or ''}" for number in range(10_000))
+        target = next(folder.with_name(name) for name in names if not folder.with_name(name).exists())
+        os.rename(folder, target)
+        _flush(folder.parent)
+        self._say(f"{folder} makes room for a new record; what was there is kept as {target.name}.")
+
+    def _tell_corrupt(self, folder: Path, error: Exception) -> None:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        self._tell(f"Corrupt record {folder}: {reason}. The cell counts as missing.")
+
+    def _tell(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self._say(line)
 
 
-class NewerSchema(ValueError):
-    """The record was written by a later version of this program."""
+_KEEP = object()
+
+
+def by_age(record: Mapping[str, Any]) -> tuple[int, str]:
+    """Sorts the records of one cell from old to new: by the count that each carries, and only then by the clock.
+
+    A clock that was set back, or a record dated 2099, must not decide what is newest.
+    """
+    return (record.get("order") or 0, record["provenance"].get("started") or "")
 
 
 def store_error(error: OSError, root: Path) -> StoreError:
@@ -153,61 +239,22 @@ def store_error(error: OSError, root: Path) -> StoreError:
     return StoreError(f"Cannot write {root}: {error.strerror or error}. Choose another folder with results=FOLDER.")
 
 
-def encode_record(record: Mapping[str, Any]) -> str:
-    """Strict JSON of a record: a float that JSON lacks becomes null, and `nonfinite` says what stood where."""
-    nonfinite: dict[str, str] = {}
-    strict = _strict(dict(record), "", nonfinite)
-    return json.dumps({**strict, "nonfinite": nonfinite}, allow_nan=False, indent=1, sort_keys=True) + "\n"
+def _unreadable(path: Path, error: OSError) -> StoreError:
+    """The one line about a record that is there but cannot be read now, which says nothing about the record."""
+    return StoreError(f"Cannot read {path}: {error.strerror or error}. Nothing was changed.")
 
 
-def decode_record(text: str) -> dict[str, Any]:
-    """The record of a JSON text, with its nonfinite floats back in place.
-
-    Raises:
-        ValueError: if it is not the JSON of a record.
-    """
-    record = json.loads(text)
-    if not isinstance(record, dict):
-        raise ValueError("record.json holds no object")
-    for path, value in record.pop("nonfinite", {}).items():
-        *parents, leaf = json.loads(path)
-        place: Any = record
-        for name in parents:
-            place = place[name]
-        place[leaf] = float(value)
-    return record
-
-
-def _strict(value: Any, path: Any, nonfinite: dict[str, str]) -> Any:
-    here = path or ()
-    if isinstance(value, Mapping):
-        return {str(name): _strict(item, (*here, str(name)), nonfinite) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item, (*here, index), nonfinite) for index, item in enumerate(value)]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        nonfinite[json.dumps(list(here))] = repr(value)
-        return None
-    return value
-
-
-def _read_record(folder: Path) -> dict[str, Any]:
-    record = decode_record((folder / "record.json").read_text(encoding="utf-8"))
-    version = record.get("schema")
-    if isinstance(version, int) and version > SCHEMA:
-        raise NewerSchema(f"written by a later version (schema {version}, this one knows {SCHEMA})")
-    while isinstance(version, int) and version < SCHEMA:
-        if version not in MIGRATIONS:
-            raise ValueError(f"schema {version} is too old")
-        record = MIGRATIONS[version](record)
-        version = record["schema"]
-    wrong = [name for name, kind in REQUIRED.items() if not isinstance(record.get(name), kind)]
-    if wrong:
-        raise ValueError(f"record.json lacks {', '.join(wrong)}")
-    if record["status"] not in STATUSES:
-        raise ValueError(f"record.json has the unknown status {record['status']!r}")
-    return record
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a file under another name, flushes it to the disk, and renames it."""
+    fresh = path.with_name(f".new-{path.name}-{os.getpid()}")
+    try:
+        _write(fresh, content)
+        os.replace(fresh, path)
+    except BaseException:
+        with suppress(OSError):
+            fresh.unlink()
+        raise
+    _flush(path.parent)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -217,10 +264,12 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _rename(source: Path, target: Path) -> None:
-    os.rename(source, target)
-    folder = os.open(target.parent, os.O_RDONLY)
+def _flush(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot flush a folder
+            raise
     finally:
-        os.close(folder)
+        os.close(descriptor)
