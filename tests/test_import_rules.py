@@ -93,6 +93,8 @@ def rule_for(path: Path) -> Rule | None:
             return Rule(allowed, never=(f"{own}.models", f"{own}.figures"))
         case ("pipelines", "bench", "programs", _):  # run in processes of their own, by the Python of any environment
             return Rule(("genjax", "jax", "numpy"), never=JAX_INTERNALS)
+        case ("pipelines", "install", _):  # runs before anything is installed
+            return Rule(("pipelines.install", "pipelines.errors"))
         case ("pipelines", *_):
             drawing = ("matplotlib", "PIL") if path.parts[1:-1] == ("output",) else ()
             return Rule((*PIPELINE_LIBRARIES, "pipelines", "frameworks.base", "studies.base", *drawing))
@@ -228,6 +230,7 @@ BAD = {
         "import_module('numpyro')",
         "from frameworks import genjax",
     ],
+    "pipelines/install/pip.py": ["import numpy", "from pipelines.plan.tree import Tree"],
     "pipelines/bench/tracing.py": ["import jax", "from genjax import gen"],
     "pipelines/bench/programs/tracing.py": ["import pipelines.bench.base", "import numpyro"],
     "pipelines/store/records.py": ["import torch", "def f():\n    def g():\n        import genjax"],

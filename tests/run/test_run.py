@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.install.environment import wanted_groups
 from tests.run.checkout import GROUPS, ROOT, TASKS, Checkout, interrupt, wait_for
 
 
@@ -249,12 +250,10 @@ def test_run_without_refuses_what_it_cannot_leave_out(bare, name):
     assert not bare.venv.exists()
 
 
-@pytest.mark.parametrize("damage", ["another Python", "state file", "interpreter"])
+@pytest.mark.parametrize("damage", ["state file", "interpreter"])
 def test_unusable_environment_is_made_anew(checkout, damage):
     state = checkout.venv / "made-by-run.json"
-    if damage == "another Python":
-        state.write_text(state.read_text().replace("cpython 3.", "cpython 2."))
-    elif damage == "state file":
+    if damage == "state file":
         state.write_text('["not", "ours"]')
     else:
         (checkout.venv / "bin" / "python").unlink()
@@ -264,6 +263,68 @@ def test_unusable_environment_is_made_anew(checkout, damage):
     assert json.loads(result.stdout)["packages"] == {"alpha": "1.0", "beta": "1.0"}
     assert "making it anew" in result.stderr
     assert not (checkout.venv / "left-over").exists()
+
+
+def test_environment_of_another_python_that_still_works_is_kept(checkout):
+    state = checkout.venv / "made-by-run.json"
+    state.write_text(state.read_text().replace("cpython 3.", "cpython 9.").replace('"packages"', '"was"'))
+    (checkout.venv / "left-over").mkdir()
+    result = checkout.run("hello")
+    assert json.loads(result.stdout)["packages"]["alpha"] == "1.0"
+    assert "was made with cpython 9." in result.stderr
+    assert "installing" not in result.stderr
+    assert (checkout.venv / "left-over").exists()
+
+
+def test_damaged_package_is_installed_again(checkout):
+    (checkout.packages / "alpha.py").unlink()
+    state = checkout.venv / "made-by-run.json"
+    state.write_text(state.read_text().replace('"packages"', '"was"'))  # as after any change of the requirements
+    result = checkout.run("hello")
+    assert "installed again, since files of them are missing or changed: alpha" in result.stderr
+    assert json.loads(result.stdout)["packages"]["alpha"] == "1.0"
+
+
+def test_package_that_was_replaced_by_hand_is_put_back(checkout):
+    pip = [checkout.venv / "bin" / "python", "-m", "pip", "install", "alpha==2.0", "--quiet"]
+    subprocess.run(pip, env=checkout.environment({}), check=True, capture_output=True)
+    result = checkout.run("hello")
+    assert "by other means than ./run" in result.stderr
+    assert json.loads(result.stdout)["packages"]["alpha"] == "1.0"
+    assert checkout.run("hello").stderr == ""
+
+
+@pytest.mark.parametrize("variable", ["PIP_DRY_RUN", "PIP_PYTHON", "PIP_NO_DEPS", "PIP_ROOT"])
+def test_variables_that_redirect_pip_do_not_reach_it(checkout, variable, tmp_path):
+    (checkout.packages / "alpha.py").unlink()
+    result = stale(checkout, "core").run(
+        "hello", **{variable: {"PIP_PYTHON": sys.executable, "PIP_ROOT": str(tmp_path)}.get(variable, "1")}
+    )
+    assert json.loads(result.stdout)["packages"]["alpha"] == "1.0"
+
+
+@pytest.mark.parametrize("line", ["target = elsewhere", "dry-run = true", "user = true", "prefix = elsewhere"])
+def test_pip_configuration_that_redirects_is_refused_by_name(checkout, tmp_path, line):
+    stale(checkout, "core")
+    settings = tmp_path / "pip.conf"
+    settings.write_text(f"[install]\n{line}\n")
+    result = checkout.run("hello", PIP_CONFIG_FILE=str(settings))
+    assert result.returncode == 1
+    one_line(result, f"install.{line.partition(' ')[0]}", "PIP_CONFIG_FILE=")
+    assert json.loads(checkout.run("hello").stdout)["packages"]["alpha"] == "1.0"
+
+
+def test_installation_is_looked_at_not_believed(checkout):
+    stale(checkout, "core").replace_pip("sys.exit(0) if 'install' in sys.argv else real()")
+    (checkout.packages / "alpha.py").unlink()
+    for part in ("METADATA", "RECORD", "WHEEL", "INSTALLER", "REQUESTED", "direct_url.json"):
+        (checkout.packages / "alpha-1.0.dist-info" / part).unlink(missing_ok=True)
+    (checkout.packages / "alpha-1.0.dist-info").rmdir()
+    result = checkout.run("hello")
+    assert result.returncode == 1
+    one_line(result, "pip ended well", "alpha missing instead of 1.0")
+    checkout.restore_pip()
+    assert json.loads(checkout.run("hello").stdout)["packages"]["alpha"] == "1.0"
 
 
 def test_somebody_elses_folder_is_not_touched(bare, tmp_path):
@@ -373,7 +434,7 @@ def test_folder_without_write_permission(bare):
 
 # A pip that installs `core`, and waits for a file before it installs anything else.
 WAITING_PIP = """
-if not any('core.txt' in word for word in sys.argv):
+if any('pyro.txt' in word for word in sys.argv):
     open({started!r}, 'w').write(str(os.getpid()))
     while not os.path.exists({go!r}):
         time.sleep(0.02)
@@ -414,6 +475,33 @@ def test_interrupted_and_run_again(checkout, number):
     assert json.loads(again.stdout)["packages"]["delta"] == "1.0"
     # The finished group is not installed again.
     assert "[1/1] installing pyro" in again.stderr
+
+
+def test_what_pip_started_ends_with_it(checkout):
+    child = checkout.root / "child"
+    grandchild = "import os, time; open({child!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    code = f"import subprocess\nsubprocess.run([sys.executable, '-c', {grandchild.format(child=str(child))!r}])"
+    stale(checkout, "core").replace_pip(f"if 'install' not in sys.argv: real(); sys.exit()\n{code}")
+    process = checkout.start("hello")
+    wait_for(lambda: child.exists() and child.read_text(), "the child of pip to start")
+    process.terminate()
+    process.communicate()
+    wait_for(lambda: not is_alive(int(child.read_text())), "the child of pip to end")
+
+
+def test_hangup_that_the_caller_ignores_is_ignored(checkout):
+    started, go = with_waiting_pip(checkout)
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does
+    try:
+        process = checkout.start("hello")
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+    wait_for(started.exists, "pip to start")
+    process.send_signal(signal.SIGHUP)
+    go.touch()
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    assert json.loads(output)["packages"]["delta"] == "1.0"
 
 
 def test_two_at_once(checkout):
@@ -457,15 +545,15 @@ def run_module():
     return module
 
 
-def test_groups_of_this_project(run_module, monkeypatch, tmp_path):
+def test_groups_of_this_project(monkeypatch, tmp_path):
     monkeypatch.delenv("RUN_WITHOUT", raising=False)
     monkeypatch.delenv("RUN_WITH", raising=False)
     fresh = str(tmp_path / "none")
-    assert list(run_module.wanted_groups(fresh)) == ["core", "test", "numpyro", "tfp", "torch", "pyro"]
+    assert list(wanted_groups(fresh)) == ["core", "test", "numpyro", "tfp", "torch", "pyro"]
     monkeypatch.setenv("RUN_WITHOUT", "torch")
-    assert list(run_module.wanted_groups(fresh)) == ["core", "test", "numpyro", "tfp"]
+    assert list(wanted_groups(fresh)) == ["core", "test", "numpyro", "tfp"]
     monkeypatch.setenv("RUN_WITH", "cuda")
-    assert list(run_module.wanted_groups(fresh)) == ["core", "test", "numpyro", "tfp", "cuda"]
+    assert list(wanted_groups(fresh)) == ["core", "test", "numpyro", "tfp", "cuda"]
 
 
 def test_every_task_key_is_understood(run_module):
