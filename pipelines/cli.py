@@ -1,13 +1,12 @@
 """The command line: `python -m pipelines [overrides and flags]`, and the same with a study preset."""
 
+import errno
 import importlib.metadata
-import tempfile
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-
-from rich.console import Console
 
 from pipelines.config import flags
 from pipelines.config.configuration import Configuration, configure
@@ -17,13 +16,15 @@ from pipelines.errors import ConfigurationFaults, DeviceError
 from pipelines.output import claims, report
 from pipelines.output.progress import Reporter
 from pipelines.output.summary import Outcome, print_closing
+from pipelines.output.terminal import Terminal
 from pipelines.plan.plan import Problems, StudyPlan, make_plan
 from pipelines.plan.tree import Tree
 from pipelines.race.runner import Runner
 from pipelines.results import provenance
 from pipelines.results.export import export
 from pipelines.results.rows import read_rows
-from pipelines.results.store import Store
+from pipelines.results.store import Store, store_error
+from pipelines.scratch import scratch_folder
 from pipelines.workers.client import WorkerPool
 
 HELP = """\
@@ -67,7 +68,7 @@ def main(arguments: list[str], study: str | None = None, tree: Tree | None = Non
     if "--version" in arguments:
         print(version())
         return 0
-    return guarded(lambda: run(configure(arguments, tree, study), Reporter(Console())))
+    return guarded(lambda: run(configure(arguments, tree, study), Reporter(Terminal())))
 
 
 def run(configurations: list[Configuration], reporter: Reporter) -> int:
@@ -85,12 +86,22 @@ def run(configurations: list[Configuration], reporter: Reporter) -> int:
         with _display(plans, reporter):
             outcomes = _finish(plans, store, problems, reporter, {})
         return _close(outcomes, store, reporter, start)
-    with store.exclusive():
+    is_writable = _is_writable(store.root)
+    # Where everything is stored already, a folder that cannot be written is enough.
+    with store.exclusive() if is_writable else nullcontext():
         plans = _plan(configurations, store, problems, reporter)
+        if not is_writable and report.any_to_run(plans):
+            raise store_error(OSError(errno.EROFS, os.strerror(errno.EROFS)), store.root)
         with _display(plans, reporter):
             spent = _measure(plans, store, problems, reporter)
             outcomes = _finish(plans, store, problems, reporter, spent)
         return _close(outcomes, store, reporter, start)
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether a folder can be written, or made."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return os.access(existing, os.W_OK)
 
 
 def require_device(configuration: Configuration) -> None:
@@ -152,8 +163,8 @@ def _measure(plans: list[StudyPlan], store: Store, problems: Problems, reporter:
     if not report.any_to_run(plans):
         reporter.say("Nothing to measure: every cell is cached or skipped.")
         return spent
-    with tempfile.TemporaryDirectory(prefix="genjax-artifact-") as scratch, WorkerPool(Path(scratch)) as pool:
-        runner = Runner(store, problems, pool, Path(scratch), reporter)
+    with scratch_folder() as scratch, WorkerPool(scratch) as pool:
+        runner = Runner(store, problems, pool, scratch, reporter)
         for plan in plans:
             start = time.monotonic()
             runner.run(plan)
@@ -206,5 +217,8 @@ def _close(outcomes: list[Outcome], store: Store, reporter: Reporter, start: flo
         if len(outcomes) > 1:
             known = {one.study: one.rows for one in outcomes}
             claims.tell([one.plan.configuration for one in outcomes], store, known, reporter)
-        reporter.say(f"report: {report.write_report(outcomes, seconds, store.root)}")
+        if _is_writable(store.root):
+            reporter.say(f"report: {report.write_report(outcomes, seconds, store.root)}")
+        else:
+            reporter.say(f"no report: {store.root} cannot be written")
     return int(any(one.export_failed or report.exit_status(one.rows, one.drawn) for one in outcomes))

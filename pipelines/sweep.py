@@ -15,6 +15,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from pipelines.config.paths import quoted, typed_path
 from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, UserError, unknown
 from pipelines.plan.tree import REPOSITORY
@@ -77,7 +78,7 @@ def job(config: DictConfig) -> int:
     words = list(settings.overrides.task)
     for name in ("results", "figs"):
         if not any(word.startswith(f"{name}=") for word in words):
-            words.append(f"{name}={folder / name}")
+            words.append(f"{name}={quoted(folder / name)}")
     status = subprocess.call([sys.executable, "-m", "pipelines", *words], cwd=REPOSITORY)
     (folder / "exit_status").write_text(f"{status}\n")
     return status
@@ -94,13 +95,14 @@ def _sweep(arguments: list[str]) -> int:
         if word.startswith("hydra/launcher="):
             require_plugin(word.partition("=")[2])
     named = [word.partition("=")[2] for word in arguments if word.startswith("hydra.sweep.dir=")]
-    folder = Path(named[-1] if named else REPOSITORY / "multirun" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}").absolute()
+    own = REPOSITORY / "multirun" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    folder = typed_path(named[-1] if named else own, REPOSITORY)
     overrides = [word for word in arguments if word not in ("--multirun", "-m")]
     sys.argv = [
         "python -m pipelines.sweep",
         "--multirun",
         *overrides,
-        *([] if named else [f"hydra.sweep.dir={folder}"]),
+        *([] if named else [f"hydra.sweep.dir={quoted(folder)}"]),
     ]
     hydra.main(version_base="1.3", config_path=str(REPOSITORY / "configs"), config_name="config")(job)()
     statuses = {path.parent.name: path.read_text().strip() for path in sorted(folder.glob("*/exit_status"))}

@@ -7,6 +7,7 @@ Source: the style of the published figures (base font 18, bold axis labels, 1.5 
 import functools
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -65,7 +66,7 @@ STATUS_SENTENCES = {
 
 MARK_BACKGROUND = {"boxstyle": "round", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
 
-RC_PARAMETERS = {
+RC_PARAMETERS: dict[Any, Any] = {
     "font.size": FONT_SIZES["base"],
     "font.family": "DejaVu Sans",
     "axes.labelsize": FONT_SIZES["label"],
@@ -82,9 +83,7 @@ RC_PARAMETERS = {
     "grid.alpha": 0.3,
     "figure.dpi": 100,
     "savefig.dpi": 300,
-    "savefig.bbox": "tight",
-    "savefig.pad_inches": 0.05,
-    "pdf.fonttype": 42,
+    "pdf.fonttype": 42,  # TrueType: conferences refuse Type 3
 }
 
 
@@ -92,7 +91,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     """Run a figure function under the house style, leaving matplotlib's own settings as they were."""
 
     @functools.wraps(draw)
-    def wrapper(*args, **kwargs) -> Figure:
+    def wrapper(*args: Any, **kwargs: Any) -> Figure:
         with matplotlib.rc_context(RC_PARAMETERS):
             return draw(*args, **kwargs)
 
@@ -106,7 +105,7 @@ def new_figure(size: str) -> Figure:
     return Figure(figsize=FIGURE_SIZES[size])
 
 
-def three_ticks(axis) -> None:
+def three_ticks(axis: Any) -> None:
     """At most three major ticks on an x or y axis, none at its ends."""
     axis.set_major_locator(MaxNLocator(nbins=3, prune="both"))
 
@@ -154,7 +153,7 @@ def mark_bar(axes: Axes, position: float, label: str, reason: str, x: float = 0.
         x, position, f"{label}  ({reason})", transform=axes.get_yaxis_transform(), ha="left", va="center",
         fontsize=FONT_SIZES["legend"], style="italic", color=RED, bbox=MARK_BACKGROUND, zorder=6,
     )  # fmt: skip
-    renderer = FigureCanvasAgg(axes.figure).get_renderer()
+    renderer = FigureCanvasAgg(axes.get_figure(root=True)).get_renderer()
     words = reason.split()
     while len(words) > 1 and mark.get_window_extent(renderer).width > (1 - 2 * x) * axes.get_window_extent().width:
         words.pop()

@@ -96,7 +96,7 @@ def rule_for(path: Path) -> Rule | None:
         case ("pipelines", "install", _):  # runs before anything is installed
             return Rule(("pipelines.install", "pipelines.errors"))
         case ("pipelines", *_):
-            drawing = ("matplotlib", "PIL") if path.parts[1:-1] == ("output",) else ()
+            drawing = ("matplotlib", "PIL", "studies.figure_style") if path.parts[1:-1] == ("output",) else ()
             return Rule((*PIPELINE_LIBRARIES, "pipelines", "frameworks.base", "studies.base", *drawing))
     return None
 

@@ -5,12 +5,11 @@ import os
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from pipelines.bench.base import MISSED, Context, Finding, benchmarks
 from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, unknown
 from pipelines.output.progress import Reporter
+from pipelines.output.terminal import Terminal
 from pipelines.plan.tree import Tree
 from pipelines.race import statistics
 from pipelines.results import provenance
@@ -29,7 +28,7 @@ def run(arguments: list[str]) -> int:
     faults = [unknown("benchmark", name, found) for name in names if name not in found]
     if faults:
         raise ConfigurationFaults(faults)
-    reporter = Reporter(Console())
+    reporter = Reporter(Terminal())
     context = Context(Tree(), overrides, reporter)
     verdicts = []
     for name in names or found:

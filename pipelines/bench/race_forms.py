@@ -13,13 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from pipelines.bench.base import Context
 from pipelines.config.configuration import Configuration
 from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, unknown
 from pipelines.output.progress import Reporter
+from pipelines.output.terminal import Terminal
 from pipelines.plan.cells import Race
 from pipelines.plan.forms import SEPARATOR, forms_of
 from pipelines.plan.plan import describe
@@ -130,7 +129,7 @@ def run(arguments: list[str]) -> int:
     if any(word in ("--help", "-h") for word in arguments):
         print(__doc__)
         return 0
-    tree, reporter = Tree(), Reporter(Console())
+    tree, reporter = Tree(), Reporter(Terminal())
     named = dict(word.split("=", 1) for word in arguments if word.startswith(("framework=", "study=", "task=")))
     rest = [word for word in arguments if word != "--write" and word.partition("=")[0] not in named]
     frameworks, studies = _chosen(named, tree)

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.config import flags, resolvers
+from pipelines.config.paths import typed_file, typed_path
 from pipelines.config.validation import check, dotted_keys, mistyped
 from pipelines.errors import ConfigurationFaults, unknown
 from pipelines.plan.tree import Tree
@@ -106,15 +107,40 @@ def _parse(word: str, overrides: dict[str, Any], faults: list[str]) -> None:
     if "=" not in word:
         faults.append(f"{word!r} is not an override. Write KEY=VALUE, as in size=smoke, or a flag, as in --seed 3.")
         return
+    key, _, value = word.partition("=")
+    if not value.strip():
+        faults.append(f"{word!r} gives no value (an unset variable?). Leave it out, or write {key}=null.")
+        return
     try:
         parsed = OverridesParser.create().parse_override(word)
     except HydraException as error:
-        faults.append(f"Cannot read the override {word!r}: {str(error).strip().splitlines()[0]}")
+        plain = _as_text(key, value)
+        if plain is None:
+            fault = str(error).strip().splitlines()[0]
+            faults.append(f"Cannot read the override {word!r}: {fault}. Put text in quotes: \"{key}='...'\".")
+            return
+        overrides[key] = plain
         return
-    if parsed.is_delete() or parsed.is_add() or parsed.is_force_add() or parsed.is_sweep_override():
+    if parsed.is_sweep_override():
+        faults.append(
+            f"{word!r} names several values. For a run of each: ./run sweep {word}. For a list: {key}=[{value}]. For a "
+            f"text with commas: \"{key}='{value}'\"."
+        )
+        return
+    if parsed.is_delete() or parsed.is_add() or parsed.is_force_add():
         faults.append(f"{word!r}: only KEY=VALUE is possible here; write several values as a list, KEY=[A,B].")
         return
     overrides[parsed.key_or_group] = parsed.value()
+
+
+def _as_text(key: str, value: str) -> str | None:
+    """A value that Hydra's grammar refuses, such as a path with accents or brackets, as the text that it is.
+
+    None for what was meant as a list, a mapping or a quoted text, and is broken.
+    """
+    if not re.fullmatch(r"[\w.]+", key) or value.lstrip()[0] in "[{'\"":
+        return None
+    return value
 
 
 def _studies(chosen: Any, tree: Tree, faults: list[str]) -> list[str]:
@@ -141,7 +167,7 @@ def _one(
         faults.append(f"configs/study/{study}.yaml: {str(error).strip().splitlines()[0]}")
         return None
     for key, value in overrides.items():
-        _override(config, key, value, faults)
+        _override(config, key, value, tree.root, faults)
     _free_tasks(config, overrides)
     try:
         values: Any = OmegaConf.to_container(config, resolve=True)
@@ -193,17 +219,19 @@ def _unresolved(config: Any, error: OmegaConfBaseException) -> str | None:
 
 
 def _folder(tree: Tree, value: str, typed: bool) -> Path:
-    # A path that the user types is relative to where the user is; a default one to the checkout.
-    return Path(value).absolute() if typed else tree.root / value
+    # A path that the user types begins where the user is; a default one in the checkout.
+    return typed_path(value, tree.root) if typed else tree.root / value
 
 
-def _override(config: DictConfig, key: str, value: Any, faults: list[str]) -> None:
+def _override(config: DictConfig, key: str, value: Any, root: Path, faults: list[str]) -> None:
     known = dotted_keys(OmegaConf.to_container(config, resolve=False))
     if key not in known:
         visible = [name for name in known if name not in ("figs_folder", "device", "study")]
         faults.append(unknown("override", key, [*visible, *GROUPS]))
         return
     current = OmegaConf.select(config, key)
+    if isinstance(value, str) and key.startswith("study."):
+        value = typed_file(value, root)
     fault = mistyped(key, current, value)
     if fault:
         faults.append(fault)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +23,7 @@ from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, unknown
 from pipelines.output.claim_metrics import METRICS, CannotTell, Measured
 from pipelines.output.progress import Reporter
+from pipelines.output.terminal import Terminal
 from pipelines.plan.cells import Cell, races
 from pipelines.plan.plan import RUN, SKIP, PlannedCell, PlannedRace, StudyPlan, describe, skip_reason
 from pipelines.plan.tree import Tree
@@ -256,7 +256,7 @@ def write_claims(judged: list[Judged], folder: Path) -> Path:
             fresh.write_text(text + "\n", encoding="utf-8")
             os.replace(fresh, folder / name)
     except OSError as error:
-        raise store_error(error, folder) from error
+        raise store_error(error, folder, "figs") from error
     return folder / "claims.md"
 
 
@@ -283,7 +283,7 @@ def main(arguments: list[str], tree: Tree | None = None) -> int:
 
     def run() -> int:
         configurations = configure(arguments, tree or Tree())
-        reporter = Reporter(Console())
+        reporter = Reporter(Terminal())
         tell(configurations, Store(configurations[0].results, reporter.say), {}, reporter)
         return 0
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# A notebook leaves its own backend here, which may not exist in this process.
+os.environ["MPLBACKEND"] = "Agg"
 import matplotlib
 
 from pipelines.config.configuration import Configuration
@@ -24,7 +26,9 @@ from pipelines.plan.plan import PlannedCell, Problems, StudyPlan
 from pipelines.results import provenance
 from pipelines.results.rows import Newest, row_of
 from pipelines.results.store import Store, store_error
+from pipelines.scratch import remove_left_over_files
 from studies.base import Animation, FigureContext, FigureSpecification, Row, Rows, figures_of
+from studies.figure_style import RC_PARAMETERS
 
 DOTS_PER_INCH = 300
 
@@ -52,7 +56,14 @@ def render(
         problems: data and truth for the figures.
         reporter: progress.
     """
-    matplotlib.use("Agg")
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # whatever the user's own matplotlibrc says
+        return _render(plan, rows, store, problems, reporter)
+
+
+def _render(
+    plan: StudyPlan, rows: list[tuple[PlannedCell, Row]], store: Store, problems: Problems, reporter: Reporter
+) -> list[Drawn]:
     configuration = plan.configuration
     specifications = figures_of(configuration.tree.figures_module(configuration.study))
     drawn, newest = [], Newest(store)
@@ -67,7 +78,8 @@ def render(
             continue
         try:
             picture = specifications[name].draw(context)
-            files = _write(picture, specifications[name], context, configuration)
+            with matplotlib.rc_context(RC_PARAMETERS):  # some of the style acts when a figure is saved
+                files = _write(picture, specifications[name], context, configuration)
         except UserError:
             raise
         except Exception as error:  # noqa: BLE001 a figure is the study's code; the others are drawn
@@ -128,6 +140,7 @@ def _write(
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_left_over_files(folder, name)
         if isinstance(picture, Animation):
             fresh = folder / f".{name}.{os.getpid()}.gif"
             try:
@@ -152,7 +165,7 @@ def _write(
                 shutil.copyfile(path, fresh)
                 written.append(_place(fresh, path.with_stem(f"{path.stem}_{context.device}")))
     except OSError as error:
-        raise store_error(error, folder) from error
+        raise store_error(error, folder, "figs") from error
     return tuple(written)
 
 

@@ -1,5 +1,6 @@
 """What a run says while it works: a bar on a terminal, plain lines elsewhere."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,8 +8,13 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from pipelines.output.terminal import printable
+
 PLAIN_LINE_SECONDS = 10.0
 """Least time between two plain lines of one activity that only counts on."""
+
+HEARTBEAT_SECONDS = 20.0
+"""After so long without a word, a line or a fresh bar shows that the run is alive."""
 
 BAR_SECONDS = 0.2
 """Least time between two pictures of a bar that only counts on."""
@@ -27,14 +33,19 @@ class Reporter:
         self._clock = clock
         self._progress: Progress | None = None
         self._task: TaskID | None = None
+        self._beat: threading.Thread | None = None
         self._last = float("-inf")
         self._activity = ""
+        self._began = self._spoke = clock()
+        self._lock = threading.RLock()
         self._total: int | None = None
         self._done = 0
 
     def say(self, line: str) -> None:
         """One permanent line, never wrapped."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        with self._lock:
+            self._spoke = self._clock()
+            self.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def whole(self, title: str, total: int) -> Iterator[None]:
@@ -50,7 +61,8 @@ class Reporter:
     def cells(self, title: str, total: int) -> Iterator[None]:
         """The bar of one study, unless it is a part of a whole."""
         if not self.console.is_terminal or self._total is not None:
-            yield
+            with self._beating():
+                yield
             return
         columns = (
             TextColumn("{task.description}", markup=False),
@@ -62,22 +74,60 @@ class Reporter:
         with Progress(*columns, console=self.console, transient=True, auto_refresh=False) as self._progress:
             self._task = self._progress.add_task(title, total=total)
             try:
-                yield
+                with self._beating():
+                    yield
             finally:
                 self._progress = None
+
+    @contextmanager
+    def _beating(self) -> Iterator[None]:
+        """Shows that the run is alive while one activity lasts, such as a long compilation."""
+        if self._beat is not None:
+            yield
+            return
+        ended = threading.Event()
+        self._beat = threading.Thread(target=self._keep_showing_life, args=(ended,), daemon=True)
+        self._beat.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            self._beat.join()
+            self._beat = None
+
+    def _keep_showing_life(self, ended: threading.Event) -> None:
+        while not ended.wait(HEARTBEAT_SECONDS / 4):
+            self.show_life()
+
+    def show_life(self) -> None:
+        """A line, or a fresh bar, if nothing was said for long."""
+        now = self._clock()
+        if now - self._spoke < HEARTBEAT_SECONDS:
+            return
+        if self._progress is not None:
+            with self._lock:
+                self._spoke = now
+                self._progress.refresh()
+        else:
+            self.say(f"  still at it after {now - self._began:.0f} s: {self._activity}")
 
     def activity(self, text: str, count: str = "") -> None:
         """What is being done now; `count` is the part that only counts on."""
         if self._progress is not None and self._task is not None:
             now = self._clock()
             often = text == self._activity and now - self._last < BAR_SECONDS
-            self._progress.update(self._task, description=f"{text} {count}".strip(), refresh=not often)
+            shown = printable(f"{text} {count}".strip())
+            with self._lock:
+                self._progress.update(self._task, description=shown, refresh=not often)
+                self._spoke = now if not often else self._spoke
+            self._began = self._began if text == self._activity else now
             self._activity, self._last = (text, now) if not often else (self._activity, self._last)
             return
         if self.console.is_terminal:
             return
         now = self._clock()
         if text != self._activity or now - self._last >= PLAIN_LINE_SECONDS:
+            self._began = self._began if text == self._activity else now
             self._activity, self._last = text, now
             done = f"[{self._done}/{self._total}] " if self._total is not None else ""
             self.say(f"  {done}{text} {count}".rstrip())

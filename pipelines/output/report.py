@@ -12,6 +12,7 @@ from rich.text import Text
 from pipelines.output import summary
 from pipelines.output.progress import Reporter
 from pipelines.output.summary import Outcome
+from pipelines.output.terminal import in_markdown
 from pipelines.plan.cells import canonical
 from pipelines.plan.plan import CACHED, RUN, PlannedCell, StudyPlan
 from pipelines.race import statistics
@@ -94,7 +95,7 @@ def write_report(outcomes: list[Outcome], seconds: float, results: Path) -> Path
     ]
     lines += ["", "## This run", "", *_markdown([summary.HEADER, *summary.table(outcomes, seconds)])]
     lines += ["", "Cells that were stored already cost no time.", ""]
-    lines += [f"- {_plain(line)}" for line in summary.missing(outcomes)]
+    lines += [f"- {in_markdown(line)}" for line in summary.missing(outcomes)]
     for one in outcomes:
         for task in dict.fromkeys(row.task for row in one.rows):
             lines += ["", f"## {one.study}: {task}", ""]
@@ -147,12 +148,8 @@ def _table(rows: list[Row]) -> list[str]:
 
 def _markdown(lines: Sequence[Sequence[str]]) -> list[str]:
     """A table in Markdown, the header first."""
-    header, *body = ["| " + " | ".join(map(_plain, cells)) + " |" for cells in lines]
+    header, *body = ["| " + " | ".join(map(in_markdown, cells)) + " |" for cells in lines]
     return [header, f"|{'---|' * len(lines[0])}", *body]
-
-
-def _plain(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _name(row: Row, rows: list[Row]) -> str:

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from pipelines.config.configuration import Configuration, configure
 from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, unknown
 from pipelines.output.progress import Reporter
+from pipelines.output.terminal import Terminal
 from pipelines.plan.cells import Cell, races
 from pipelines.plan.mutants import Mutant, mutants_of
 from pipelines.plan.tree import Tree
@@ -344,7 +344,7 @@ def run(words: list[str], tree: Tree | None = None) -> int:
         print(HELP.format(studies=", ".join(tree.studies())))
         return 0
     options = options_of(words, tree)
-    reporter = Reporter(Console())
+    reporter = Reporter(Terminal())
     chosen = tallies_of(options, tree)
     with tempfile.TemporaryDirectory(prefix="genjax-artifact-") as scratch, WorkerPool(Path(scratch)) as pool:
         judge = Judge(tree, pool, Path(scratch))

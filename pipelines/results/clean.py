@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from pipelines.entry import guarded
 from pipelines.results.lock import LOCK, Locked, locked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -111,13 +112,17 @@ def main(arguments: list[str]) -> int:
     if unknown or not arguments:
         print(f"clean got {' '.join(arguments) or 'nothing'}. Name some of: {', '.join(KINDS)}.", file=sys.stderr)
         return 2
-    removed = clean(arguments)
-    for path in removed:
-        if path.name != "__pycache__":
-            print(f"removed {path.relative_to(REPOSITORY)}")
-    if not removed:
-        print("nothing to remove")
-    return 0
+
+    def run() -> int:
+        removed = clean(arguments)
+        for path in removed:
+            if path.name != "__pycache__":
+                print(f"removed {path.relative_to(REPOSITORY)}")
+        if not removed:
+            print("nothing to remove")
+        return 0
+
+    return guarded(run)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from pipelines.entry import guarded
 from pipelines.errors import UserError
+from pipelines.output.terminal import Terminal
 from pipelines.plan.cells import canonical
 from pipelines.race import statistics
 from pipelines.race.statistics import Interval
@@ -224,7 +225,7 @@ def main(arguments: list[str]) -> int:
     def run() -> int:
         old, new = opened(options.old), opened(options.new)
         comparisons = compare(old, new)
-        show(comparisons, old, new, Console())
+        show(comparisons, old, new, Terminal())
         return int(options.strict and any(one.verdict in WORSE for one in comparisons))
 
     return guarded(run)

@@ -232,11 +232,11 @@ def by_age(record: Mapping[str, Any]) -> tuple[int, str]:
     return (record.get("order") or 0, record["provenance"].get("started") or "")
 
 
-def store_error(error: OSError, root: Path) -> StoreError:
-    """The one line about a results folder that cannot be written."""
+def store_error(error: OSError, root: Path, setting: str = "results") -> StoreError:
+    """The one line about a folder that cannot be written; `setting` is the one that chooses another."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(f"The disk of {root} is full. Free some space and run again: finished cells are kept.")
-    return StoreError(f"Cannot write {root}: {error.strerror or error}. Choose another folder with results=FOLDER.")
+    return StoreError(f"Cannot write {root}: {error.strerror or error}. Choose another folder with {setting}=FOLDER.")
 
 
 def _unreadable(path: Path, error: OSError) -> StoreError:

@@ -55,7 +55,8 @@ def faults(toy, capsys, *words):
         ("paper", "'paper' is not an override. Write KEY=VALUE"),
         ("+extra=3", "only KEY=VALUE is possible here"),
         ("~seed", "'~seed' is not an override"),
-        ("seed=1,2", "write several values as a list"),
+        ("seed=1,2", "./run sweep seed=1,2"),
+        ("results=", "gives no value (an unset variable?)"),
         ("seed=[1", "Cannot read the override 'seed=[1'"),
     ],
 )
