@@ -25,13 +25,18 @@ KINDS = {
 
 
 def left_over(since: float) -> list[psutil.Process]:
-    """Processes that are younger than `since` and run a worker, or what `runaways` starts."""
+    """Processes younger than `since` that run a worker, or what `runaways` starts, and are this test's or orphans.
+
+    Those of other tests and runs, which may be at work beside this one, have living parents elsewhere.
+    """
     found = []
+    own = {process.pid for process in psutil.Process().children(recursive=True)}
     for process in psutil.process_iter():
         try:
             command = " ".join(process.cmdline())
             ours = "time.sleep(120)" in command or "pipelines.workers.worker" in command
-            if ours and process.create_time() >= since and process.status() != psutil.STATUS_ZOMBIE:
+            related = process.pid in own or process.ppid() == 1
+            if ours and related and process.create_time() >= since and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:
             continue

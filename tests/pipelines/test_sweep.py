@@ -35,7 +35,7 @@ def test_values_are_multiplied_out_and_jobs_keep_apart(monkeypatch, tmp_path, ca
     for number, words in enumerate(started):
         folder = tmp_path / str(number)
         seed = f"seed={number + 1}"
-        assert words == ["study=faircoin", seed, "size=smoke", f"results={folder}/results", f"figs={folder}/figs"]
+        assert words == ["study=faircoin", seed, "size=smoke", f"results='{folder}/results'", f"figs='{folder}/figs'"]
     assert "2 jobs in" in capsys.readouterr().out
 
 
