@@ -18,7 +18,7 @@ a plan never loads a framework. `configs/framework/<name>.yaml` may override any
 import importlib.metadata
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -31,8 +31,10 @@ class Program:
     """What a model gives for one cell.
 
     Args:
-        prepare: `prepare(seed) -> inputs`. Untimed: puts arrays on the device and makes keys. Called again with a fresh
-            seed before every timed block, so two calls with one seed must give equal inputs of equal shapes.
+        prepare: `prepare(seed) -> inputs`. Untimed: puts arrays on the device and makes keys; its time is recorded, and
+            flagged where it does work that other systems do in `run`. Called again with a fresh seed before every timed
+            block, so two calls with one seed must give equal inputs of equal shapes. The calls of a block get inputs
+            that differ in their random state, see `Framework.inputs_of_calls`.
         run: `run(inputs) -> outputs`, the timed part. `outputs` is a flat dict from name to an array of that system.
             For JAX systems it must be traceable by `jax.jit`, and everything that it reads must come through `inputs`:
             an array that it closes over becomes a compile-time constant which XLA may fold away.
@@ -152,6 +154,9 @@ class Framework(ABC):
         sources: globs, relative to the root, of further files that decide what is measured, such as the GenJAX tree
             or a Julia project. The model, this file and the `frameworks/` files that it imports always count.
 
+        repeatable: whether a call draws from its inputs alone, so that equal inputs give equal outputs. False where the
+            system draws from a global generator: then only the first call after `prepare(seed)` can be repeated.
+
     A framework whose first start takes long, since it installs something, may say how long: `start_seconds`, where that
     is more than `limits.start_seconds` of the configuration.
     """
@@ -166,6 +171,7 @@ class Framework(ABC):
     environment: ClassVar[dict[str, str]] = {}
     model_path: ClassVar[str] = "studies/{study}/models/{framework}.py"
     sources: ClassVar[tuple[str, ...]] = ()
+    repeatable: ClassVar[bool] = True
 
     def versions(self) -> dict[str, str]:
         """Versions of the system's packages, by distribution name."""
@@ -188,6 +194,20 @@ class Framework(ABC):
         """The device's own name for provenance, such as "NVIDIA H200"; empty when there is nothing to add."""
         return ""
 
+    def inputs_of_calls(self, program: Program, seed: int, calls: int) -> Sequence[Any]:
+        """Inputs for `calls` calls, each with random state that no other call has; untimed, but should be quick.
+
+        The first are `program.prepare(seed)`. By default the others are prepared one by one from seeds that derive from
+        `seed`; a system that can replace the random state alone, and share the rest, should do that. Where calls draw
+        from a global generator (`repeatable` is False), the same inputs may stand for all calls.
+
+        Args:
+            program: the program.
+            seed: of the block.
+            calls: how many.
+        """
+        return [program.prepare(one) for one in call_seeds(seed, calls)]
+
     def build(self, program: Program, inputs: Any) -> Built:
         """Makes `program.run` ready for `inputs`; by default there is nothing to trace or compile."""
         del inputs
@@ -204,6 +224,12 @@ class Framework(ABC):
     def device_memory_bytes(self) -> int | None:
         """Peak bytes in use on the device, or None where the system does not say."""
         return None
+
+
+def call_seeds(seed: int, calls: int) -> list[int]:
+    """Distinct seeds of the calls of a block, below 2**31; the first is `seed` itself, for seeds below 2**31."""
+    step = int(np.random.SeedSequence(seed).generate_state(1)[0]) | 1  # odd: a bijection modulo 2**31
+    return [(seed + index * step) % 2**31 for index in range(calls)]
 
 
 @contextmanager

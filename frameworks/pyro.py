@@ -1,7 +1,7 @@
 """Pyro: inference on models written with `pyro.sample`, vectorised over particles by plates."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ class Pyro(Framework):
     label = "Pyro"
     color = "mediumseagreen"
     distributions = ("pyro-ppl", "torch")
+    repeatable = False  # its calls draw from PyTorch's global generator
 
     def unavailable(self, device: str) -> str | None:
         """Why Pyro cannot run on `device`, or None."""
@@ -51,6 +52,10 @@ class Pyro(Framework):
     def to_numpy(self, outputs: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
         """Copies every output to the host."""
         return {name: value.detach().cpu().numpy() for name, value in outputs.items()}
+
+    def inputs_of_calls(self, program: Program, seed: int, calls: int) -> Sequence[Any]:
+        """The same tensors for all calls: each call draws on from where the last one left the global generator."""
+        return [program.prepare(seed)] * calls
 
     def device_memory_bytes(self) -> int | None:
         """Peak bytes of the GPU's allocator; None on CPU."""

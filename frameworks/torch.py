@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from frameworks.base import Framework, Program
+from frameworks.base import Framework, Program, call_seeds
 
 Tensors = dict[str, torch.Tensor]
 
@@ -48,6 +48,14 @@ class Torch(Framework):
     def to_numpy(self, outputs: Tensors) -> dict[str, np.ndarray]:
         """Copies every output to the host."""
         return {name: value.detach().cpu().numpy() for name, value in outputs.items()}
+
+    def inputs_of_calls(self, program: Program, seed: int, calls: int) -> Sequence[Any]:
+        """Inputs that share every tensor, each with a generator of its own; see `Framework.inputs_of_calls`."""
+        first = program.prepare(seed)
+        if not isinstance(first, dict) or "generator" not in first:
+            return super().inputs_of_calls(program, seed, calls)
+        generators = [torch.Generator(self._device).manual_seed(one) for one in call_seeds(seed, calls)[1:]]
+        return [first, *({**first, "generator": generator} for generator in generators)]
 
     def device_memory_bytes(self) -> int | None:
         """Peak bytes of the GPU's allocator; None on CPU."""

@@ -20,6 +20,8 @@ mutable struct Prepared
     program::Any
     inputs::Any
     outputs::Any
+    calls::Int  # that are prepared and not yet made
+    reading_seconds::Float64
 end
 
 const PROGRAMS = Dict{String,Prepared}()
@@ -51,7 +53,8 @@ drop_large_garbage() = Base.gc_live_bytes() > 2^28 && GC.gc()
 function hello(request)
     request["device"] == "cpu" || throw(Skipped("Gen.jl runs on the CPU only"))
     versions = Dict("julia" => string(VERSION), "Gen" => string(pkgversion(Gen)))
-    return Dict("protocol" => 1, "framework" => FRAMEWORK, "pid" => getpid(), "import_s" => IMPORT_SECONDS,
+    # Gen draws from Julia's global generator: only the first call after `prepare` can be repeated.
+    return Dict("protocol" => 2, "repeatable" => false, "framework" => FRAMEWORK, "pid" => getpid(), "import_s" => IMPORT_SECONDS,
                 "unavailable" => nothing, "versions" => versions, "device_name" => "")
 end
 
@@ -68,12 +71,8 @@ end
 own_names(made) = names(made; all = true)
 
 function prepare(request)
-    if !haskey(request, "model")
-        known = PROGRAMS[request["handle"]]
-        known.outputs = nothing
-        known.inputs = Base.invokelatest(known.program.prepare, request["seed"])
-        return Dict{String,Any}()
-    end
+    haskey(request, "model") ||
+        return Dict{String,Any}("seconds" => renew(PROGRAMS[request["handle"]], request["seed"], get(request, "calls", 1)))
     reset_peak_memory()
     data = Dict(name => read_npy(path) for (name, path) in request["data"])
     made, task = model(request["model"]), Symbol(request["task"])
@@ -81,17 +80,48 @@ function prepare(request)
     # names count: Gen has an `hmc` too, which `using Gen` brings in.
     task in Base.invokelatest(own_names, made) || throw(Skipped("no model of $(request["study"])/$(request["task"]) for $FRAMEWORK"))
     program = Base.invokelatest(Base.invokelatest(getfield, made, task), Inference, FRAMEWORK, data, request["parameters"])
-    inputs = Base.invokelatest(program.prepare, request["seed"])
-    PROGRAMS[request["handle"]] = Prepared(program, inputs, nothing)
-    return Dict("phases" => Dict(), "cost" => Dict(), "notes" => program.notes)
+    known = PROGRAMS[request["handle"]] = Prepared(program, nothing, nothing, 0, 0.0)
+    seconds = renew(known, request["seed"], 1)
+    return Dict("phases" => Dict(), "cost" => Dict(), "notes" => program.notes, "seconds" => seconds)
+end
+
+# Inputs for so many calls; seconds that they took. Each call draws on from where the last one left the generator.
+function renew(known, seed, calls)
+    known.outputs = nothing
+    known.calls = calls
+    return @elapsed known.inputs = Base.invokelatest(known.program.prepare, seed)
+end
+
+# Inputs serve one call, so that no call sees what another has seen.
+function use_up(known, calls)
+    known.calls == calls || error("$calls calls were asked for and $(known.calls) are prepared: ask for `prepare` first.")
+    known.calls = 0
+end
+
+# What `pipelines/workers/digest.py` says of each output.
+digests(outputs) = Dict(name => digest(value) for (name, value) in outputs)
+
+function digest(array)
+    stride = max(cld(length(array), 2^16), 1)
+    values = vec(array)[1:stride:end]
+    weights = [mod(position * 0.6180339887498949, 1.0) for position in 1:length(values)]
+    clean = [isfinite(value) ? Float64(value) : 0.0 for value in values]
+    return Dict("shape" => collect(size(array)), "dtype" => "float64", "values" => length(values),
+                "nan" => count(isnan, values), "infinite" => count(isinf, values),
+                "checksum" => sum(weights .* clean), "magnitude" => sum(weights .* abs.(clean)))
 end
 
 function gate(request)
     known = PROGRAMS[request["handle"]]
+    if haskey(request, "call")
+        request["call"] == 0 || error("Gen.jl can repeat the first call of a block only, not call $(request["call"]).")
+        renew(known, request["seed"], 1)
+    end
+    use_up(known, 1)
     # Compiles whatever this program needs, so the clock of the timed blocks never sees it.
     seconds = @elapsed known.outputs = Base.invokelatest(known.program.run, known.inputs)
-    shapes = Dict(name => Dict("shape" => collect(size(value)), "dtype" => "float64") for (name, value) in known.outputs)
-    reply = merge(Dict{String,Any}("first_call_s" => seconds, "outputs" => shapes), memory())
+    known.reading_seconds = @elapsed found = digests(known.outputs)
+    reply = merge(Dict{String,Any}("first_call_s" => seconds, "outputs" => found), memory())
     drop_large_garbage()
     return reply
 end
@@ -106,19 +136,28 @@ function outputs(request)
     return Dict("arrays" => written)
 end
 
-function repeated(run, inputs, calls)
+# Seconds of so many calls, the outputs of call `keep` and those of the last.
+function repeated(run, inputs, calls, keep)
+    kept = last = nothing
     start = time_ns()
-    for _ in 1:calls
-        run(inputs)
+    for call in 1:calls
+        last = run(inputs)
+        if call == keep
+            kept = last
+        end
     end
-    return (time_ns() - start) * 1e-9
+    return (time_ns() - start) * 1e-9, kept, last
 end
 
 function timed(request)
-    known = PROGRAMS[request["handle"]]
+    known, calls = PROGRAMS[request["handle"]], request["calls"]
+    known.outputs = nothing
+    use_up(known, calls)
     GC.gc()  # a collection owed by preparation must not fall into the block
-    seconds = Base.invokelatest(repeated, known.program.run, known.inputs, request["calls"])
-    reply = merge(Dict{String,Any}("seconds" => seconds), memory())
+    seconds, known.outputs, last = Base.invokelatest(repeated, known.program.run, known.inputs, calls, request["keep"] + 1)
+    late = @elapsed of_last = digests(last)
+    seen = Dict("kept" => digests(known.outputs), "last" => of_last, "late_s" => max(late - known.reading_seconds, 0.0))
+    reply = merge(Dict{String,Any}("seconds" => seconds), seen, memory())
     drop_large_garbage()
     return reply
 end

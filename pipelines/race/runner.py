@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,52 +15,15 @@ from pipelines.output.progress import Reporter
 from pipelines.plan import fingerprint, forms
 from pipelines.plan.cells import Cell
 from pipelines.plan.plan import CACHED, PlannedCell, PlannedRace, Problems, StudyPlan
-from pipelines.race import gate
+from pipelines.race import gate, timed_calls
+from pipelines.race.replica import Outputs, Replica, memory_of
+from pipelines.race.timed_calls import TimedCalls
 from pipelines.race.timing import ContestantFailure, RaceResult, TimingSettings, as_failure, gate_seed, run_race
 from pipelines.results import provenance
 from pipelines.results.rows import OUTPUT
 from pipelines.results.store import Store
-from pipelines.workers.arrays import collect
-from pipelines.workers.client import WorkerClient, WorkerPool
-
-
-@dataclass
-class Replica:
-    """The program of a cell in one of its processes. Drives that worker for the race.
-
-    Args:
-        memory: the peaks of host and device memory that the worker last told.
-    """
-
-    client: WorkerClient
-    handle: str
-    configuration: Configuration
-    memory: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def worker(self) -> int:
-        """The process that it lives in."""
-        return self.client.pid
-
-    def prepare(self, seed: int) -> None:
-        """New inputs, untimed."""
-        self.client.request("prepare", self.configuration.limits.prepare_seconds, handle=self.handle, seed=seed)
-
-    def time(self, calls: int) -> float:
-        """Seconds of one block."""
-        limit = self.configuration.limits.block_seconds
-        reply = self.client.request("time", limit, handle=self.handle, calls=calls)
-        self.memory = memory_of(reply)
-        return float(reply["seconds"])
-
-    def cpu_seconds(self) -> float | None:
-        """CPU time of the worker so far."""
-        return self.client.cpu_seconds()
-
-    def forget(self) -> None:
-        """Frees the program, if its worker still lives."""
-        if self.client.alive:
-            self.client.request("forget", self.configuration.limits.prepare_seconds, handle=self.handle)
+from pipelines.workers.client import WorkerPool
+from studies.base import Problem
 
 
 @dataclass
@@ -82,11 +46,6 @@ class Entrant:
         names = list(self.replicas[0].memory)
         told = {name: [r.memory[name] for r in self.replicas if r.memory.get(name) is not None] for name in names}
         return {name: max(values, default=None) for name, values in told.items()}
-
-
-def memory_of(reply: dict[str, Any]) -> dict[str, Any]:
-    """The peaks of host and device memory in a reply."""
-    return {name: reply.get(name) for name in ("peak_host_bytes", "peak_device_bytes")}
 
 
 class Runner:
@@ -194,12 +153,17 @@ class Runner:
             seed=cell.seed,
         )
         first = client.request("gate", limits.gate_seconds, handle=handle)
-        entrant.replicas.append(Replica(client, handle, configuration, memory_of(first)))
-        outputs = self._outputs(client, handle, limits.gate_seconds, first["outputs"])
+        is_random = cell.task not in getattr(configuration.tree.problem_module(cell.study), "DETERMINISTIC", ())
+        replica = Replica(
+            client, handle, limits, self.scratch / handle, process, TimedCalls(first["outputs"], is_random),
+            partial(self._judge_timed, entrant, problem, configuration), memory_of(first),
+        )  # fmt: skip
+        entrant.replicas.append(replica)
+        outputs = replica.outputs(first["outputs"])
         if process and _repeats(outputs, entrant.outputs, stacked=cell.gate_calls is not None):
             return  # to the last bit what the first process computed, which is judged
         if cell.gate_calls is not None:
-            outputs = self._more_outputs(outputs, client, handle, cell, configuration)
+            outputs = self._more_outputs(outputs, replica, cell)
         if process == 0:
             entrant.facts |= {
                 "phases": {
@@ -244,19 +208,39 @@ class Runner:
             progress=progress,
             **self._race_options,
         )
+        failures = dict(result.failures)
+        for index, entrant in enumerate(entrants):
+            failure = failures.get(index) or self._finish(entrant)
+            if failure is not None:
+                failures[index] = failure
+        seen = timed_calls.with_peers(
+            [timed_calls.facts([r.timed_calls for r in e.replicas]) for e in entrants], baseline
+        )
         race_id = fingerprint.digest(f"{race.race.title}{provenance.now()}{[one.planned.key for one in entrants]}")[:12]
         for index, entrant in enumerate(entrants):
-            if index in result.failures:
-                self._save_failure(entrant.planned, configuration, entrant.facts, result.failures[index])
+            if index in failures:
+                self._save_failure(entrant.planned, configuration, entrant.facts, failures[index])
+                self._forget(entrant)
                 continue
             common = {"race": race_id, "load_average": load, "contestants": [one.planned.cell.name for one in entrants]}
-            timing, arrays = _timing(result, index, baseline, settings)
+            paired = baseline if baseline not in failures else None
+            timing, arrays = _timing(result, index, baseline, paired, settings)
             confined = all(replica.client.confined for replica in entrant.replicas)
             cores = _cores(entrant.planned.cell, configuration) if confined else None
-            entrant.facts["timing"] = {**common, **timing, "cores": cores}
+            calls = {**seen[index], "judged": sum(replica.judged for replica in entrant.replicas)}
+            entrant.facts["timing"] = {**common, **timing, "cores": cores, "timed_calls": calls}
             entrant.facts["memory"] = entrant.memory()
             self._save(entrant, configuration, arrays)
             self._forget(entrant)
+
+    def _finish(self, entrant: Entrant) -> ContestantFailure | None:
+        """Judges what no block has been judged for, once the clock has stopped for all."""
+        try:
+            for replica in entrant.replicas:
+                replica.finish()
+        except ContestantFailure as failure:
+            return failure
+        return timed_calls.late_failure(timed_calls.facts([replica.timed_calls for replica in entrant.replicas]))
 
     def _forget(self, entrant: Entrant) -> None:
         for replica in entrant.replicas:
@@ -278,26 +262,26 @@ class Runner:
             self._written[name] = paths
         return self._written[name]
 
-    def _outputs(
-        self, client: WorkerClient, handle: str, limit: float, announced: dict[str, Any]
-    ) -> dict[str, np.ndarray]:
-        folder = self.scratch / handle
-        folder.mkdir()
-        paths = client.request("outputs", limit, handle=handle, folder=str(folder))["arrays"]
-        return collect(folder, paths, announced)
-
-    def _more_outputs(
-        self, first: dict[str, np.ndarray], client: WorkerClient, handle: str, cell: Cell, configuration: Configuration
-    ) -> dict[str, np.ndarray]:
+    def _more_outputs(self, first: Outputs, replica: Replica, cell: Cell) -> Outputs:
         """The outputs of `gate_calls` calls of the program that is timed, stacked; the first is given."""
-        limits, calls = configuration.limits, [first]
+        calls = [first]
         for index in range(1, cell.gate_calls or 1):
-            seed = gate_seed(cell.seed, index)
-            client.request("prepare", limits.prepare_seconds, handle=handle, seed=seed)
-            form = client.request("gate", limits.gate_seconds, handle=handle)["outputs"]
-            calls.append(self._outputs(client, handle, limits.gate_seconds, form))
+            replica.prepare(gate_seed(cell.seed, index), 1)
+            form = replica.client.request("gate", replica.limits.gate_seconds, handle=replica.handle)["outputs"]
+            calls.append(replica.outputs(form))
             _same_form(calls[0], calls[-1], index)
         return {name: np.stack([call[name] for call in calls]) for name in first}
+
+    def _judge_timed(
+        self, entrant: Entrant, problem: Problem, configuration: Configuration, outputs: Outputs
+    ) -> gate.Judgement:
+        """The whole gate on the outputs of a timed call; where it wants several, with others that it has seen."""
+        cell = entrant.planned.cell
+        if cell.gate_calls is not None:
+            seen = entrant.outputs
+            outputs = {name: np.concatenate([array[None], seen[name][1:]]) for name, array in outputs.items()}
+        module = configuration.tree.problem_module(cell.study)
+        return gate.judge(module, cell.task, problem, cell.parameters, outputs)
 
     def _save(self, entrant: Entrant, configuration: Configuration, arrays: dict[str, np.ndarray]) -> None:
         keep = entrant.planned.cell.keep
@@ -352,9 +336,8 @@ def _cores(cell: Cell, configuration: Configuration) -> int | None:
 
 
 def _timing(
-    result: RaceResult, index: int, baseline: int | None, settings: Any
+    result: RaceResult, index: int, baseline: int | None, paired: int | None, settings: Any
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    paired = baseline is not None and baseline not in result.failures
     timing = {
         "rounds": len(result.seconds),
         "processes": len(np.unique(result.processes)),
@@ -362,11 +345,12 @@ def _timing(
         "stop": result.stop,
         "is_baseline": index == baseline,
         "idle_fraction": result.idle_fraction,
+        "idle_after_fraction": result.idle_after[index],
         "min_block_seconds": settings.min_block_seconds,
     }
     arrays = {"samples_s": result.seconds[:, index], "processes": result.processes}
-    if paired:
-        arrays["baseline_samples_s"] = result.seconds[:, baseline]
+    if paired is not None:
+        arrays["baseline_samples_s"] = result.seconds[:, paired]
     return timing, arrays
 
 

@@ -7,10 +7,11 @@ ones is read during every block: a thread pool that spins after its call would t
 library, NumPy and `pipelines.race.statistics` only, since the worker imports `time_block` from here.
 """
 
+import itertools
 import math
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
@@ -19,8 +20,11 @@ import numpy as np
 
 from pipelines.race import statistics
 
-MAX_CALLS = 2**20
+MAX_CALLS = 2**12
+"""Calls in a block at most: each has inputs of its own, which take time and memory."""
 ROUNDS_WHATEVER_THE_BUDGET = 3
+MIN_IDLE_SECONDS = 1e-3
+"""CPU time of a worker after a block that is not worth a word: it writes its reply and waits for the next request."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,16 @@ class Contestant(Protocol):
     def worker(self) -> int:
         """The process; contestants with equal `worker` share one."""
 
-    def prepare(self, seed: int) -> None:
-        """New inputs, untimed."""
+    def prepare(self, seed: int, calls: int) -> None:
+        """New inputs for that many calls, untimed; no two calls share theirs."""
         ...
 
     def time(self, calls: int) -> float:
-        """Seconds of a block of that many calls."""
+        """Seconds of a block of that many calls, which are prepared."""
+        ...
+
+    def audit(self) -> None:
+        """What is to be done about the last block outside the clock: its outputs are looked at."""
         ...
 
     def cpu_seconds(self) -> float | None:
@@ -93,6 +101,8 @@ class RaceResult:
         stop: "interval" (every ratio is narrow enough), "budget", "rounds" (the most that were allowed) or "alone"
             (no contestant is left).
         failures: by contestant index.
+        idle_after: of each contestant, CPU seconds that its processes used between the end of a block and their next
+            request, over the seconds of its blocks; None if unknown.
     """
 
     seconds: np.ndarray
@@ -101,20 +111,48 @@ class RaceResult:
     idle_fraction: float | None
     stop: str
     failures: dict[int, ContestantFailure] = field(default_factory=dict)
+    idle_after: list[float | None] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a timed block gave.
+
+    Args:
+        seconds: of all its calls.
+        kept: outputs of the call that was asked for.
+        last: outputs of the last call.
+    """
+
+    seconds: float
+    kept: Any
+    last: Any
 
 
 def time_block(
     run: Callable[[Any], Any],
     synchronize: Callable[[Any], None],
-    inputs: Any,
-    calls: int,
+    inputs: Sequence[Any],
+    keep: int,
     clock: Callable[[], float] = time.perf_counter,
-) -> float:
-    """Seconds of `calls` calls of `run(inputs)`, each awaited in full. The harness owns clock and synchronisation."""
+) -> Block:
+    """Calls `run` on each of the inputs, awaiting each in full. The harness owns clock and synchronisation.
+
+    Args:
+        run: the program.
+        synchronize: waits for its outputs.
+        inputs: of each call.
+        keep: the call whose outputs are held on to, from 0.
+        clock: read before the first call and after the last.
+    """
+    kept = outputs = None
     start = clock()
-    for _ in range(calls):
-        synchronize(run(inputs))
-    return clock() - start
+    for index, one in enumerate(inputs):
+        outputs = run(one)
+        synchronize(outputs)
+        if index == keep:
+            kept = outputs
+    return Block(clock() - start, kept, outputs)
 
 
 def calibrate(time_calls: Callable[[int], float], min_block_seconds: float) -> int:
@@ -132,8 +170,13 @@ def calibrate(time_calls: Callable[[int], float], min_block_seconds: float) -> i
 
 
 def round_seed(seed: int, index: int) -> int:
-    """The seed of round `index` (0 is for warm-up): the same for all contestants, below 2**31."""
+    """The seed of round `index`: the same for all contestants, below 2**31."""
     return int(np.random.SeedSequence([seed, index]).generate_state(1)[0]) >> 1
+
+
+def warm_up_seed(seed: int, index: int) -> int:
+    """The seed of a block that does not count, below 2**31 and none of `round_seed`."""
+    return int(np.random.SeedSequence([seed, index, 2]).generate_state(1)[0]) >> 1
 
 
 def gate_seed(seed: int, index: int) -> int:
@@ -168,6 +211,7 @@ def run_race(
     order = np.random.default_rng([seed, len(contestants)])
     rows: list[np.ndarray] = []
     idle, timed, spent, known = 0.0, 0.0, 0.0, True
+    after = [AfterBlocks() for _ in contestants]
     stop = "rounds"
     while alive and len(rows) < settings.max_rounds:
         row = np.full(len(contestants), np.nan)
@@ -177,6 +221,7 @@ def run_race(
             block = partial(
                 _block,
                 process=len(rows) % n_processes,
+                after=after[index],
                 everybody=[one for processes in alive.values() for one in processes],
                 seed=round_seed(seed, len(rows) + 1),
                 calls=calls[index],
@@ -210,8 +255,41 @@ def run_race(
     seconds_of = np.array(rows).reshape(len(rows), len(contestants))
     for index in failures:
         seconds_of[:, index] = np.nan
+    for index, processes in alive.items():
+        for contestant in processes:
+            after[index].resumes(contestant)
     idle_fraction = idle / timed if known and timed > 0 else None
-    return RaceResult(seconds_of, _turns(len(rows), n_processes), calls, idle_fraction, stop, failures)
+    idle_after = [one.fraction for one in after]
+    return RaceResult(seconds_of, _turns(len(rows), n_processes), calls, idle_fraction, stop, failures, idle_after)
+
+
+class AfterBlocks:
+    """What the processes of a contestant do between the end of a block and their next request."""
+
+    def __init__(self) -> None:
+        self._since: dict[int, float | None] = {}
+        self._cpu, self._seconds, self._gaps, self._known = 0.0, 0.0, 0, True
+
+    def ends(self, contestant: Contestant, seconds: float) -> None:
+        """A block of that many seconds has ended."""
+        self._since[contestant.worker] = contestant.cpu_seconds()
+        self._seconds += seconds
+
+    def resumes(self, contestant: Contestant) -> None:
+        """It is about to be asked something."""
+        if contestant.worker not in self._since:
+            return
+        before, now = self._since.pop(contestant.worker), contestant.cpu_seconds()
+        self._known = self._known and before is not None and now is not None
+        self._cpu += (now or 0.0) - (before or 0.0)
+        self._gaps += 1
+
+    @property
+    def fraction(self) -> float | None:
+        """CPU seconds per second of block; None if unknown, 0 below a millisecond per block."""
+        if not self._known or not self._gaps:
+            return None
+        return self._cpu / self._seconds if self._cpu > MIN_IDLE_SECONDS * self._gaps else 0.0
 
 
 def _turns(n_rounds: int, n_processes: int) -> np.ndarray:
@@ -223,11 +301,17 @@ def _warm_up(
     processes: Sequence[Contestant], index: int, calls: list[int], settings: TimingSettings, seed: int
 ) -> None:
     for contestant in processes:
-        contestant.prepare(round_seed(seed, 0))
+        seeds = (warm_up_seed(seed, number) for number in itertools.count())
         if contestant is processes[0]:  # blocks of equally many calls in each
-            calls[index] = settings.calls or calibrate(contestant.time, settings.min_block_seconds)
+            calls[index] = settings.calls or calibrate(partial(_untimed, contestant, seeds), settings.min_block_seconds)
         for _ in range(settings.warmup_blocks):
-            contestant.time(calls[index])
+            _untimed(contestant, seeds, calls[index])
+
+
+def _untimed(contestant: Contestant, seeds: Iterator[int], calls: int) -> float:
+    """Seconds of a block that does not count."""
+    contestant.prepare(next(seeds), calls)
+    return contestant.time(calls)
 
 
 def _block(
@@ -237,18 +321,22 @@ def _block(
     seed: int,
     calls: int,
     clock: Callable[[], float],
+    after: "AfterBlocks",
 ) -> tuple[float, float | None, float]:
     contestant = processes[process]
+    after.resumes(contestant)
     others = {one.worker: one for one in everybody if one.worker != contestant.worker}
-    contestant.prepare(seed)
+    contestant.prepare(seed, calls)
     before = {worker: one.cpu_seconds() for worker, one in others.items()}
     start = clock()
     seconds = contestant.time(calls)
     elapsed = clock() - start
-    after = {worker: one.cpu_seconds() for worker, one in others.items()}
+    now = {worker: one.cpu_seconds() for worker, one in others.items()}
+    contestant.audit()
+    after.ends(contestant, seconds)
     idle = 0.0
     for worker, first in before.items():
-        last = after[worker]
+        last = now[worker]
         if first is None or last is None:
             return seconds, None, elapsed
         idle += last - first

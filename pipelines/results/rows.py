@@ -7,7 +7,7 @@ import numpy as np
 from pipelines.config.configuration import Configuration
 from pipelines.plan.cells import canonical
 from pipelines.plan.plan import SKIP, PlannedCell, StudyPlan
-from pipelines.race import statistics
+from pipelines.race import statistics, timed_calls
 from pipelines.race.timing import TimingSettings
 from pipelines.results.store import Store, by_age
 from studies.base import Row
@@ -132,6 +132,8 @@ def _times(record: dict[str, Any], arrays: dict[str, np.ndarray], settings: Timi
         cores=record["provenance"].get("cores"),
         processes=processes,
     )
+    outside = {**timing.get("timed_calls", {}), "idle_after_fraction": timing.get("idle_after_fraction")}
+    flags += timed_calls.flags(outside, settings.max_idle_fraction)
     if settings.cores is not None and timing.get("cores") is None and record["identity"]["device"] == "cpu":
         flags.append("this system does not let a program choose its cores")
     if is_baseline and timing.get("stop") == "interval":

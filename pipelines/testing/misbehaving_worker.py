@@ -40,11 +40,20 @@ REPLY_FAULTS: dict[str, tuple[str, Callable[[Reply], Any]]] = {
     **{
         f"{operation} without {name}": (operation, _drop(name))
         for operation, names in {
-            "hello": ("protocol", "framework", "pid", "import_s", "versions", "unavailable", "device_name"),
-            "prepare": ("phases", "cost", "notes"),
+            "hello": (
+                "protocol",
+                "framework",
+                "pid",
+                "import_s",
+                "versions",
+                "unavailable",
+                "device_name",
+                "repeatable",
+            ),
+            "prepare": ("phases", "cost", "notes", "seconds"),
             "gate": ("first_call_s", "outputs", "peak_host_bytes"),
             "outputs": ("arrays",),
-            "time": ("seconds", "peak_device_bytes"),
+            "time": ("seconds", "peak_device_bytes", "kept", "last", "late_s"),
         }.items()
         for name in names
     },

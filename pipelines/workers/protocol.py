@@ -17,21 +17,33 @@ Requests and replies
     After a reply with `ok: false` the worker stays usable. JSON has no NaN: such numbers are null. Arrays never travel
     in messages but as `.npy` files (C order, no pickles) whose absolute paths the messages name.
 
-`hello`    {protocol: 1, device: "cpu" | "cuda", dtype: "float32" | "float64"}
-           First request. Imports the system, selects the device. Reply: {protocol: 1, framework, pid, import_s,
-           device_name, versions: {name: version}, unavailable: null | reason}.
+`hello`    {protocol: 2, device: "cpu" | "cuda", dtype: "float32" | "float64"}
+           First request. Imports the system, selects the device. Reply: {protocol: 2, framework, pid, import_s,
+           device_name, versions: {name: version}, repeatable, unavailable: null | reason}. `repeatable` is true if a
+           call draws from its inputs alone, so that equal inputs give equal outputs; false if calls draw from a global
+           generator, which `prepare` seeds.
 `prepare`  {handle, study, task, model: path, parameters: {...}, data: {name: path}, seed}
            Loads the model file and its function `task`, makes the program, prepares inputs for `seed`, builds (traces,
            compiles). Reply: {phases: {trace, compile, ...: seconds}, cost: {flops, bytes_accessed, temporary_bytes},
-           notes: {...}}; a task that the model does not have is `skipped`.
-           {handle, seed} alone: prepares the inputs of a known handle anew. In both forms the reply comes only when
-           the inputs are on the device. Untimed.
-`gate`     {handle}: runs once, waits for the whole output and holds it. Reply: {first_call_s,
-           outputs: {name: {shape, dtype}}, peak_host_bytes, peak_device_bytes} (null where unknown).
+           notes: {...}, seconds}; a task that the model does not have is `skipped`. `seconds` is the time that the
+           inputs took.
+           {handle, seed, calls} alone: prepares inputs for that many calls (1 if it is left out) of a known handle,
+           each with random state that no other call has, the same ones whenever the seed is the same. Reply:
+           {seconds}. In both forms the reply comes only when the inputs are on the device. Untimed, but its time is
+           compared between systems.
+           Inputs serve one call: `gate` uses up one, `time` all.
+`gate`     {handle}: runs once, waits for the whole output and holds it. Reply: {first_call_s, outputs: DIGESTS,
+           peak_host_bytes, peak_device_bytes} (null where unknown).
+           {handle, seed, call}: the same after preparing the inputs of call number `call` of that seed. Where calls are
+           not repeatable, `call` is 0.
+           DIGESTS is {name: {shape, dtype, values, nan, infinite, checksum, magnitude}}, see `digest.py`.
 `outputs`  {handle, folder}: writes the held outputs into the folder. Reply: {arrays: {name: path}}, the names of the
-           reply to `gate`. Types that `.npy` files lack (bfloat16, ...) are written as float32.
-`time`     {handle, calls}: runs that many calls, waiting for the whole output after each, inside one pair of clock
-           readings. Reply: {seconds, peak_host_bytes, peak_device_bytes}. Must start no thread that spins afterwards.
+           digests. Types that `.npy` files lack (bfloat16, ...) are written as float32.
+`time`     {handle, calls, keep}: runs the prepared calls, waiting for the whole output after each, inside one pair of
+           clock readings; holds the outputs of call number `keep`, from 0. After the clock it reads the last call's
+           outputs, then those that it holds. Reply: {seconds, late_s, kept: DIGESTS, last: DIGESTS, peak_host_bytes,
+           peak_device_bytes}. `late_s` is how much longer that first reading took than the one at the gate. Must start
+           no thread that goes on afterwards.
 `forget`   {handle}: drops the program, its inputs and its outputs. Reply: {}.
 `quit`     {}: replies {} and ends with status 0.
 """
@@ -40,7 +52,7 @@ import json
 import math
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 
 
 def encode(message: dict[str, Any]) -> str:

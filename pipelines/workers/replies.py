@@ -52,10 +52,17 @@ class Hello(Fields):
     device_name: Text
     versions: dict[Name, Text]
     unavailable: Text | None
+    repeatable: Annotated[bool, Field(strict=True)]
 
 
-class Prepared(Fields):
-    """What building a program took. Empty for a request that only prepares new inputs."""
+class Renewed(Fields):
+    """What new inputs took."""
+
+    seconds: Seconds
+
+
+class Prepared(Renewed):
+    """What building a program took, and its first inputs."""
 
     phases: dict[Name, Seconds]
     cost: dict[Name, Number | None]
@@ -69,11 +76,24 @@ class ArrayForm(Fields):
     dtype: Name
 
 
+class ArrayDigest(ArrayForm):
+    """One output in a few numbers; see `pipelines/workers/digest.py`."""
+
+    values: Bytes
+    nan: Bytes
+    infinite: Bytes
+    checksum: Number
+    magnitude: Number
+
+
+Digests = Annotated[dict[Name, ArrayDigest], Field(max_length=1000)]
+
+
 class Called(Memory):
-    """The first call of a program and the form of its outputs."""
+    """One call of a program and digests of its outputs."""
 
     first_call_s: Seconds
-    outputs: Annotated[dict[Name, ArrayForm], Field(max_length=1000)]
+    outputs: Digests
 
 
 class Written(Fields):
@@ -88,6 +108,9 @@ class Timed(Memory):
     """One block of calls; a clock that did not move measured nothing."""
 
     seconds: Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False, strict=True)]
+    late_s: Seconds
+    kept: Digests
+    last: Digests
 
 
 class Refusal(Fields):
@@ -101,7 +124,7 @@ class Refusal(Fields):
 REPLIES: dict[str, type[Fields]] = {
     "hello": Hello,
     "prepare": Prepared,
-    "renew": Fields,
+    "renew": Renewed,
     "gate": Called,
     "outputs": Written,
     "time": Timed,

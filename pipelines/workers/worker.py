@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,6 +25,7 @@ from frameworks.base import Built, Framework, Program
 from pipelines.plan.tree import load_framework, load_module
 from pipelines.race.timing import time_block
 from pipelines.workers import protocol
+from pipelines.workers.digest import digest, storable
 
 OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "OutOfMemory", "Out of memory")
 
@@ -33,11 +35,18 @@ class Skipped(Exception):
 
 
 class Prepared:
-    """One program with its current inputs and last outputs."""
+    """One program with the inputs of its next calls and the outputs that are held.
 
-    def __init__(self, program: Program, inputs: Any, built: Built):
+    Args:
+        program: as the model made it.
+        inputs: of the next calls; a call uses its own up.
+        built: its compiled form.
+    """
+
+    def __init__(self, program: Program, inputs: Sequence[Any], built: Built):
         self.program, self.inputs, self.built = program, inputs, built
-        self.outputs: Any = None
+        self.outputs: dict[str, np.ndarray] | None = None
+        self.reading_s = 0.0
 
 
 class Worker:
@@ -67,16 +76,13 @@ class Worker:
             "unavailable": reason,
             "versions": self.framework.versions() if reason is None else {},
             "device_name": self.framework.device_name() if reason is None else "",
+            "repeatable": self.framework.repeatable,
         }
 
     def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
         """Builds a program, or gives a known one new inputs."""
         if "model" not in request:
-            prepared = self.programs[request["handle"]]
-            prepared.inputs = prepared.outputs = None  # free the old arrays before the new ones are made
-            prepared.inputs = prepared.program.prepare(request["seed"])
-            self.framework.synchronize(prepared.inputs)
-            return {}
+            return {"seconds": self._renew(self.programs[request["handle"]], request["seed"], request.get("calls", 1))}
         reset_peak_memory()
         data = {name: np.load(path, allow_pickle=False) for name, path in request["data"].items()}
         model = Path(request["model"])
@@ -86,40 +92,61 @@ class Worker:
         if make is None:
             raise Skipped(f"no model of {request['study']}/{request['task']} for {self.name}")
         program = make(self.framework, data, request["parameters"])
+        start = time.perf_counter()
         inputs = program.prepare(request["seed"])
         self.framework.synchronize(inputs)
+        seconds = time.perf_counter() - start
         built = self.framework.build(program, inputs)
-        self.programs[request["handle"]] = Prepared(program, inputs, built)
-        return {"phases": built.phases, "cost": built.cost, "notes": program.notes}
+        self.programs[request["handle"]] = Prepared(program, [inputs], built)
+        return {"phases": built.phases, "cost": built.cost, "notes": program.notes, "seconds": seconds}
 
     def gate(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The first call."""
+        """One call: the first, or again a call that was timed."""
         prepared = self.programs[request["handle"]]
+        if "call" in request:
+            self._renew(prepared, request["seed"], request["call"] + 1)
+            prepared.inputs = prepared.inputs[request["call"] :][:1]
+        (inputs,) = self._take(prepared, 1)
         start = time.perf_counter()
-        outputs = prepared.built.run(prepared.inputs)
+        outputs = prepared.built.run(inputs)
         self.framework.synchronize(outputs)
         elapsed = time.perf_counter() - start
+        start = time.perf_counter()
         prepared.outputs = self.framework.to_numpy(outputs)
-        shapes = {name: {"shape": list(a.shape), "dtype": str(a.dtype)} for name, a in prepared.outputs.items()}
-        return {"first_call_s": elapsed, "outputs": shapes, **self._memory()}
+        prepared.reading_s = time.perf_counter() - start
+        return {"first_call_s": elapsed, "outputs": digest(prepared.outputs), **self._memory()}
 
     def outputs(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Writes the outputs of the first call."""
+        """Writes the outputs that are held."""
         prepared = self.programs[request["handle"]]
+        if prepared.outputs is None:
+            raise RuntimeError("`outputs` without outputs: ask for `gate` or `time` first.")
         written = {}
         for index, (name, array) in enumerate(prepared.outputs.items()):
             path = Path(request["folder"]) / f"output_{index}.npy"
-            np.save(path, _storable(name, array), allow_pickle=False)
+            np.save(path, storable(name, array), allow_pickle=False)
             written[name] = str(path)
         prepared.outputs = None
         return {"arrays": written}
 
     def time(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One timed block."""
+        """One timed block, and what became of two of its calls."""
         prepared = self.programs[request["handle"]]
+        prepared.outputs = None
+        inputs = self._take(prepared, request["calls"])
         gc.collect()  # a collection owed by preparation must not fall into the block
-        seconds = time_block(prepared.built.run, self.framework.synchronize, prepared.inputs, request["calls"])
-        return {"seconds": seconds, **self._memory()}
+        block = time_block(prepared.built.run, self.framework.synchronize, inputs, request["keep"])
+        start = time.perf_counter()
+        last = self.framework.to_numpy(block.last)
+        reading_s = time.perf_counter() - start
+        prepared.outputs = self.framework.to_numpy(block.kept)
+        return {
+            "seconds": block.seconds,
+            "late_s": max(reading_s - prepared.reading_s, 0.0),
+            "kept": digest(prepared.outputs),
+            "last": digest(last),
+            **self._memory(),
+        }
 
     def forget(self, request: dict[str, Any]) -> dict[str, Any]:
         """Drops a program."""
@@ -127,21 +154,23 @@ class Worker:
         gc.collect()
         return {}
 
+    def _renew(self, prepared: Prepared, seed: int, calls: int) -> float:
+        """New inputs of the next calls; seconds that they took."""
+        prepared.inputs, prepared.outputs = [], None  # free the old arrays before the new ones are made
+        start = time.perf_counter()
+        prepared.inputs = self.framework.inputs_of_calls(prepared.program, seed, calls)
+        self.framework.synchronize(prepared.inputs)
+        return time.perf_counter() - start
+
+    def _take(self, prepared: Prepared, calls: int) -> Sequence[Any]:
+        """The inputs of the next calls. They are used up, so that no call sees inputs that another has seen."""
+        inputs, prepared.inputs = prepared.inputs, []
+        if len(inputs) != calls:
+            raise RuntimeError(f"{calls} calls were asked for and {len(inputs)} are prepared: ask for `prepare` first.")
+        return inputs
+
     def _memory(self) -> dict[str, Any]:
         return {"peak_host_bytes": peak_memory_bytes(), "peak_device_bytes": self.framework.device_memory_bytes()}
-
-
-def _storable(name: str, array: np.ndarray) -> np.ndarray:
-    """The array, in a type that `.npy` files have: bfloat16 and other small types of JAX become float32 without loss.
-
-    Raises:
-        TypeError: it holds records or objects.
-    """
-    if array.dtype.kind == "V" and array.dtype.names is None and array.dtype.isbuiltin == 2:
-        return array.astype(np.float32)
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"the output {name!r} has dtype {array.dtype}; an output is an array of numbers")
-    return array
 
 
 def reset_peak_memory() -> None:

@@ -38,7 +38,7 @@ def wait_for(condition, process=None):
 
 def test_worker_killed_during_timing_fails_alone(toy, capsys):
     toy.model("second", before="import os, signal; CALLS > 30 and os.kill(os.getpid(), signal.SIGKILL)")
-    assert toy.run() == 1
+    assert toy.run("timing.calls=20") == 1
     assert statuses(toy) == {"first": "ok", "second": "failed", "third": "ok"}
     assert "second: the worker was killed by SIGKILL during `time`" in reason(toy, "second")
     assert "second: the worker was killed by SIGKILL" in capsys.readouterr().out

@@ -72,19 +72,24 @@ def test_there_are_at_least_a_hundred_faults():
     assert len(set(FAULTS)) == len(FAULTS) == sum(map(len, (REPLY_FAULTS, RAW_FAULTS, FILE_FAULTS, DEATHS))) >= 95
 
 
+DIGESTS = {
+    "x": {"shape": [3], "dtype": "float32", "values": 3, "nan": 0, "infinite": 1, "checksum": -0.5, "magnitude": 1.5}
+}  # fmt: skip
 HONEST = {
     "hello": {
-        "protocol": 1, "framework": "first", "pid": 7, "import_s": 0.5, "device_name": "", "versions": {"numpy": "2"},
+        "protocol": 2, "repeatable": True, "framework": "first", "pid": 7, "import_s": 0.5, "device_name": "",
+        "versions": {"numpy": "2"},
         "unavailable": None,
     },
-    "prepare": {"phases": {"trace": 0.1}, "cost": {"flops": 3.0, "temporary_bytes": None}, "notes": {"a": [1, None]}},
-    "renew": {},
-    "gate": {
-        "first_call_s": 0.1, "outputs": {"x": {"shape": [3], "dtype": "float32"}}, "peak_host_bytes": 5,
-        "peak_device_bytes": None,
-    },
+    "prepare": {"phases": {"trace": 0.1}, "cost": {"flops": 3.0, "temporary_bytes": None}, "notes": {"a": [1, None]},
+                "seconds": 0.1},
+    "renew": {"seconds": 0.1},
+    "gate": {"first_call_s": 0.1, "outputs": DIGESTS, "peak_host_bytes": 5, "peak_device_bytes": None},
     "outputs": {"arrays": {"x": "/tmp/x.npy"}},
-    "time": {"seconds": 0.25, "peak_host_bytes": None, "peak_device_bytes": 3},
+    "time": {
+        "seconds": 0.25, "late_s": 0.0, "kept": DIGESTS, "last": DIGESTS, "peak_host_bytes": None,
+        "peak_device_bytes": 3,
+    },
     "forget": {},
     "quit": {},
 }  # fmt: skip

@@ -45,12 +45,18 @@ class Runner:
         self.spin, self.blocks, self.seeds = spin, [], []
         self.fail_at = None
 
-    def prepare(self, seed):
+    def prepare(self, seed, calls):
         self.seeds.append(seed)
+        self.prepared = calls
+
+    def audit(self):
+        pass
 
     def time(self, calls):
         if self.fail_at is not None and len(self.blocks) >= self.fail_at:
             raise ContestantFailure("timeout", "too slow")
+        assert self.prepared == calls, "each call has inputs of its own"
+        self.prepared = 0
         self.log.append(self.worker)
         elapsed = calls * self.seconds(len(self.blocks))
         self.blocks.append(calls)
@@ -66,15 +72,16 @@ def run_race(racers, *arguments, **options):
     return timing.run_race([[racer] for racer in racers], *arguments, **options)
 
 
-def test_block_reads_the_clock_twice_and_awaits_every_call():
+def test_block_reads_the_clock_twice_awaits_every_call_and_keeps_one():
     clock, waited = Clock(), []
 
     def run(inputs):
         clock.now += 0.25
-        return inputs
+        return -inputs
 
-    assert time_block(run, waited.append, "inputs", 4, clock) == 1.0
-    assert waited == ["inputs"] * 4
+    block = time_block(run, waited.append, [1, 2, 3, 4], 2, clock)
+    assert (block.seconds, block.kept, block.last) == (1.0, -3, -4)
+    assert waited == [-1, -2, -3, -4]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +91,7 @@ def test_block_reads_the_clock_twice_and_awaits_every_call():
         (0.05, [1]),
         (0.03, [1, 2]),  # at least doubled
         (0.002, [1, 28]),  # 1.1 times what the first block suggests
-        (1e-6, [1, 100, 10_000, 55_000]),  # never more than a hundredfold at once
+        (1e-6, [1, 100, 4096]),  # never more than a hundredfold at once, nor than the most calls
     ],
 )
 def test_calibration(call_seconds, blocks):
@@ -120,8 +127,8 @@ def test_each_round_has_a_fresh_seed_shared_by_all():
     racers = [Runner(clock, worker, lambda block: 0.1) for worker in (1, 2, 3)]
     run_race(racers, 0, SETTINGS, seed=5, clock=clock)
     assert racers[0].seeds == racers[1].seeds == racers[2].seeds
-    assert racers[0].seeds == [round_seed(5, index) for index in range(5)]
-    assert len(set(racers[0].seeds)) == 5
+    assert racers[0].seeds[-4:] == [round_seed(5, index) for index in range(1, 5)]
+    assert len(set(racers[0].seeds)) == len(racers[0].seeds) == 7  # calibration, two warm-up blocks, four rounds
     assert all(0 <= seed < 2**31 for seed in racers[0].seeds)
 
 

@@ -63,22 +63,29 @@ def talk(toy):
 
 
 def test_conversation(toy, talk, tmp_path):
-    hello = talk(op="hello", protocol=1, device="cpu", dtype="float32")
+    hello = talk(op="hello", protocol=2, device="cpu", dtype="float32")
     assert hello["ok"] and hello["framework"] == "first" and hello["pid"] == talk.process.pid
     assert hello["unavailable"] is None and hello["versions"] == {"numpy": np.__version__}
+    assert hello["protocol"] == 2 and hello["repeatable"]
     path = tmp_path / "values.npy"
     np.save(path, np.array([1.0, 2.0], np.float32))
     program = {"handle": "a", "study": "toy", "task": "total", "parameters": {}, "data": {"values": str(path)}}
     model = str(toy.root / "studies/toy/models/first.py")
     assert talk(op="prepare", seed=1, model=model, **program)["notes"] == {"calls": "one sum"}
     gate = talk(op="gate", handle="a")
-    assert gate["outputs"] == {"total": {"shape": [], "dtype": "float32"}} and gate["first_call_s"] >= 0
+    facts = {"shape": [], "dtype": "float32", "values": 1, "nan": 0, "infinite": 0}
+    assert gate["outputs"]["total"].items() >= facts.items() and gate["first_call_s"] >= 0
     arrays = talk(op="outputs", handle="a", folder=str(tmp_path))["arrays"]
     assert np.load(arrays["total"]) == 3.0
-    assert talk(op="prepare", handle="a", seed=2) == {"id": 1, "ok": True}
-    assert talk(op="time", handle="a", calls=3)["seconds"] >= 0
+    assert talk(op="prepare", handle="a", seed=2, calls=3)["seconds"] >= 0
+    timed = talk(op="time", handle="a", calls=3, keep=1)
+    assert timed["seconds"] >= 0 and timed["late_s"] >= 0
+    assert timed["kept"] == timed["last"] == gate["outputs"]
+    again = talk(op="time", handle="a", calls=3, keep=1)
+    assert "3 calls were asked for and 0 are prepared" in again["reason"], "inputs serve one call"
+    assert talk(op="gate", handle="a", seed=2, call=1)["outputs"] == timed["kept"]
     assert talk(op="forget", handle="a")["ok"]
-    refused = talk(op="time", handle="a", calls=3)
+    refused = talk(op="time", handle="a", calls=3, keep=0)
     assert refused["status"] == "failed" and "KeyError" in refused["reason"] and "Traceback" in refused["traceback"]
     skipped = talk(op="prepare", seed=1, model=model, **{**program, "task": "other"})
     assert (skipped["status"], skipped["reason"]) == ("skipped", "no model of toy/other for first")
@@ -86,7 +93,7 @@ def test_conversation(toy, talk, tmp_path):
 
 
 def test_worker_ends_with_its_standard_input(talk):
-    talk(op="hello", protocol=1, device="cpu", dtype="float32")
+    talk(op="hello", protocol=2, device="cpu", dtype="float32")
     talk.process.stdin.close()
     assert talk.process.wait(30) == 0
 

@@ -35,6 +35,8 @@ PROBLEM = """
 import numpy as np
 from studies.base import Problem, Verdict
 
+DETERMINISTIC = ("total",)
+
 def make_problem(parameters):
     if parameters["n_points"] > 1000:
         raise ValueError(f"n_points={parameters['n_points']}: at most 1000.")

@@ -15,7 +15,7 @@ from pipelines.cli import main
 from pipelines.plan.tree import REPOSITORY
 
 JULIA = """#!{python}
-import json, sys
+import json, sys, time
 import numpy as np
 
 if "--version" in sys.argv:
@@ -43,6 +43,12 @@ def frozen(data, parameters, seed):
     return {{name: np.full(shape, value, float) for name, value in zip("abc", data["start"])}}
 
 
+def digests(outputs):
+    facts = {{"dtype": "float64", "nan": 0, "infinite": 0}}
+    return {{key: {{"shape": list(value.shape), "values": value.size, "checksum": float(value.sum()),
+                  "magnitude": float(abs(value).sum()), **facts}} for key, value in outputs.items()}}
+
+
 def answer(request):
     op, handle = request["op"], request.get("handle")
     if op == "hello":
@@ -50,17 +56,17 @@ def answer(request):
             return {{"ok": False, "status": "skipped", "reason": "Gen.jl is not installed, and that needs a network"}}
         if mode == "too old":
             return {{"ok": False, "status": "skipped", "reason": "Julia 1.5.3 is too old for Gen.jl here"}}
-        return {{"protocol": 1, "framework": name, "pid": 1, "import_s": None, "unavailable": None,
+        return {{"protocol": 2, "repeatable": False, "framework": name, "pid": 1, "import_s": 0.5, "unavailable": None,
                 "versions": {{"julia": "1.9.4"}}, "device_name": ""}}
     if op == "prepare" and "model" in request:
         assert request["model"].endswith("studies/perfbench/models/genjl.jl")
         data = {{key: np.load(path) for key, path in request["data"].items()}}
         task = frozen if request["task"] == "hmc" else importance
         programs[handle] = [lambda seed: task(data, request["parameters"], seed), request["seed"], None]
-        return {{"phases": {{}}, "cost": {{}}, "notes": {{"dtype": "float64"}}}}
+        return {{"phases": {{}}, "cost": {{}}, "notes": {{"dtype": "float64"}}, "seconds": 1e-6}}
     if op == "prepare":
         programs[handle][1] = request["seed"]
-        return {{}}
+        return {{"seconds": 1e-6}}
     memory = {{"peak_host_bytes": 1, "peak_device_bytes": None}}
     if op == "gate":
         print("noise on standard error", file=sys.stderr)
@@ -68,9 +74,11 @@ def answer(request):
             print("noise on standard output")
         if mode == "fails":
             return {{"ok": False, "status": "failed", "reason": "DomainError with -1.0", "traceback": None}}
+        if "call" in request:
+            assert request["call"] == 0, "no other call can be repeated"
+            programs[handle][1] = request["seed"]
         programs[handle][2] = outputs = programs[handle][0](programs[handle][1])
-        shapes = {{key: {{"shape": list(value.shape), "dtype": "float64"}} for key, value in outputs.items()}}
-        return {{"first_call_s": 0.1, "outputs": shapes, **memory}}
+        return {{"first_call_s": 0.001, "outputs": digests(outputs), **memory}}
     if op == "outputs":
         written = {{}}
         for key, value in programs[handle][2].items():
@@ -80,7 +88,11 @@ def answer(request):
     if op == "time":
         if mode == "dies":
             raise SystemExit(3)
-        return {{"seconds": 0.05 * request["calls"], **memory}}
+        first, start = programs[handle][1], time.perf_counter()
+        kept, last = (programs[handle][0](first + call) for call in (request["keep"], request["calls"] - 1))
+        programs[handle][2] = kept
+        seen = {{"kept": digests(kept), "last": digests(last)}}
+        return {{"seconds": time.perf_counter() - start, "late_s": 0.0, **seen, **memory}}
     return {{}}
 
 
