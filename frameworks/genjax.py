@@ -198,12 +198,13 @@ class GenJax(JaxFramework):
             n_chains: chains side by side.
 
         Returns:
-            Program whose outputs are the latents, (n_chains, n_samples, ...) each.
+            Program whose outputs are the latents, (n_chains, n_samples, ...) each, and `log_density`
+            log p(latents, constraints) of each state, (n_chains, n_samples).
         """
         moved = genjax.sel(*start)
         loop = chain(
             lambda trace: hmc(trace, moved, step_size, n_leapfrog),
-            collect=lambda trace: latents(trace.get_choices(), constraints),
+            collect=lambda trace: {**latents(trace.get_choices(), constraints), "log_density": -trace.get_score()},
         )
 
         @genjax.seed

@@ -77,7 +77,8 @@ class NumPyro(JaxFramework):
             n_chains: chains side by side.
 
         Returns:
-            Program whose outputs are the latents, (n_chains, n_samples, ...) each.
+            Program whose outputs are the latents, (n_chains, n_samples, ...) each, and of each step `log_density`
+            log p(latents, data) at its end and `acceptance_probability`, (n_chains, n_samples) each.
         """
         potential = initialize_model(jax.random.key(0), model, model_args=args, dynamic_args=True).potential_fn
 
@@ -101,7 +102,8 @@ class NumPyro(JaxFramework):
 
             def step(state: Any, _: None) -> tuple[Any, dict[str, jax.Array]]:
                 state = transition(state, args)
-                return state, state.z
+                told = {"log_density": -state.potential_energy, "acceptance_probability": state.accept_prob}
+                return state, {**state.z, **told}
 
             state, _ = jax.lax.scan(lambda state, _: (step(state, None)[0], None), state, None, length=n_warmup)
             return jax.lax.scan(step, state, None, length=n_samples)[1]

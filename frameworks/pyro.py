@@ -115,7 +115,8 @@ class Pyro(Framework):
             n_chains: one. Pyro runs several chains in several processes, one after the other, or not at all.
 
         Returns:
-            Program whose outputs are the latents, (1, n_samples) each.
+            Program whose outputs are the latents, (1, n_samples) each, and of each step `log_density`
+            log p(latents, data) at its end and `acceptance_probability`, (1, n_samples) each.
 
         Raises:
             ValueError: more than one chain.
@@ -142,11 +143,26 @@ class Pyro(Framework):
                 adapt_step_size=False,
                 adapt_mass_matrix=False,
             )
+            densities: list[Any] = []
+            means: list[float] = [0.0]
+
+            def note(kernel: HMC, _: Any, stage: str, __: int) -> None:
+                if not stage.startswith("Warmup"):
+                    densities.append(-kernel._fetch_from_cache()[1])
+                    means.append(kernel._mean_accept_prob)
+
             chain = MCMC(
-                kernel, num_samples=n_samples, warmup_steps=n_warmup, initial_params=point, disable_progbar=True
-            )
+                kernel, num_samples=n_samples, warmup_steps=n_warmup, initial_params=point, disable_progbar=True,
+                hook_fn=note,
+            )  # fmt: skip
             chain.run()
-            return chain.get_samples(group_by_chain=True)
+            # Pyro keeps the running mean of its acceptance probabilities, which tells each of them.
+            probabilities = np.diff(np.arange(n_samples + 1) * np.asarray(means)).round(9).clip(0, 1)
+            told = {
+                "log_density": torch.stack(densities),
+                "acceptance_probability": torch.as_tensor(probabilities, dtype=torch.get_default_dtype()),
+            }
+            return {**chain.get_samples(group_by_chain=True), **{name: value[None] for name, value in told.items()}}
 
         n_steps = n_warmup + n_samples
         notes = {"gradient_evaluations": n_steps * n_leapfrog + 1, "threads": torch.get_num_threads()}

@@ -77,7 +77,8 @@ class TensorFlowProbability(JaxFramework):
             n_chains: chains side by side.
 
         Returns:
-            Program whose outputs are the latents, (n_chains, n_samples, ...) each.
+            Program whose outputs are the latents, (n_chains, n_samples, ...) each, and of each step `log_density`
+            log p(latents, data) at its end and `acceptance_probability`, (n_chains, n_samples) each.
         """
         names = list(start)
 
@@ -92,7 +93,14 @@ class TensorFlowProbability(JaxFramework):
                 return prior().log_prob(latents) + log_likelihood
 
             kernel = tfp.mcmc.HamiltonianMonteCarlo(log_density, step_size=step_size, num_leapfrog_steps=n_leapfrog)
-            states = tfp.mcmc.sample_chain(
+
+            def told(_: Any, results: Any) -> dict[str, jax.Array]:
+                probability = jax.numpy.exp(jax.numpy.minimum(results.log_accept_ratio, 0.0))
+                return {
+                    "log_density": results.accepted_results.target_log_prob, "acceptance_probability": probability,
+                }  # fmt: skip
+
+            states, traced = tfp.mcmc.sample_chain(
                 num_results=n_samples,
                 num_burnin_steps=n_warmup,
                 current_state=[
@@ -100,10 +108,11 @@ class TensorFlowProbability(JaxFramework):
                     for name in names
                 ],
                 kernel=kernel,
-                trace_fn=None,
+                trace_fn=told,
                 seed=inputs["key"],
             )
-            return {name: jax.numpy.swapaxes(values, 0, 1) for name, values in zip(names, states, strict=True)}
+            kept = {**dict(zip(names, states, strict=True)), **traced}
+            return {name: jax.numpy.swapaxes(values, 0, 1) for name, values in kept.items()}
 
         # The gradient at the start of a trajectory is that of the last end.
         n_steps = n_chains * (n_warmup + n_samples)

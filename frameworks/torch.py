@@ -117,7 +117,8 @@ class Torch(Framework):
             n_chains: chains side by side.
 
         Returns:
-            Program whose outputs are the latents, (n_chains, n_samples) each.
+            Program whose outputs are the latents, (n_chains, n_samples) each, and of each step `log_density`
+            log p(latents, data) at its end and `acceptance_probability`, (n_chains, n_samples) each.
         """
         names = list(start)
         point = np.stack([np.asarray(start[name]) for name in names])
@@ -133,7 +134,7 @@ class Torch(Framework):
 
             state = point[:, None].expand(-1, n_chains)
             value, gradient = value_and_gradient(state)
-            kept = torch.empty(n_samples, *state.shape)
+            kept, told = torch.empty(n_samples, *state.shape), torch.empty(n_samples, 2, n_chains)
             for step in range(n_warmup + n_samples):
                 first = torch.randn(state.shape, generator=generator)
                 new, new_gradient, momentum = state, gradient, first
@@ -143,13 +144,18 @@ class Torch(Framework):
                     new_value, new_gradient = value_and_gradient(new)
                     momentum = torch.add(momentum, new_gradient, alpha=0.5 * step_size)
                 kinetic = 0.5 * (momentum.square().sum(0) - first.square().sum(0))
-                accept = torch.rand(n_chains, generator=generator).log() < new_value - value - kinetic
+                log_alpha = new_value - value - kinetic
+                accept = torch.rand(n_chains, generator=generator).log() < log_alpha
                 state = torch.where(accept, new, state)
                 gradient = torch.where(accept, new_gradient, gradient)
                 value = torch.where(accept, new_value, value)
                 if step >= n_warmup:
                     kept[step - n_warmup] = state
-            return {name: kept[:, i].T.contiguous() for i, name in enumerate(names)}
+                    told[step - n_warmup, 0] = value
+                    told[step - n_warmup, 1] = log_alpha.clamp(max=0).exp()
+            every = torch.cat([kept, told], dim=1)
+            outputs = [*names, "log_density", "acceptance_probability"]
+            return {name: every[:, i].T.contiguous() for i, name in enumerate(outputs)}
 
         n_steps = n_chains * (n_warmup + n_samples)
         notes = {"gradient_evaluations": n_steps * n_leapfrog + n_chains, "threads": torch.get_num_threads()}
