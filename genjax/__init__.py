@@ -34,6 +34,7 @@ from genjax.core import Trace as Trace
 from genjax.core import Vmap as Vmap
 from genjax.core import const as const
 from genjax.core import distribution as distribution
+from genjax.core import filled as filled
 from genjax.core import fixed as fixed
 from genjax.core import gen as gen
 from genjax.core import get_choices as get_choices

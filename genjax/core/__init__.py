@@ -12,6 +12,7 @@ from genjax.core.const import const as const
 from genjax.core.distribution import Distribution as Distribution
 from genjax.core.distribution import distribution as distribution
 from genjax.core.distribution import tfp_distribution as tfp_distribution
+from genjax.core.fit import ConstraintError as ConstraintError
 from genjax.core.fn import Fn as Fn
 from genjax.core.fn import gen as gen
 from genjax.core.gfi import GFI as GFI
@@ -23,6 +24,7 @@ from genjax.core.handlers import Thunk as Thunk
 from genjax.core.handlers import trace as trace
 from genjax.core.partial import Indexed as Indexed
 from genjax.core.partial import Masked as Masked
+from genjax.core.partial import filled as filled
 from genjax.core.partial import indexed as indexed
 from genjax.core.partial import masked as masked
 from genjax.core.pytree import Pytree as Pytree

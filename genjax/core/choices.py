@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -88,11 +88,22 @@ def is_empty(constraints: Any) -> bool:
     return constraints is None or (isinstance(constraints, dict) and not constraints)
 
 
+def as_choices(x: Any) -> Any:
+    """Constraints as nested dicts: of a trace its choices, of any other mapping a dict; `Strict` stays."""
+    if isinstance(x, Strict):
+        return Strict(as_choices(x.choices))
+    if isinstance(x, Indexed):
+        return Indexed(x.indices, as_choices(x.choices), x.where)
+    if hasattr(x, "get_choices"):
+        return x.get_choices()
+    return {addr: as_choices(beneath) for addr, beneath in x.items()} if isinstance(x, Mapping) else x
+
+
 def lookup(constraints: Any, addr: str) -> Any:
     """The constraints beneath an address, or None."""
     if isinstance(constraints, Strict):
         beneath = lookup(constraints.choices, addr)
-        return Strict(beneath) if isinstance(beneath, dict) else beneath
+        return Strict(beneath) if isinstance(beneath, (dict, Indexed)) else beneath
     if constraints is None:
         return None
     if not isinstance(constraints, dict):

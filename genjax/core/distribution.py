@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from genjax.core.addresses import check_selection
 from genjax.core.choices import Fixed, is_empty, plain
 from genjax.core.const import Const
+from genjax.core.fit import as_drawn, fitted
 from genjax.core.gfi import GFI
 from genjax.core.handlers import handling
 from genjax.core.lanes import scalar
@@ -79,18 +80,20 @@ class Distribution(GFI[X, X], Generic[X]):
         x = plain(x)
         if is_empty(x):
             return self.simulate(*args, **kwargs), jnp.array(0.0)
+        x = fitted(self, x, args, kwargs)
         if isinstance(x, Masked):
             value = select_where(x.mask, x.value, self.sample(*args, **kwargs))
             log_density = self.logpdf(value, *args, **kwargs)
             weight = scalar(select_where(x.mask, log_density, jnp.zeros_like(log_density)))
             return Tr(self, (args, kwargs, jnp.asarray(x.mask, bool)), value, value, -scalar(log_density)), weight
-        return self._scored(x, args, kwargs)
+        trace, weight = self._scored(x, args, kwargs)
+        value = as_drawn(self, x, args, kwargs)
+        return (trace if value is x else dataclasses.replace(trace, _choices=value, _retval=value)), weight
 
     def update(self, tr: Trace[X, X], x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, X], jax.Array, X]:
         x, old = plain(x), tr.raw_choices()
-        if is_empty(x):
-            x = old
-        elif isinstance(x, Masked):
+        x = old if is_empty(x) else fitted(self, x, args, kwargs)
+        if isinstance(x, Masked):
             x = select_where(x.mask, x.value, get_choices(old))
         new = self._moved(tr, x, args, kwargs)
         return new, tr.raw_score() - new.raw_score(), get_choices(old)

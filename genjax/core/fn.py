@@ -10,15 +10,17 @@ import jax
 
 from genjax.core.addresses import check_selection
 from genjax.core.arguments import with_marks, without_args
-from genjax.core.choices import check_used, is_empty, lookup, nearest, plain
+from genjax.core.choices import as_choices, check_used, is_empty, lookup, nearest, plain
 from genjax.core.const import Const
+from genjax.core.distribution import Distribution
+from genjax.core.fit import ConstraintError, fitted
 from genjax.core.gfi import GFI, total
 from genjax.core.handlers import Thunk, at_user_location, caller_location, handling
 from genjax.core.lanes import scalar
 from genjax.core.observed import like, observed_by
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
-from genjax.core.trace import Tr, Trace
+from genjax.core.trace import Tr, Trace, get_choices
 from genjax.pjax.compat import trace_state
 
 R = TypeVar("R")
@@ -61,6 +63,8 @@ class _Handler:
             with jax.named_scope(addr):  # shows the address path in errors and profiles
                 return self.call(addr, gen_fn, args, kwargs)
         except Exception as error:
+            if isinstance(error, ConstraintError):
+                error.path = (addr, *error.path)
             error.add_note(f"At address {addr!r} of {self.function.describe()}{at_user_location()}")
             raise
 
@@ -122,6 +126,8 @@ class _Assess(_Handler):
                     "assess() needs a value at every address; generate() draws those that are not given."
                 )
             beneath = {}
+        if isinstance(gen_fn, Distribution):
+            beneath = fitted(gen_fn, get_choices(beneath), args, kwargs)
         log_density, retval = gen_fn.assess(beneath, *args, **kwargs)
         self.visited[addr] = None
         self.densities.append(scalar(log_density))
@@ -137,6 +143,8 @@ class _Generate(_Simulate):
     def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
         beneath = lookup(self.x, addr)
         if is_empty(beneath):
+            if beneath is None and addr in (plain(self.x) or {}):
+                raise ConstraintError("is None. Leave out the address to have the choice drawn.")
             return self.record(addr, gen_fn.simulate(*args, **kwargs))
         trace, weight = gen_fn.generate(beneath, *args, **kwargs)
         self.weights.append(scalar(weight))
@@ -198,8 +206,6 @@ class _Regenerate(_Update):
 
 def _may_be_absent(gen_fn: Any) -> bool:
     """Whether a callee may have no choices at all, so that a choice map need not mention it."""
-    from genjax.core.distribution import Distribution
-
     return not isinstance(gen_fn, Distribution)
 
 
@@ -238,13 +244,15 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
         return Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
 
     def assess(self, x: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[jax.Array, R]:
-        handler = _Assess(self, _as_dict(x))
+        x = _as_dict(x)
+        handler = _Assess(self, x)
         retval = handler.run(args, kwargs)
         check_used(x, handler.visited, f"assess() of {self.describe()}")
         return total(handler.densities), retval
 
     def generate(self, x: dict[str, Any] | None, *args: Any, **kwargs: Any) -> tuple[Tr[dict[str, Any], R], jax.Array]:
-        handler = _Generate(self, _as_dict(x))
+        x = _as_dict(x)
+        handler = _Generate(self, x)
         retval = handler.run(args, kwargs)
         check_used(x, handler.visited, f"generate() of {self.describe()}")
         new: Tr[dict[str, Any], R] = Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
@@ -253,7 +261,8 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
     def update(
         self, tr: Trace[dict[str, Any], R], x: dict[str, Any] | None, *args: Any, **kwargs: Any
     ) -> tuple[Tr[dict[str, Any], R], jax.Array, dict[str, Any]]:
-        handler = _Update(self, tr, _as_dict(x))
+        x = _as_dict(x)
+        handler = _Update(self, tr, x)
         retval = handler.run(args, kwargs)
         handler.check_same_addresses()
         check_used(x, handler.visited, f"update() of {self.describe()}")
@@ -286,8 +295,7 @@ def _as_dict(x: Any) -> Any:
     Raises:
         TypeError: an address is no string, so that no call could have it.
     """
-    if isinstance(x, Trace):
-        return x.get_choices()
+    x = as_choices(x)
     choices = plain(x)
     for addr in choices if isinstance(choices, dict) else ():
         if not isinstance(addr, str):

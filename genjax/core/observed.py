@@ -58,7 +58,8 @@ def _marks(x: Any, node: Any, n_outer: int) -> Any:
     inner = node.inner() if hasattr(node, "inner") else node
     if hasattr(inner, "raw_score"):  # lanes or steps
         if isinstance(x, Indexed):
-            x = _expanded(x, inner.raw_score().shape[n_outer], n_outer)
+            *sizes, n = inner.raw_score().shape[: n_outer + 1]
+            x = _expanded(x, n, tuple(sizes))
         return _marks(x, inner, n_outer + 1)
     if isinstance(inner, tuple):
         return _union(*(_marks(x, branch, n_outer) for branch in inner))
@@ -68,12 +69,15 @@ def _marks(x: Any, node: Any, n_outer: int) -> Any:
     return jnp.asarray(x.mask, bool) if isinstance(x, Masked) else Whole()
 
 
-def _expanded(x: Indexed, n: int, n_outer: int) -> Any:
+def _expanded(x: Indexed, n: int, sizes: tuple[int, ...]) -> Any:
+    n_outer = len(sizes)
+
     def expand(x: Indexed) -> Any:
         return x.expand(n)
 
-    for _ in range(n_outer):
-        expand = jax.vmap(expand, in_axes=(Indexed(0 if jnp.ndim(x.indices) else None, 0, 0),))
+    for depth in range(n_outer, 0, -1):  # what is shared by the lanes has no axis for them
+        axes = jax.tree.map(lambda leaf, depth=depth: 0 if jnp.ndim(leaf) >= depth else None, x)
+        expand = jax.vmap(expand, in_axes=(axes,), axis_size=sizes[depth - 1])
     return expand(x)
 
 

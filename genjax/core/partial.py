@@ -13,6 +13,22 @@ from genjax.core.pytree import Pytree
 
 
 @Pytree.dataclass
+class Filled(Pytree):
+    """One value for every element of a choice; see `filled`."""
+
+    value: Any
+
+
+def filled(value: Any) -> Filled:
+    """A constraint that gives every element of a choice the same value, whatever its shape and number of lanes.
+
+    Args:
+        value: a scalar, or an array that broadcasts to the shape of one draw.
+    """
+    return Filled(value)
+
+
+@Pytree.dataclass
 class Masked(Pytree):
     """A constraint that holds where `mask` is true; elsewhere the choice is left to the model."""
 
@@ -44,7 +60,8 @@ class Indexed(Pytree):
 
         Raises:
             ValueError: an index that is known while tracing is out of range, or is given twice. Traced indices cannot
-                be checked then; they make floating-point values NaN, and so the weight.
+                be checked then: instead, the values become NaN (the smallest integer where they are integers), and the
+                weight NaN or -inf. Bools have no such value; there, a traced index out of range has no effect.
         """
         is_traced = isinstance(self.indices, jax.core.Tracer)
         if not is_traced:
@@ -55,13 +72,11 @@ class Indexed(Pytree):
             value = jnp.asarray(value)
             if value.ndim == 0 or value.shape[0] != indices.size:
                 value = jnp.broadcast_to(value, (indices.size, *value.shape))
-            value = jnp.zeros((n, *value.shape[1:]), value.dtype).at[indices].set(value)
-            if is_traced and jnp.issubdtype(value.dtype, jnp.floating):
-                value = jnp.where(_is_fault(indices, n), jnp.nan, value)
-            return value
+            return jnp.zeros((n, *value.shape[1:]), value.dtype).at[indices].set(value)
 
         mask = jnp.zeros(n, bool).at[indices].set(self.where)
-        return _restricted(mask, self.choices, scatter)
+        constraints = _restricted(mask, self.choices, scatter)
+        return _spoiled(constraints, _is_fault(indices, n)) if is_traced else constraints
 
 
 def indexed(indices: Any, choices: Any) -> Indexed:
@@ -85,9 +100,11 @@ def _restricted(mask: Any, choices: Any, spread: Callable[[Any], Any] = lambda v
             beneath = jax.tree.map(spread, value.choices)
             indices = spread(value.indices) if jnp.ndim(value.indices) else value.indices  # an int is for all lanes
             return Indexed(indices, beneath, _both(mask, spread(value.where)))
+        if isinstance(value, Filled):
+            return Masked(mask, value)
         return Masked(mask, spread(value))
 
-    return jax.tree.map(restrict, choices, is_leaf=lambda node: isinstance(node, (Masked, Indexed)))
+    return jax.tree.map(restrict, choices, is_leaf=lambda node: isinstance(node, (Masked, Indexed, Filled)))
 
 
 def _both(mask: Any, other: Any) -> Any:
@@ -121,6 +138,22 @@ def _is_fault(indices: Any, n: int) -> Any:
     return is_outside | jnp.any(jnp.diff(jnp.sort(indices % n)) == 0)
 
 
+def _spoiled(constraints: Any, is_fault: Any) -> Any:
+    """`Masked` constraints; where `is_fault`, they hold everywhere, with values that have no density."""
+
+    def spoil(node: Any) -> Any:
+        if not isinstance(node, Masked) or isinstance(node.value, Filled):
+            return node
+        dtype = node.value.dtype
+        if jnp.issubdtype(dtype, jnp.floating):
+            return Masked(node.mask | is_fault, jnp.where(is_fault, jnp.nan, node.value))
+        if jnp.issubdtype(dtype, jnp.integer):
+            return Masked(node.mask | is_fault, jnp.where(is_fault, jnp.iinfo(dtype).min, node.value))
+        return node
+
+    return jax.tree.map(spoil, constraints, is_leaf=lambda node: isinstance(node, (Masked, Indexed)))
+
+
 def with_lanes(constraints: Any, n: int) -> Any:
     """Constraints of `n` lanes, each leaf with the axis of lanes: masks and indices that lanes share get it."""
 
@@ -129,12 +162,14 @@ def with_lanes(constraints: Any, n: int) -> Any:
 
     def give(node: Any) -> Any:
         if isinstance(node, Masked):
-            return Masked(give_axis(node.mask), node.value)
+            return Masked(give_axis(node.mask), with_lanes(node.value, n))
+        if isinstance(node, Filled):
+            return Filled(jnp.broadcast_to(jnp.asarray(node.value), (n, *jnp.shape(node.value))))
         if isinstance(node, Indexed):
             return Indexed(give_axis(node.indices), with_lanes(node.choices, n), give_axis(node.where))
         return node
 
-    return jax.tree.map(give, constraints, is_leaf=lambda node: isinstance(node, (Masked, Indexed)))
+    return jax.tree.map(give, constraints, is_leaf=lambda node: isinstance(node, (Masked, Indexed, Filled)))
 
 
 def select_where(mask: Any, new: Any, old: Any) -> Any:

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 
 from genjax.core.addresses import check_selection
 from genjax.core.arguments import unshare, with_marks, without_args
-from genjax.core.choices import Strict, is_empty
+from genjax.core.choices import Strict, as_choices, is_empty
 from genjax.core.const import Const, count, unwrap
+from genjax.core.fit import check_lanes, check_moved
 from genjax.core.gfi import GFI
 from genjax.core.handlers import at_user_location
 from genjax.core.lanes import scalar, sum_lanes
@@ -105,9 +106,12 @@ class Scan(GFI[X, Any], Generic[X]):
     def _constraints(self, x: Any, n_steps: int) -> Any:
         if isinstance(x, Strict):
             return Strict(self._constraints(x.choices, n_steps))
-        if isinstance(x, Trace):
-            return x.get_choices()
-        return with_lanes(x.expand(n_steps) if isinstance(x, Indexed) else x, n_steps)
+        x = as_choices(x)
+        if is_empty(x):
+            return x
+        x = with_lanes(x.expand(n_steps) if isinstance(x, Indexed) else x, n_steps)
+        check_lanes(x, n_steps, f"the number of steps of {self!r}")
+        return x
 
     def _record(self, traces: Any, stored: Any, carry: Any, outs: Any) -> ScanTr[X]:
         score = jnp.sum(traces.raw_score(), axis=0)
@@ -156,6 +160,7 @@ class Scan(GFI[X, Any], Generic[X]):
     ) -> tuple[ScanTr[X], jax.Array, X]:
         n_steps = self._n_steps(xs)
         constraints = None if is_empty(x) else self._constraints(x, n_steps)
+        check_moved(tr, n_steps, "steps")
 
         def step(carry: Any, inputs: Any) -> Any:
             x, old, choices = inputs
@@ -178,6 +183,7 @@ class Scan(GFI[X, Any], Generic[X]):
             carry, out = self._split(trace.get_retval())
             return carry, (without_args(trace), weight, discard, out)
 
+        check_moved(tr, self._n_steps(xs), "steps")
         sequences = (xs, tr.raw_choices())
         carry, (traces, weights, discard, outs) = self._loop(step, init, sequences, self._n_steps(xs))
         return self._record(traces, like((init, xs), kwargs, tr), carry, outs), sum_lanes(weights), discard

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 
 from genjax.core.addresses import check_selection
 from genjax.core.arguments import with_marks, without_args
-from genjax.core.choices import Strict, is_empty
+from genjax.core.choices import Strict, as_choices, is_empty
 from genjax.core.const import Const, count, unwrap
+from genjax.core.fit import check_lanes, check_moved
 from genjax.core.gfi import GFI
 from genjax.core.lanes import sum_lanes
 from genjax.core.observed import like, observed_by
@@ -109,12 +110,13 @@ class Vmap(GFI[X, R], Generic[X, R]):
     def _constraints(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if isinstance(x, Strict):
             return Strict(self._constraints(x.choices, args, kwargs))
-        if isinstance(x, Trace):
-            return x.get_choices()
+        x = as_choices(x)
         if is_empty(x):
             return x
         n = self._size(args, kwargs)
-        return with_lanes(x.expand(n) if isinstance(x, Indexed) else x, n)
+        x = with_lanes(x.expand(n) if isinstance(x, Indexed) else x, n)
+        check_lanes(x, n, f"the number of lanes of {self!r}")
+        return x
 
     def _trace(self, inner: Any, *stored: Any) -> Tr[X, R]:
         return Tr(self, stored, without_args(inner), inner.get_retval(), inner.get_score())
@@ -138,6 +140,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
 
     def update(self, tr: Trace[X, R], x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, R], jax.Array, X]:
         x = None if is_empty(x) else self._constraints(x, args, kwargs)
+        check_moved(tr, self._size(args, kwargs), "lanes")
 
         def lane(mapped: Any, args: Any, kwargs: Any) -> Any:
             old, x = mapped
@@ -150,6 +153,8 @@ class Vmap(GFI[X, R], Generic[X, R]):
         self, tr: Trace[X, R], selection: SelectionBase, *args: Any, **kwargs: Any
     ) -> tuple[Tr[X, R], jax.Array, X | None]:
         selection = check_selection(selection, tr, f"regenerate() of {self!r}")
+
+        check_moved(tr, self._size(args, kwargs), "lanes")
 
         def lane(old: Any, args: Any, kwargs: Any) -> Any:
             return self.gen_fn.regenerate(old, selection, *args, **kwargs)

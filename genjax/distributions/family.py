@@ -108,6 +108,16 @@ class Family:
         dtype = _floating_dtype(arrays)
         return sampler, [a.astype(dtype) for a in arrays]
 
+    def drawn(self, *args: Any, **kwargs: Any) -> Any:
+        """Shape and dtype of what `sample` would draw; nothing is drawn."""
+        _, sampler, arrays = self._bind(args, kwargs)
+        dtype = _floating_dtype(arrays)
+        parameters = [jax.ShapeDtypeStruct(a.shape, dtype) for a in arrays]
+        return sampler.abstract(parameters, sampler.batch_shape(arrays))
+
+    def __reduce__(self) -> Any:
+        return _named, (self.name,)  # there is one of each: copies and pickles are the family itself
+
     def logpdf(self, value: Any, *args: Any, **kwargs: Any) -> Array:
         """Log density (log probability where the family is discrete) of `value`, elementwise: `(*batch,)`.
 
@@ -161,6 +171,10 @@ class Family:
     def _signature(self) -> str:
         shown = [n if d is REQUIRED else f"{n}={d}" for n, d in self.parameters.items()]
         return f"{self.name}({', '.join(shown)})"
+
+
+def _named(name: str) -> Family:
+    return FAMILIES[name]
 
 
 def define(family: Family) -> Distribution:
