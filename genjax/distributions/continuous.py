@@ -7,14 +7,17 @@ parameters stay at the parameters' shape, so that one normaliser serves a whole 
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
 
 from genjax.distributions import gammas, noise, special, supports
+from genjax.distributions.deviance import LARGE, log_gamma_kernel, log_shares, product_difference, share_difference
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+_ROOT_HALF = math.sqrt(0.5)
 
 Shape = tuple[int, ...]
 
@@ -37,9 +40,26 @@ def _draw_normal(key: Array, loc: Array, scale: Array, *, shape: Shape) -> Array
 
 
 def _log_normal_density(value: Array, loc: Array, scale: Array) -> Array:
-    # All constants are in one factor: with the half outside of ((value - loc) / scale)^2, gradients multiply each
-    # element by four constants instead of two, which XLA since JAX 0.12 leaves as they are.
-    return jnp.square(value - loc) * (-0.5 / jnp.square(scale)) - (jnp.log(scale) + _HALF_LOG_TWO_PI)
+    return (-_HALF_LOG_TWO_PI - jnp.log(scale)) - _half_square(value - loc, scale)
+
+
+@jax.custom_jvp
+def _half_square(difference: Array, scale: Array) -> Array:
+    """`(difference / scale)^2 / 2`.
+
+    The half is under the root, in the factor that has the parameters' shape, and the square is taken last: the square
+    of a small scale would be 0. So in the derivatives; they double that factor, and not every element.
+    """
+    return jnp.square(difference * (_ROOT_HALF / scale))
+
+
+@_half_square.defjvp
+def _half_square_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (difference, scale), (difference_dot, scale_dot) = primals, tangents
+    product = difference * (_ROOT_HALF / scale)
+    by_difference = product * (2 * _ROOT_HALF / scale)
+    by_scale = product * (product * (-2 / scale))
+    return jnp.square(product), by_difference * difference_dot + by_scale * scale_dot
 
 
 normal = define(
@@ -61,7 +81,7 @@ def _draw_log_normal(key: Array, loc: Array, scale: Array, *, shape: Shape) -> A
 
 
 def _log_log_normal_density(value: Array, loc: Array, scale: Array) -> Array:
-    is_inside = value > 0
+    is_inside = (value > 0) & (value < jnp.inf)
     log_value = jnp.log(jnp.where(is_inside, value, 1))
     return jnp.where(is_inside, _log_normal_density(log_value, loc, scale) - log_value, -jnp.inf)
 
@@ -85,8 +105,10 @@ def _draw_half_normal(key: Array, scale: Array, *, shape: Shape) -> Array:
 
 
 def _log_half_normal_density(value: Array, scale: Array) -> Array:
-    log_density = -0.5 * jnp.square(value / scale) - (jnp.log(scale) + 0.5 * math.log(math.pi / 2))
-    return jnp.where(value >= 0, log_density, -jnp.inf)
+    is_inside = (value >= 0) & (value < jnp.inf)
+    inside = jnp.where(is_inside, value, 0)
+    log_density = -_half_square(inside, scale) - (jnp.log(scale) + 0.5 * math.log(math.pi / 2))
+    return jnp.where(is_inside, log_density, -jnp.inf)
 
 
 half_normal = define(
@@ -110,7 +132,8 @@ def _draw_uniform(key: Array, low: Array, high: Array, *, shape: Shape) -> Array
 def _log_uniform_density(value: Array, low: Array, high: Array) -> Array:
     # Both bounds belong to the support: low + (high - low) u can round to `high`.
     is_inside = (value >= low) & (value <= high)
-    return jnp.where(is_inside, -jnp.log(high - low), -jnp.inf)
+    # An interval of width 0 has no density; infinite, with a derivative of 0.
+    return jnp.where(is_inside, -special.log(high - low), -jnp.inf)
 
 
 uniform = define(
@@ -132,7 +155,8 @@ def _draw_exponential(key: Array, rate: Array, *, shape: Shape) -> Array:
 
 
 def _log_exponential_density(value: Array, rate: Array) -> Array:
-    return jnp.where(value >= 0, jnp.log(rate) - rate * value, -jnp.inf)
+    is_inside = (value >= 0) & (value < jnp.inf)
+    return jnp.where(is_inside, jnp.log(rate) - rate * jnp.where(is_inside, value, 0), -jnp.inf)
 
 
 exponential = define(
@@ -153,7 +177,19 @@ def _draw_weibull(key: Array, concentration: Array, scale: Array, *, shape: Shap
 
 def _log_weibull_density(value: Array, concentration: Array, scale: Array) -> Array:
     is_inside = (value >= 0) & (value < jnp.inf)
-    log_ratio = special.log(jnp.where(is_inside, value / scale, 1))
+    value = jnp.where(is_inside, value, scale)
+    is_near = jnp.abs(value - scale) < 0.5 * scale  # powers of the ratio need digits of its logarithm
+    ratio = jnp.where(is_near, 1, value) / scale
+    is_float = (ratio >= jnp.finfo(ratio.dtype).tiny) & (ratio < jnp.inf)
+    log_ratio = jnp.where(
+        is_near,
+        jnp.log1p(jnp.where(is_near, value - scale, 0) / scale),
+        jnp.where(
+            is_float,
+            jnp.log(jnp.where(is_float, ratio, 1)),
+            special.log(jnp.where(is_float, 1, value)) - jnp.log(jnp.where(is_float, 1, scale)),
+        ),
+    )
     log_density = (
         special.times(concentration - 1, log_ratio)
         - jnp.exp(special.times(concentration, log_ratio))
@@ -186,12 +222,16 @@ def _draw_beta(key: Array, concentration1: Array, concentration0: Array, *, shap
 def _log_beta_density(value: Array, concentration1: Array, concentration0: Array) -> Array:
     is_inside = (value >= 0) & (value <= 1)
     value = jnp.where(is_inside, value, 0.5)
-    log_density = (
-        special.times(concentration1 - 1, special.log(value))
-        + special.times(concentration0 - 1, special.log_complement(value))
+    log_value, log_complement = special.log(value), special.log_complement(value)
+    plain = (
+        special.times(concentration1 - 1, log_value)
+        + special.times(concentration0 - 1, log_complement)
         - special.log_beta(concentration1, concentration0)
     )
-    return jnp.where(is_inside, log_density, -jnp.inf)
+    is_large = (concentration1 >= LARGE) & (concentration0 >= LARGE) & (value > 0) & (value < 1)
+    difference = share_difference(concentration1, concentration0, value)
+    large = log_shares(is_large, concentration1, concentration0, difference) - log_value - log_complement
+    return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
 
 beta = define(
@@ -211,22 +251,25 @@ At 0 and at 1 the density is its limit (0, finite or infinite); draws lie strict
 # Gamma and its relatives
 
 
-def _standard_gamma(key: Array, concentration: Array, shape: Shape) -> Array:
-    # With small concentrations draws underflow to 0, where the density of the draw is infinite.
-    draw = jnp.exp(gammas.log_gamma(key, concentration, shape))
-    return jnp.maximum(draw, jnp.finfo(draw.dtype).tiny)
+def _draw_scaled_gamma(key: Array, concentration: Array, rate: Array, log_rate: Array, shape: Shape) -> Array:
+    draw, log_draw = gammas.gamma(key, concentration, shape)
+    return _within_floats(jnp.where(concentration >= 1, draw / rate, jnp.exp(log_draw - log_rate)))
 
 
 def _log_gamma_kernel(value: Array, concentration: Array, rate: Array, log_rate: Array) -> Array:
     is_inside = (value >= 0) & (value < jnp.inf)
     value = jnp.where(is_inside, value, 1)
-    log_normaliser = concentration * log_rate - gammaln(concentration)
-    log_density = special.times(concentration - 1, special.log(value)) - rate * value + log_normaliser
-    return jnp.where(is_inside, log_density, -jnp.inf)
+    log_value = special.log(value)
+    log_normaliser = concentration * log_rate - gammaln(jnp.where(concentration < LARGE, concentration, 1))
+    plain = special.times(concentration - 1, log_value) - rate * value + log_normaliser
+    is_large = (concentration >= LARGE) & (value > 0) & (rate * value < jnp.inf)
+    difference = product_difference(concentration, jnp.ones_like(concentration), rate, value)
+    large = log_gamma_kernel(is_large, concentration, difference) - log_value
+    return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
 
 def _draw_gamma(key: Array, concentration: Array, rate: Array, *, shape: Shape) -> Array:
-    return _standard_gamma(key, concentration, shape) / rate
+    return _draw_scaled_gamma(key, concentration, rate, jnp.log(rate), shape)
 
 
 def _log_gamma_density(value: Array, concentration: Array, rate: Array) -> Array:
@@ -234,7 +277,7 @@ def _log_gamma_density(value: Array, concentration: Array, rate: Array) -> Array
 
 
 def _draw_gamma_log_rate(key: Array, concentration: Array, log_rate: Array, *, shape: Shape) -> Array:
-    return _standard_gamma(key, concentration, shape) * jnp.exp(-log_rate)
+    return _draw_scaled_gamma(key, concentration, jnp.exp(log_rate), log_rate, shape)
 
 
 def _log_gamma_density_log_rate(value: Array, concentration: Array, log_rate: Array) -> Array:
@@ -256,7 +299,8 @@ gamma = define(
 
 
 def _draw_chi2(key: Array, df: Array, *, shape: Shape) -> Array:
-    return 2 * _standard_gamma(key, df / 2, shape)
+    half = jnp.asarray(0.5, df.dtype)
+    return _draw_scaled_gamma(key, df / 2, half, jnp.log(half), shape)
 
 
 def _log_chi2_density(value: Array, df: Array) -> Array:
@@ -269,14 +313,20 @@ chi2 = define(Family("Chi2", {"df": REQUIRED}, [Form(("df",), _draw_chi2, _log_c
 
 
 def _draw_inverse_gamma(key: Array, concentration: Array, scale: Array, *, shape: Shape) -> Array:
-    return scale / _standard_gamma(key, concentration, shape)
+    draw, log_draw = gammas.gamma(key, concentration, shape)
+    return _within_floats(jnp.where(concentration >= 1, scale / draw, jnp.exp(jnp.log(scale) - log_draw)))
 
 
 def _log_inverse_gamma_density(value: Array, concentration: Array, scale: Array) -> Array:
-    is_inside = value > 0
+    is_inside = (value > 0) & (value < jnp.inf)
     value = jnp.where(is_inside, value, 1)
-    log_normaliser = concentration * jnp.log(scale) - gammaln(concentration)
-    return jnp.where(is_inside, log_normaliser - (concentration + 1) * jnp.log(value) - scale / value, -jnp.inf)
+    log_value, ratio = jnp.log(value), scale / value
+    log_normaliser = concentration * jnp.log(scale) - gammaln(jnp.where(concentration < LARGE, concentration, 1))
+    plain = log_normaliser - (concentration + 1) * log_value - ratio
+    is_large = (concentration >= LARGE) & (ratio > 0) & (ratio < jnp.inf)
+    difference = product_difference(concentration, value, scale, jnp.ones_like(scale)) / value
+    large = log_gamma_kernel(is_large, concentration, difference) - log_value
+    return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
 
 inverse_gamma = define(
@@ -294,14 +344,19 @@ inverse_gamma = define(
 
 
 def _draw_student_t(key: Array, df: Array, loc: Array, scale: Array, *, shape: Shape) -> Array:
-    return loc + scale * gammas.student_t(key, df, shape)
+    largest = jnp.finfo(df.dtype).max
+    # So far out that a density of the draw is still finite.
+    standard = jnp.clip(
+        gammas.student_t(key, df, shape), *(sign * 0.5 * largest * jnp.minimum(1, df) for sign in (-1, 1))
+    )
+    return jnp.clip(loc + scale * standard, -largest, largest)
 
 
 def _log_student_t_density(value: Array, df: Array, loc: Array, scale: Array) -> Array:
     # Gamma((df + 1) / 2) / (Gamma(df / 2) sqrt(pi)) = 1 / B(1 / 2, df / 2), which does not cancel for large df.
     root_df = jnp.sqrt(df)
     log_normaliser = jnp.log(root_df) + jnp.log(scale) + special.log_beta(jnp.asarray(0.5, df.dtype), df / 2)
-    return -0.5 * (df + 1) * special.log1p_square((value - loc) / (root_df * scale)) - log_normaliser
+    return -0.5 * (df + 1) * special.log1p_square(special.over(value - loc, root_df * scale)) - log_normaliser
 
 
 student_t = define(
@@ -322,7 +377,7 @@ def _draw_cauchy(key: Array, loc: Array, scale: Array, *, shape: Shape) -> Array
 
 
 def _log_cauchy_density(value: Array, loc: Array, scale: Array) -> Array:
-    return -special.log1p_square((value - loc) / scale) - (jnp.log(scale) + math.log(math.pi))
+    return -special.log1p_square(special.over(value - loc, scale)) - (jnp.log(scale) + math.log(math.pi))
 
 
 cauchy = define(
@@ -341,7 +396,7 @@ def _draw_laplace(key: Array, loc: Array, scale: Array, *, shape: Shape) -> Arra
 
 
 def _log_laplace_density(value: Array, loc: Array, scale: Array) -> Array:
-    return -jnp.abs((value - loc) / scale) - (jnp.log(scale) + math.log(2))
+    return -jnp.abs(special.over(value - loc, scale)) - (jnp.log(scale) + math.log(2))
 
 
 laplace = define(

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
 
-from genjax.distributions import gammas, noise, special, supports
+from genjax.distributions import count_draws, gammas, noise, special, supports
+from genjax.distributions.deviance import LARGE, complement_error, log_gamma_kernel, log_shares, product_difference
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 Shape = tuple[int, ...]
@@ -63,29 +64,37 @@ geometric = define(
 
 
 def _draw_binomial(key: Array, total_count: Array, probs: Array, *, shape: Shape) -> Array:
-    return jax.random.binomial(key, total_count, probs, shape, probs.dtype)
+    return count_draws.binomial(key, total_count, probs, shape, _log_binomial_density)
 
 
 def _draw_binomial_logits(key: Array, total_count: Array, logits: Array, *, shape: Shape) -> Array:
     return _draw_binomial(key, total_count, jax.nn.sigmoid(logits), shape=shape)
 
 
-def _log_binomial_kernel(value: Array, total_count: Array, log_probs: Array, log_complements: Array) -> Array:
+def _log_binomial_kernel(
+    value: Array, total_count: Array, probs: Array, complements: Array, log_probs: Array, log_complements: Array
+) -> Array:
     is_inside = special.is_count(value) & (value <= total_count)
     value = jnp.where(is_inside, value, 0)
     failures = total_count - value
-    # n choose k = 1 / ((n + 1) B(n - k + 1, k + 1)), which does not cancel for large counts.
+    # n choose k = 1 / ((n + 1) B(n - k + 1, k + 1)).
     log_choose = -jnp.log1p(total_count) - special.log_beta(failures + 1, value + 1)
-    log_density = log_choose + special.times(value, log_probs) + special.times(failures, log_complements)
-    return jnp.where(is_inside, log_density, -jnp.inf)
+    plain = log_choose + special.times(value, log_probs) + special.times(failures, log_complements)
+    is_large = (value >= LARGE) & (failures >= LARGE) & (probs > 0) & (complements > 0)
+    large_value, large_failures = jnp.where(is_large, value, LARGE), jnp.where(is_large, failures, LARGE)
+    difference = product_difference(value, jnp.ones_like(value), total_count, probs)
+    large = log_shares(is_large, value, failures, difference)
+    large -= jnp.log(large_value) + jnp.log(large_failures / (large_value + large_failures))
+    return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
 
 def _log_binomial_density(value: Array, total_count: Array, probs: Array) -> Array:
-    return _log_binomial_kernel(value, total_count, special.log(probs), special.log_complement(probs))
+    return _log_binomial_kernel(value, total_count, probs, 1 - probs, special.log(probs), special.log_complement(probs))
 
 
 def _log_binomial_density_logits(value: Array, total_count: Array, logits: Array) -> Array:
-    return _log_binomial_kernel(value, total_count, *special.log_sigmoids(logits))
+    probs, complements = jax.nn.sigmoid(logits), jax.nn.sigmoid(-logits)
+    return _log_binomial_kernel(value, total_count, probs, complements, *special.log_sigmoids(logits))
 
 
 binomial = define(
@@ -106,7 +115,7 @@ binomial = define(
 
 
 def _draw_poisson(key: Array, rate: Array, *, shape: Shape) -> Array:
-    return jax.random.poisson(key, rate, shape).astype(rate.dtype)
+    return count_draws.poisson(key, rate, shape, _log_poisson_density)
 
 
 def _draw_poisson_log_rate(key: Array, log_rate: Array, *, shape: Shape) -> Array:
@@ -116,7 +125,10 @@ def _draw_poisson_log_rate(key: Array, log_rate: Array, *, shape: Shape) -> Arra
 def _log_poisson_kernel(value: Array, rate: Array, log_rate: Array) -> Array:
     is_inside = special.is_count(value)
     value = jnp.where(is_inside, value, 0)
-    return jnp.where(is_inside, special.times(value, log_rate) - rate - gammaln(value + 1), -jnp.inf)
+    plain = special.times(value, log_rate) - rate - gammaln(jnp.where(value < LARGE, value, 0) + 1)
+    is_large = (value >= LARGE) & (rate > 0) & (rate < jnp.inf)
+    large = log_gamma_kernel(is_large, value, value - rate) - jnp.log(jnp.where(is_large, value, 1))
+    return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
 
 def _log_poisson_density(value: Array, rate: Array) -> Array:
@@ -140,40 +152,53 @@ poisson = define(
 )
 """`poisson(rate=None, log_rate=None)`: log p(k) = k log rate - rate - log k!.
 
-Sampling needs threefry keys, JAX's default.
+Draws are floats, rounded above 2^24 in float32, and NaN for a rate that is negative, infinite or NaN.
 """
 
 
-def _draw_negative_binomial_from_odds(key: Array, total_count: Array, odds: Array, *, shape: Shape) -> Array:
+def _draw_negative_binomial_from_odds(
+    key: Array, total_count: Array, odds: Array, log_odds: Array, *, shape: Shape
+) -> Array:
     # A Poisson count whose rate is gamma with concentration total_count and mean total_count * odds.
     gamma_key, poisson_key = jax.random.split(key)
-    rate = odds * jnp.exp(gammas.log_gamma(gamma_key, total_count, shape))
+    draw, log_draw = gammas.gamma(gamma_key, total_count, shape)
+    rate = jnp.where(total_count >= 1, draw * odds, jnp.exp(log_draw + log_odds))
     return _draw_poisson(poisson_key, rate, shape=shape)
 
 
 def _draw_negative_binomial(key: Array, total_count: Array, probs: Array, *, shape: Shape) -> Array:
-    return _draw_negative_binomial_from_odds(key, total_count, probs / (1 - probs), shape=shape)
+    odds = probs / (1 - probs)
+    return _draw_negative_binomial_from_odds(key, total_count, odds, jnp.log(odds), shape=shape)
 
 
 def _draw_negative_binomial_logits(key: Array, total_count: Array, logits: Array, *, shape: Shape) -> Array:
-    return _draw_negative_binomial_from_odds(key, total_count, jnp.exp(logits), shape=shape)
+    return _draw_negative_binomial_from_odds(key, total_count, jnp.exp(logits), logits, shape=shape)
 
 
-def _log_negative_binomial_kernel(value: Array, total_count: Array, log_probs: Array, log_complements: Array) -> Array:
+def _log_negative_binomial_kernel(
+    value: Array, total_count: Array, probs: Array, complements: Array, log_probs: Array, log_complements: Array
+) -> Array:
     is_inside = special.is_count(value)
     value = jnp.where(is_inside, value, 0)
     # Gamma(n + k) / (Gamma(n) k!) = 1 / ((n + k) B(n, k + 1)).
     log_choose = -jnp.log(total_count + value) - special.log_beta(total_count, value + 1)
-    log_density = log_choose + special.times(total_count, log_complements) + special.times(value, log_probs)
-    return jnp.where(is_inside, log_density, -jnp.inf)
+    plain = log_choose + special.times(total_count, log_complements) + special.times(value, log_probs)
+    is_large = (value >= LARGE) & (total_count >= LARGE) & (probs > 0) & (complements > 0)
+    difference = product_difference(value, complements, total_count, probs)
+    difference += value * complement_error(probs, complements)
+    large = log_shares(is_large, value, total_count, difference) - jnp.log(jnp.where(is_large, value, 1))
+    return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
 
 def _log_negative_binomial_density(value: Array, total_count: Array, probs: Array) -> Array:
-    return _log_negative_binomial_kernel(value, total_count, special.log(probs), special.log_complement(probs))
+    return _log_negative_binomial_kernel(
+        value, total_count, probs, 1 - probs, special.log(probs), special.log_complement(probs)
+    )
 
 
 def _log_negative_binomial_density_logits(value: Array, total_count: Array, logits: Array) -> Array:
-    return _log_negative_binomial_kernel(value, total_count, *special.log_sigmoids(logits))
+    probs, complements = jax.nn.sigmoid(logits), jax.nn.sigmoid(-logits)
+    return _log_negative_binomial_kernel(value, total_count, probs, complements, *special.log_sigmoids(logits))
 
 
 negative_binomial = define(

@@ -1,4 +1,4 @@
-"""Gamma draws, and what is made of them: all elements of a batch propose side by side until each has accepted.
+"""Gamma draws, and what is made of them.
 
 On CPU, `jax.random.gamma` draws one element after the other, in a loop of scalars. Here a loop over a block of
 elements draws a normal and a uniform for each, and goes on until all are accepted: more than nineteen of twenty are at
@@ -7,21 +7,21 @@ the first proposal, so a block takes three turns or so.
 
 from __future__ import annotations
 
-import math
-
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.scipy.special import digamma
 
 from genjax.distributions import noise
+from genjax.distributions.blocks import draw_in_blocks
 
-__all__ = ["beta", "dirichlet", "log_gamma", "student_t"]
+__all__ = ["beta", "dirichlet", "gamma", "log_gamma", "student_t"]
 
 Shape = tuple[int, ...]
 
 
-def log_gamma(key: Array, concentration: Array, shape: Shape) -> Array:
-    """Logarithms of draws from Gamma(concentration, 1), which itself underflows for small concentrations.
+def gamma(key: Array, concentration: Array, shape: Shape) -> tuple[Array, Array]:
+    """Draws from Gamma(concentration, 1) and their logarithms.
 
     Args:
         key: a typed key.
@@ -29,43 +29,43 @@ def log_gamma(key: Array, concentration: Array, shape: Shape) -> Array:
         shape: of the draws.
 
     Returns:
-        Draws of the concentration's dtype. Their derivative in the concentration is the implicit one: that of the
-        inverse of the cumulative distribution.
+        (draws, logarithms), of the concentration's dtype. Where the concentration is at least 1, a draw has all of its
+        digits; for small ones it underflows, and the logarithm has. Derivatives in the concentration are the implicit
+        ones: those of the inverse of the cumulative distribution.
 
     Source: Marsaglia and Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000), section 4, and
     for concentrations below 1 section 6. Derivative: Figurnov, Mohamed and Mnih, "Implicit reparameterization
     gradients", NeurIPS 2018, equation 5.
     """
-    drawn = _in_blocks(key, jax.lax.stop_gradient(concentration), shape)
-    return _with_derivative(jnp.broadcast_to(concentration, shape), drawn)
+    centre, log_ratio = _centre_and_log_ratio(key, concentration, shape)
+    # Not an exponential of the logarithm, which has seven digits, not enough for the spread of large concentrations.
+    return centre + centre * jnp.expm1(log_ratio), jnp.log(centre) + log_ratio
 
 
-def _in_blocks(key: Array, concentration: Array, shape: Shape) -> Array:
-    size = math.prod(shape)
-    if size <= noise.BLOCK:
-        return _draw_block(key, jnp.broadcast_to(concentration, shape))
-    block = noise.block_size(size)
-    n_blocks = math.ceil(size / block)
-    # The last block may reach beyond the end.
-    elements = jnp.broadcast_to(concentration, shape).reshape(-1)
-    if n_blocks * block > size:
-        elements = jnp.pad(elements, (0, n_blocks * block - size), constant_values=1)
-    blocks = jax.random.split(key, n_blocks), elements.reshape(n_blocks, block)
-    drawn = jax.lax.platform_dependent(
-        *blocks,
-        cpu=lambda keys, concentrations: jax.lax.map(lambda block: _draw_block(*block), (keys, concentrations)),
-        default=jax.vmap(_draw_block),
-    )
-    return drawn.reshape(-1)[:size].reshape(shape)
+def log_gamma(key: Array, concentration: Array, shape: Shape) -> Array:
+    """The logarithms of `gamma`."""
+    return gamma(key, concentration, shape)[1]
+
+
+def _centre_and_log_ratio(key: Array, concentration: Array, shape: Shape) -> tuple[Array, Array]:
+    """A number near the mean, a constant; and the logarithm of draw over centre, which is differentiable."""
+    concentration = jnp.asarray(concentration)
+    fixed = jax.lax.stop_gradient(concentration)
+    centre = _centre(fixed)
+    log_ratio = draw_in_blocks(_draw_block, key, [fixed], shape)
+    return centre, _with_derivative(jnp.broadcast_to(concentration, shape), log_ratio, jnp.log(centre) + log_ratio)
+
+
+def _centre(concentration: Array) -> Array:
+    return jnp.where(concentration < 1, concentration + 1, concentration) - 1 / 3
 
 
 def _draw_block(key: Array, concentration: Array) -> Array:
-    """One draw for each concentration."""
+    """One draw for each concentration: the logarithm of its ratio to `_centre`."""
     shape, dtype = concentration.shape, concentration.dtype
     is_valid = (concentration >= 0) & (concentration < jnp.inf)
     is_small = concentration < 1
-    shifted = jnp.where(is_valid, jnp.where(is_small, concentration + 1, concentration), 1)
-    d = shifted - 1 / 3
+    d = _centre(jnp.where(is_valid, concentration, 1))
     c = 1 / jnp.sqrt(9 * d)
 
     def propose(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -79,8 +79,7 @@ def _draw_block(key: Array, concentration: Array) -> Array:
         return turn + 1, jnp.where(is_done, log_v, proposed), is_done | is_accepted
 
     initial = jnp.uint32(1), jnp.zeros(shape, dtype), ~is_valid
-    _, log_v, _ = jax.lax.while_loop(lambda state: ~jnp.all(state[2]), propose, initial)
-    drawn = jnp.log(d) + log_v
+    _, drawn, _ = jax.lax.while_loop(lambda state: ~jnp.all(state[2]), propose, initial)
 
     def lowered() -> Array:
         # Gamma(a) = Gamma(a + 1) U^(1 / a).
@@ -88,34 +87,43 @@ def _draw_block(key: Array, concentration: Array) -> Array:
         return drawn + jnp.where(is_small, jnp.log(uniform) / jnp.where(is_small, concentration, 1), 0)
 
     drawn = jax.lax.cond(jnp.any(is_small & is_valid), lowered, lambda: drawn)
-    return jnp.where(is_valid, drawn, jnp.where(concentration == jnp.inf, jnp.inf, jnp.nan))
+    return jnp.where(is_valid, drawn, jnp.where(concentration == jnp.inf, 0, jnp.nan))
 
 
 @jax.custom_jvp
-def _with_derivative(concentration: Array, drawn: Array) -> Array:
-    return drawn
+def _with_derivative(concentration: Array, log_ratio: Array, log_draw: Array) -> Array:
+    return log_ratio
 
 
 @_with_derivative.defjvp
-def _differentiate(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    concentration, drawn = primals
-    draw = jnp.maximum(jnp.exp(drawn), jnp.finfo(drawn.dtype).tiny)
-    return drawn, tangents[0] * jax.lax.random_gamma_grad(concentration, draw) / draw
+def _differentiate(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    concentration, log_ratio, log_draw = primals
+    # For small x the cumulative distribution is x^a / Gamma(a + 1), which also holds where x is 0 in floating point.
+    is_small = log_draw < jnp.log(jnp.asarray(1e-5, log_draw.dtype))
+    draw = jnp.exp(jnp.where(is_small, 0, log_draw))
+    of_small = (digamma(concentration + 1) - log_draw) / concentration
+    slope = jnp.where(is_small, of_small, jax.lax.random_gamma_grad(concentration, draw) / draw)
+    return log_ratio, tangents[0] * slope
 
 
 def beta(key: Array, concentration1: Array, concentration0: Array, shape: Shape) -> Array:
     """Draws from Beta(concentration1, concentration0): the share of one gamma draw in the sum of two."""
     key1, key0 = jax.random.split(key)
-    return jax.nn.sigmoid(log_gamma(key1, concentration1, shape) - log_gamma(key0, concentration0, shape))
+    centre1, log_ratio1 = _centre_and_log_ratio(key1, concentration1, shape)
+    centre0, log_ratio0 = _centre_and_log_ratio(key0, concentration0, shape)
+    return jax.nn.sigmoid(jnp.log(centre1 / centre0) + (log_ratio1 - log_ratio0))
 
 
 def dirichlet(key: Array, concentration: Array, shape: Shape) -> Array:
     """Draws from Dirichlet(concentration): shares of gamma draws in their sum. `shape` is without the last axis."""
-    return jax.nn.softmax(log_gamma(key, concentration, (*shape, concentration.shape[-1])), axis=-1)
+    centre, log_ratio = _centre_and_log_ratio(key, concentration, (*shape, concentration.shape[-1]))
+    return jax.nn.softmax(jnp.log(centre / jnp.max(centre, axis=-1, keepdims=True)) + log_ratio, axis=-1)
 
 
 def student_t(key: Array, df: Array, shape: Shape) -> Array:
     """Draws from Student's t: a normal over the root of a gamma draw of mean 1."""
     normal_key, gamma_key = jax.random.split(key)
-    log_mean_one = log_gamma(gamma_key, df / 2, shape) - jnp.log(df / 2)
+    centre, log_ratio = _centre_and_log_ratio(gamma_key, df / 2, shape)
+    # The mean's derivative in df is part of the draw's.
+    log_mean_one = jnp.log(centre / (df / 2)) + log_ratio
     return noise.normal(normal_key, shape, df.dtype) * jnp.exp(-log_mean_one / 2)

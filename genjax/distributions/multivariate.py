@@ -8,7 +8,8 @@ from jax import Array
 from jax.scipy.special import gammaln
 
 from genjax.distributions import gammas, noise, special, supports
-from genjax.distributions.family import REQUIRED, Family, Form, define
+from genjax.distributions.deviance import LARGE, log_gamma_kernel, log_peak, product_difference, sum_and_error
+from genjax.distributions.family import FAMILIES, REQUIRED, Family, Form, define
 
 Shape = tuple[int, ...]
 
@@ -98,9 +99,26 @@ def _log_dirichlet_density(value: Array, concentration: Array) -> Array:
     # The sum of a vector on the simplex is 1 up to rounding: allow half of the dtype's digits.
     tolerance = math.sqrt(jnp.finfo(value.dtype).eps)
     is_inside = jnp.all(value >= 0, axis=-1) & (jnp.abs(value.sum(-1) - 1) <= tolerance)
-    value = jnp.where(is_inside[..., None], value, 1)
-    log_normaliser = gammaln(concentration.sum(-1)) - gammaln(concentration).sum(-1)
-    log_density = special.times(concentration - 1, special.log(value)).sum(-1) + log_normaliser
+    value = jnp.where(is_inside[..., None], value, 1 / value.shape[-1])
+    log_value = special.log(value)
+    total, error = sum_and_error(concentration)
+    is_small = concentration < LARGE
+    log_normaliser = jnp.where(total < LARGE, gammaln(jnp.where(total < LARGE, total, 1)), 0) - jnp.where(
+        is_small, gammaln(jnp.where(is_small, concentration, 1)), 0
+    ).sum(-1)
+    plain = special.times(concentration - 1, log_value)
+    # With the mean m = total x for each: a log m - m - log Gamma(a), and what is left of the sums of a and m.
+    difference = product_difference(concentration, jnp.ones_like(concentration), total[..., None], value)
+    is_large = (total[..., None] >= LARGE) & (value > 0)
+    is_kernel = is_large & ~is_small
+    log_mean = jnp.log(jnp.where(is_large, total[..., None], 1)) + log_value
+    kernel = jnp.where(
+        is_small,
+        special.times(concentration, log_mean) - concentration,
+        log_gamma_kernel(is_kernel, concentration, difference) - difference,
+    )
+    large = (kernel - log_value).sum(-1) - log_peak(jnp.where(total >= LARGE, total, LARGE)) + error
+    log_density = log_normaliser + jnp.where(jnp.all(is_large, axis=-1), large, plain.sum(-1))
     return jnp.where(is_inside, log_density, -jnp.inf)
 
 
@@ -143,7 +161,7 @@ def _draw_multinomial(key: Array, total_count: Array, probs: Array, *, shape: Sh
 
     def draw_count(remaining: Array, share_and_key: tuple[Array, Array]) -> tuple[Array, Array]:
         share, key = share_and_key
-        count = jax.random.binomial(key, remaining, share, shape, probs.dtype)
+        count = FAMILIES["Binomial"].forms[1].draw(key, remaining, share, shape=shape)
         return remaining - count, count
 
     keys = jax.random.split(key, n_categories - 1)
@@ -155,19 +173,34 @@ def _draw_multinomial_logits(key: Array, total_count: Array, logits: Array, *, s
     return _draw_multinomial(key, total_count, jax.nn.softmax(logits), shape=shape)
 
 
-def _log_multinomial_kernel(value: Array, total_count: Array, log_probs: Array) -> Array:
+def _log_multinomial_kernel(value: Array, total_count: Array, probs: Array, log_probs: Array) -> Array:
     is_inside = jnp.all(special.is_count(value), axis=-1) & (value.sum(-1) == total_count)
     value = jnp.where(is_inside[..., None], value, 0)
-    log_choose = gammaln(total_count + 1) - gammaln(value + 1).sum(-1)
-    return jnp.where(is_inside, log_choose + special.times(value, log_probs).sum(-1), -jnp.inf)
+    is_small = value < LARGE
+    log_small_factorials = jnp.where(is_small, gammaln(jnp.where(is_small, value, 0) + 1), 0).sum(-1)
+    plain = special.times(value, log_probs).sum(-1) + gammaln(jnp.where(total_count < LARGE, total_count, 0) + 1)
+    # A Poisson count of mean m = n p for each, given their sum.
+    total = jnp.where(total_count >= LARGE, total_count, LARGE)
+    log_mean = jnp.log(total)[..., None] + log_probs
+    difference = product_difference(value, jnp.ones_like(value), total[..., None], probs)
+    is_kernel = ~is_small & (probs > 0)
+    kernel = jnp.where(
+        is_small,
+        special.times(value, log_mean) - value,
+        log_gamma_kernel(is_kernel, value, difference) - difference - jnp.log(jnp.where(is_kernel, value, 1)),
+    )
+    kernel = jnp.where(~is_small & ~is_kernel, -jnp.inf, kernel)
+    large = kernel.sum(-1) - log_peak(total) + jnp.log(total)
+    log_density = jnp.where(total_count >= LARGE, large, plain) - log_small_factorials
+    return jnp.where(is_inside, log_density, -jnp.inf)
 
 
 def _log_multinomial_density(value: Array, total_count: Array, probs: Array) -> Array:
-    return _log_multinomial_kernel(value, total_count, special.log(probs))
+    return _log_multinomial_kernel(value, total_count, probs, special.log(probs))
 
 
 def _log_multinomial_density_logits(value: Array, total_count: Array, logits: Array) -> Array:
-    return _log_multinomial_kernel(value, total_count, jax.nn.log_softmax(logits))
+    return _log_multinomial_kernel(value, total_count, jax.nn.softmax(logits), jax.nn.log_softmax(logits))
 
 
 multinomial = define(

@@ -36,6 +36,7 @@ __all__ = [
     "normal",
     "normal_and_uniform",
     "uniform",
+    "uniform_and_exponential",
 ]
 
 #: Elements up to which a draw is `jax.random`'s own, which compiles sooner: written-out rounds are a larger program.
@@ -305,6 +306,14 @@ def _signed_distance_of(words: Words) -> Array:
     return jnp.where(is_upper, -near, near)
 
 
+def _turn_keys(key: Array, turn: Array, shape: Shape, dtype: Any) -> tuple[Array, Array]:
+    if not _is_ours(key, dtype):
+        first, second = jax.random.split(jax.random.fold_in(key, turn))
+        return first, second
+    size = jnp.uint32(math.prod(shape))
+    return _from_element(key, 2 * turn * size), _from_element(key, (2 * turn + 1) * size)
+
+
 def normal_and_uniform(key: Array, turn: Array, shape: Shape, dtype: Any) -> tuple[Array, Array]:
     """Standard normals, and uniforms on (0, 1), of one turn of a loop.
 
@@ -314,14 +323,21 @@ def normal_and_uniform(key: Array, turn: Array, shape: Shape, dtype: Any) -> tup
         shape: of each; of at most `2 * BLOCK` elements, so that a million turns are not too many.
         dtype: of each.
     """
-    if _is_ours(key, dtype):
-        size = jnp.uint32(math.prod(shape))
-        keys = _from_element(key, 2 * turn * size), _from_element(key, (2 * turn + 1) * size)
-    else:
-        keys = tuple(jax.random.split(jax.random.fold_in(key, turn)))
+    keys = _turn_keys(key, turn, shape, dtype)
     number = (
         _uniform_of(_words(keys[1], shape, dtype))
         if _has_words(dtype)
         else jnp.maximum(jax.random.uniform(keys[1], shape, dtype), jnp.finfo(dtype).epsneg)
     )
     return jax.random.normal(keys[0], shape, dtype), number
+
+
+def uniform_and_exponential(key: Array, turn: Array, shape: Shape, dtype: Any) -> tuple[Array, Array]:
+    """Uniforms on (0, 1), and standard exponentials, of one turn of a loop: see `normal_and_uniform`."""
+    first, second = _turn_keys(key, turn, shape, dtype)
+    if not _has_words(dtype):
+        floor = jnp.finfo(dtype).epsneg
+        uniforms = [jnp.maximum(jax.random.uniform(k, shape, dtype), floor) for k in (first, second)]
+    else:
+        uniforms = [_uniform_of(_words(k, shape, dtype)) for k in (first, second)]
+    return uniforms[0], -jnp.log(uniforms[1])

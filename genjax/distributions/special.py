@@ -51,6 +51,19 @@ def _times_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> t
     return times(count, log_value), count_tangent * slope + count * log_tangent
 
 
+@jax.custom_jvp
+def over(difference: Array, scale: Array) -> Array:
+    """`difference / scale`, whose derivatives do not square the scale: the square of a small one is 0."""
+    return difference / scale
+
+
+@over.defjvp
+def _over_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (difference, scale), (difference_dot, scale_dot) = primals, tangents
+    ratio, inverse = over(difference, scale), 1 / scale
+    return ratio, difference_dot * inverse - ratio * (inverse * scale_dot)
+
+
 def log_sigmoids(logits: Array) -> tuple[Array, Array]:
     """(log p, log(1 - p)) of p = 1 / (1 + exp(-logits)), with one exponential and one logarithm."""
     # Selections with one predicate: the derivatives of abs and max at 0 would not fit together.
@@ -59,6 +72,7 @@ def log_sigmoids(logits: Array) -> tuple[Array, Array]:
     return jnp.where(is_positive, 0, logits) - tail, -jnp.where(is_positive, logits, 0) - tail
 
 
+@jax.custom_jvp
 def log1p_square(x: Array) -> Array:
     """log(1 + x^2), also where x^2 overflows: from |x| > 1/eps on it is 2 log(1 + |x|) to working precision."""
     magnitude = jnp.abs(x)
@@ -66,12 +80,21 @@ def log1p_square(x: Array) -> Array:
     return jnp.where(is_large, 2.0, 1.0) * jnp.log1p(jnp.where(is_large, magnitude, x * x))
 
 
+@log1p_square.defjvp
+def _log1p_square_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    # 2 x / (1 + x^2), or 2 / x where x^2 would overflow.
+    (x,), (tangent,) = primals, tangents
+    is_large = jnp.abs(x) > 1 / jnp.finfo(x.dtype).eps
+    slope = jnp.where(is_large, 2, 2 * x) / jnp.where(is_large, x, 1 + x * x)
+    return log1p_square(x), slope * tangent
+
+
 def is_count(value: Array) -> Array:
     """Whether the value is one of 0, 1, 2, ..."""
     return (value >= 0) & (value == jnp.floor(value)) & (value < jnp.inf)
 
 
-def _stirling_remainder(x: Array) -> Array:
+def stirling_remainder(x: Array) -> Array:
     """log Gamma(x) - ((x - 1/2) log x - x + log(2 pi) / 2), to double precision for x >= 10."""
     inverse = 1 / x
     square = inverse * inverse
@@ -97,12 +120,12 @@ def log_beta(a: Array, b: Array) -> Array:
     # Each branch gets arguments at which it is finite, so that unselected branches add no NaN to derivatives.
     high = jnp.where(is_high_large, high, 10)
     large_low = jnp.where(is_low_large, low, 10)
-    common = (0.5 - high) * jnp.log1p(low / high) + _stirling_remainder(high) - _stirling_remainder(low + high)
+    common = (0.5 - high) * jnp.log1p(low / high) + stirling_remainder(high) - stirling_remainder(low + high)
     with_small_low = gammaln(low) + low - low * jnp.log(low + high)
     with_large_low = (
         large_low * jnp.log(large_low / (large_low + high))
         + (0.5 * math.log(2 * math.pi) - 0.5 * jnp.log(large_low))
-        + _stirling_remainder(large_low)
+        + stirling_remainder(large_low)
     )
     return jnp.where(is_high_large, common + jnp.where(is_low_large, with_large_low, with_small_low), plain)
 

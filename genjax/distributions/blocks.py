@@ -1,0 +1,47 @@
+"""Draws by rejection, in blocks: all elements of a block propose side by side until each has accepted.
+
+On CPU, the samplers of `jax.random` that reject draw one element after the other, or loop over the whole array until
+its last element has accepted. A block stays in the cache, and is done when its own last element is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from genjax.distributions import noise
+
+Shape = tuple[int, ...]
+
+
+def draw_in_blocks(draw_block: Callable[..., Array], key: Array, parameters: Sequence[Array], shape: Shape) -> Array:
+    """Draws of `shape`, one for each element of the parameters.
+
+    Args:
+        draw_block: `draw_block(key, *parameters) -> draws`, for parameters of one shape. It must end also for
+            parameters that are not valid.
+        key: a typed key.
+        parameters: arrays that broadcast against `shape`.
+        shape: of the draws.
+    """
+    parameters = [jnp.broadcast_to(parameter, shape) for parameter in parameters]
+    size = math.prod(shape)
+    if size <= noise.BLOCK:
+        return draw_block(key, *parameters)
+    block = noise.block_size(size)
+    n_blocks = math.ceil(size / block)
+    # The last block may reach beyond the end.
+    flat = [parameter.reshape(-1) for parameter in parameters]
+    if n_blocks * block > size:
+        flat = [jnp.pad(elements, (0, n_blocks * block - size), constant_values=1) for elements in flat]
+    blocks = jax.random.split(key, n_blocks), *(elements.reshape(n_blocks, block) for elements in flat)
+    drawn = jax.lax.platform_dependent(
+        *blocks,
+        cpu=lambda *blocks: jax.lax.map(lambda block: draw_block(*block), blocks),
+        default=jax.vmap(draw_block),
+    )
+    return drawn.reshape(-1)[:size].reshape(shape)

@@ -1,0 +1,152 @@
+"""Log densities of large counts and shapes without cancellation: deviances and Stirling's remainder.
+
+The logarithm of a Poisson probability of a million, `k log m - m - log k!`, is a small difference of numbers in the ten
+millions, of which float32 has seven digits. Written as
+
+    -D(k, m) - r(k) - log(2 pi k) / 2,    D(k, m) = k log(k / m) + m - k,
+
+no term is larger than the sum: D is a square for k near m, computed from the difference `k - m`, and r is the remainder
+of Stirling's series. The binomial, gamma, beta, Dirichlet and negative binomial families are made of the same two.
+
+Source: Loader, *Fast and accurate computation of binomial probabilities* (2000).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from genjax.distributions import special
+
+#: From this number on, Stirling's series and the deviance are used; below, nothing cancels.
+LARGE = 10.0
+
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+
+
+# Differences that are exact before they are rounded
+
+
+def _halves(x: Array) -> tuple[Array, Array]:
+    """A number as a sum of two of half as many digits, by masking bits, which no compiler rearranges."""
+    if jnp.dtype(x.dtype).itemsize == 8:
+        mask: Any = np.uint64(0xFFFFFFFFF8000000)
+    else:
+        mask = np.uint32(0xFFFFF000)
+    high = jax.lax.bitcast_convert_type(jax.lax.bitcast_convert_type(x, mask.dtype) & mask, x.dtype)
+    return high, x - high
+
+
+def _product(a: Array, b: Array) -> tuple[Array, Array]:
+    """`a b` as a rounded product and its error. Source: Dekker, *A floating-point technique* (1971)."""
+    if jnp.dtype(a.dtype).itemsize < 4:
+        return a * b, jnp.zeros_like(a * b)
+    rounded = a * b
+    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+    error = ((a_high * b_high - rounded) + a_high * b_low + a_low * b_high) + a_low * b_low
+    return rounded, jnp.where(jnp.abs(rounded) < jnp.inf, error, 0)
+
+
+@jax.custom_jvp
+def product_difference(a: Array, b: Array, c: Array, d: Array) -> Array:
+    """`a b - c d`, of which all digits are right also where the products nearly cancel."""
+    (first, first_error), (second, second_error) = _product(a, b), _product(c, d)
+    return (first - second) + (first_error - second_error)
+
+
+@product_difference.defjvp
+def _product_difference_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    (a, b, c, d), (a_dot, b_dot, c_dot, d_dot) = primals, tangents
+    return product_difference(a, b, c, d), (a_dot * b + a * b_dot) - (c_dot * d + c * d_dot)
+
+
+def sum_and_error(terms: Array) -> tuple[Array, Array]:
+    """The sum over the last axis, rounded, and its error, for numbers of similar size."""
+    if jnp.dtype(terms.dtype).itemsize < 4:
+        return terms.sum(-1), jnp.zeros_like(terms.sum(-1))
+    high, low = _halves(jax.lax.stop_gradient(terms))
+    total = terms.sum(-1)
+    fixed = jax.lax.stop_gradient(total)
+    return total, (high.sum(-1) - fixed) + low.sum(-1)
+
+
+# Deviance and kernels
+
+
+@jax.custom_jvp
+def deviance(x: Array, difference: Array) -> Array:
+    """`D(x, m) = x log(x / m) + m - x` of x > 0 and `difference = x - m`, m > 0: nonnegative, 0 at m = x."""
+    mean = x - difference
+    ratio = difference / (x + mean)
+    is_near = jnp.abs(ratio) < 0.1
+    near_ratio = jnp.where(is_near, ratio, 0)
+    square = near_ratio * near_ratio
+    series = jnp.zeros_like(square)
+    n_terms = 4 if jnp.dtype(x.dtype).itemsize <= 4 else 9
+    for k in range(n_terms, 0, -1):
+        series = series * square + 1 / (2 * k + 1)
+    near = near_ratio * (jnp.where(is_near, difference, 0) + 2 * x * square * series)
+    far_x, far_mean = jnp.where(is_near, 1, x), jnp.where(is_near, 1, mean)
+    far = far_x * (jnp.log(far_x) - jnp.log(far_mean)) - jnp.where(is_near, 0, difference)
+    return jnp.where(is_near, near, far)
+
+
+@deviance.defjvp
+def _deviance_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (x, difference), (x_dot, difference_dot) = primals, tangents
+    mean = x - difference
+    relative = difference / mean
+    is_near = jnp.abs(relative) < 0.5
+    log_ratio = jnp.where(is_near, jnp.log1p(jnp.where(is_near, relative, 0)), jnp.log(jnp.where(is_near, 1, x / mean)))
+    return deviance(x, difference), (log_ratio - relative) * x_dot + relative * difference_dot
+
+
+def log_peak(shape: Array) -> Array:
+    """`a log a - a - log Gamma(a)` for a = shape >= `LARGE`."""
+    return 0.5 * jnp.log(shape) - _HALF_LOG_TWO_PI - special.stirling_remainder(shape)
+
+
+def log_gamma_kernel(is_used: Array, shape: Array, difference: Array) -> Array:
+    """`a log m - m - log Gamma(a)`, for a = shape >= `LARGE` and `difference = a - m`, m > 0; anything where not used.
+
+    Of a gamma variable X with shape a and rate r, and m = r x, it is log p(x) + log x. Minus log a, it is the log
+    probability of a under a Poisson distribution with mean m.
+    """
+    shape = jnp.where(is_used, shape, LARGE)
+    return log_peak(shape) - deviance(shape, jnp.where(is_used, difference, 0))
+
+
+def log_shares(is_used: Array, first: Array, second: Array, difference: Array) -> Array:
+    """`a log p + b log(1 - p) - log B(a, b)`, for a = first, b = second >= `LARGE` and `difference = a - (a + b) p`.
+
+    It is log p + log(1 - p) more than the log density of Beta(a, b) at p. Minus `log(a b / (a + b))`, it is the log
+    probability of a successes among a + b trials, of probability p, 0 < p < 1. Anything where not used.
+    """
+    first, second = jnp.where(is_used, first, LARGE), jnp.where(is_used, second, LARGE)
+    difference = jnp.where(is_used, difference, 0)
+    entropy = deviance(first, difference) + deviance(second, -difference)
+    return log_peak(first) + log_peak(second) - log_peak(first + second) - entropy
+
+
+def share_difference(first: Array, second: Array, share: Array) -> Array:
+    """`a - (a + b) p`, all digits of it, where a + b is not a number that can be written without rounding."""
+    complement = 1 - share
+    # The complement is rounded; its error counts where the first number is large.
+    return product_difference(first, complement, second, share) + first * complement_error(share, complement)
+
+
+@jax.custom_jvp
+def complement_error(share: Array, complement: Array) -> Array:
+    """`(1 - share) - complement`, which is exact; its derivatives are those of a constant."""
+    return (1 - complement) - share
+
+
+@complement_error.defjvp
+def _complement_error_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    error = complement_error(*primals)
+    return error, jnp.zeros_like(error)
