@@ -20,7 +20,7 @@ from pipelines.output.terminal import Terminal
 from pipelines.plan.plan import Problems, StudyPlan, make_plan
 from pipelines.plan.tree import Tree
 from pipelines.race.runner import Runner
-from pipelines.results import provenance
+from pipelines.results import helpers, machine, provenance
 from pipelines.results.export import export
 from pipelines.results.rows import read_rows
 from pipelines.results.store import Store, store_error
@@ -110,9 +110,11 @@ def require_device(configuration: Configuration) -> None:
     Raises:
         DeviceError: if cells are to be run on cuda and the driver lists no GPU.
     """
-    if configuration.device == "cuda" and "run" in configuration.stages and not provenance.gpus():
+    if configuration.device == "cuda" and "run" in configuration.stages and not machine.gpus():
+        reason = helpers.silent().get("nvidia-smi")
+        silence = reason and f"nvidia-smi: {reason}"
         raise DeviceError(
-            "device=cuda: no CUDA device on this machine (nvidia-smi lists no GPU). Nothing was run: "
+            f"device=cuda: no CUDA device on this machine ({silence or 'nvidia-smi lists no GPU'}). Nothing was run: "
             "there is no fallback. Use device=cpu, or run where there is a GPU."
         )
 
@@ -163,7 +165,7 @@ def _measure(plans: list[StudyPlan], store: Store, problems: Problems, reporter:
     if not report.any_to_run(plans):
         reporter.say("Nothing to measure: every cell is cached or skipped.")
         return spent
-    with scratch_folder() as scratch, WorkerPool(scratch) as pool:
+    with scratch_folder() as scratch, WorkerPool(scratch, reporter.say) as pool:
         runner = Runner(store, problems, pool, scratch, reporter)
         for plan in plans:
             start = time.monotonic()

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from pipelines.errors import unknown
 from pipelines.plan.tree import Tree
-from pipelines.results.provenance import usable_cores
+from pipelines.results.machine import usable_cores
 
 STAGES = ("plan", "run", "figures", "export", "report")
 POSITIVE = ("_seconds", "_rounds", "_width", "recycle_after", "replicates", "gate_calls", ".processes", ".cores")

@@ -17,6 +17,7 @@ from pipelines.plan.cells import canonical
 from pipelines.plan.plan import CACHED, RUN, PlannedCell, StudyPlan
 from pipelines.race import statistics
 from pipelines.results import provenance
+from pipelines.results.machine import machine
 from pipelines.results.store import store_error
 from studies.base import Row
 
@@ -89,7 +90,7 @@ def write_report(outcomes: list[Outcome], seconds: float, results: Path) -> Path
     lines = [
         "# Report",
         "",
-        f"Size {first.size}, device {first.device} ({provenance.machine(first.device)}), {provenance.now()}.",
+        f"Size {first.size}, device {first.device} ({machine(first.device)}), {provenance.now()}.",
         f"Times are of one call: {statistics.ESTIMATOR}. Ratios refer to the baseline of the race.",
         "Compile and first call are single measurements; memory is the peak while the cell was in its worker.",
     ]

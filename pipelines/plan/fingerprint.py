@@ -8,8 +8,6 @@ import ast
 import hashlib
 import importlib.metadata
 import platform
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -22,7 +20,8 @@ from pipelines.config.configuration import Configuration
 from pipelines.plan.cells import Cell, canonical
 from pipelines.plan.tree import REPOSITORY, FrameworkDescription, Tree
 from pipelines.race.timing import TimingSettings
-from pipelines.results.provenance import machine
+from pipelines.results import helpers
+from pipelines.results.machine import acting_variables, machine
 
 MEASURING = ("workers/worker.py", "race/timing.py", "race/gate.py")
 """The modules of `pipelines/` whose edit changes what a measurement means."""
@@ -44,6 +43,8 @@ def inputs(
         "machine": machine(cell.device),
         "environment": digest(canonical([configuration.environment, description.environment, description.command])),
     }
+    for name, value in acting_variables({**configuration.environment, **dict(description.environment)}).items():
+        found[f"variable {name}"] = value
     if cell.instance:
         found["instance"] = str(cell.instance)
     if cell.form:
@@ -98,7 +99,9 @@ def _grouped(names: list[str]) -> list[str]:
 def versions(description: FrameworkDescription) -> dict[str, str]:
     """Versions of a framework's packages without importing them; "missing" where one is not installed."""
     if description.command:
-        return {description.name: _command_version(description.version_command)} if description.version_command else {}
+        if not description.version_command:
+            return {}
+        return {description.name: helpers.ask(*description.version_command, limit_seconds=20).text or "missing"}
     found = {"python": platform.python_version()}
     for name in description.distributions:
         try:
@@ -146,14 +149,6 @@ def _source_digest(path: Path, modified_ns: int, size: int) -> str:
 
 def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-@cache
-def _command_version(command: tuple[str, ...]) -> str:
-    if shutil.which(command[0]) is None:
-        return "missing"
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    return done.stdout.strip() or f"exit status {done.returncode}"
 
 
 def _shown(path: Path, tree: Tree) -> str:

@@ -12,6 +12,7 @@ from pipelines.errors import ConfigurationFaults
 from pipelines.plan import fingerprint
 from pipelines.plan.cells import Cell, Race, canonical, races
 from pipelines.plan.tree import FrameworkDescription, Tree
+from pipelines.results import helpers
 from pipelines.results.store import Store, by_age
 from studies.base import Problem
 
@@ -148,6 +149,8 @@ def skip_reason(cell: Cell, description: FrameworkDescription, tree: Tree) -> st
     if description.command and shutil.which(description.command[0]) is None:
         return f"{description.command[0]} is not installed"
     missing = [name for name, version in fingerprint.versions(description).items() if version == "missing"]
+    if missing and description.command:
+        return f"{description.command[0]}: {helpers.silent().get(description.version_command[0], 'no answer')}"
     return f"{', '.join(missing)} is not installed" if missing else None
 
 

@@ -358,7 +358,8 @@ def _record(
     planned: PlannedCell, configuration: Configuration, status: str, reason: str | None, facts: dict[str, Any]
 ) -> dict[str, Any]:
     environment = {**configuration.environment, **dict(planned.description.environment)}
-    where = provenance.provenance(configuration.tree.root, environment, configuration.device)
+    outputs = (configuration.results, configuration.figs)
+    where = provenance.provenance(configuration.tree.root, environment, configuration.device, outputs)
     dtype = (facts.get("notes") or {}).get("dtype", planned.cell.dtype)  # Gen.jl has one type, whatever is asked for
     own = {"dtype": dtype, "seed": planned.cell.seed, "size": configuration.size}
     return {

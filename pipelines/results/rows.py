@@ -7,7 +7,7 @@ import numpy as np
 from pipelines.config.configuration import Configuration
 from pipelines.plan.cells import canonical
 from pipelines.plan.plan import SKIP, PlannedCell, StudyPlan
-from pipelines.race import statistics, timed_calls
+from pipelines.race import condition, statistics, timed_calls
 from pipelines.race.timing import TimingSettings
 from pipelines.results.store import Store, by_age
 from studies.base import Row
@@ -78,7 +78,8 @@ def row_of(
     if record["status"] == "ok" and samples is not None and len(samples):
         settings = configuration.timing.updated(planned.cell.timing)
         times = _times(record, arrays, settings)
-    flags = (*times.pop("flags", ()), *([flag] if flag else []))
+    found = condition.flags(record.get("condition") or {}) if times else []
+    flags = (*times.pop("flags", ()), *found, *([flag] if flag else []))
     values = {name: getattr(row, name) for name in ("study", "task", "framework", "label", "color", "parameters")}
     return Row(
         **values,

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pipelines.plan.tree import REPOSITORY, FrameworkDescription, Tree
 from pipelines.race.timing import ContestantFailure
 from pipelines.workers import guardian, processes, protocol
 from pipelines.workers.channel import MAX_LINE_BYTES, Channel, Ended, Expired, LineTooLong
+from pipelines.workers.cores import Cores
 from pipelines.workers.replies import InvalidReply, Refused, read_reply
 
 DEATH_SECONDS = 2.0
@@ -28,7 +29,7 @@ class WorkerClient:
     """One running worker. Every failure of it, or of a request, is a `ContestantFailure` with a status and a reason.
 
     Args:
-        cores: confines it to that many cores, so that its libraries find no others; None for all.
+        cores: confines it to these cores, so that its libraries find no others; None for all.
         mark: tells its processes from all others; see `pipelines.workers.processes`.
     """
 
@@ -38,7 +39,7 @@ class WorkerClient:
         tree: Tree,
         environment: Mapping[str, str],
         log: Path,
-        cores: int | None = None,
+        cores: Sequence[int] | None = None,
         mark: str | None = None,
     ):
         self.label = description.name
@@ -180,17 +181,25 @@ def _signal_name(number: int) -> str:
 
 
 @contextlib.contextmanager
-def confined(cores: int | None) -> Iterator[bool]:
-    """Lets the calling thread, and with it the processes that it starts, run on the last `cores` usable cores only.
+def confined(cores: int | Sequence[int] | None) -> Iterator[bool]:
+    """Lets the calling thread, and with it the processes that it starts, run on some cores only.
+
+    Args:
+        cores: which ones, or how many: then the last usable ones.
 
     Yields:
-        Whether that was done: False without `cores`, and on systems that have no such call (other than Linux).
+        Whether that was done: False without `cores`, on systems that have no such call (other than Linux), and where
+        the system refuses it, as some containers do.
     """
     if cores is None or not hasattr(os, "sched_setaffinity"):
         yield False
         return
     usable = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(usable)[-cores:])
+    try:
+        os.sched_setaffinity(0, sorted(usable)[-cores:] if isinstance(cores, int) else cores)
+    except OSError:
+        yield False
+        return
     try:
         yield True
     finally:
@@ -204,9 +213,10 @@ class WorkerPool:
     its guardian sees to that and removes the scratch folder.
     """
 
-    def __init__(self, scratch: Path):
+    def __init__(self, scratch: Path, say: Callable[[str], None] = print):
         self.scratch = scratch
         self.mark = processes.new_mark()
+        self.cores = Cores(say)
         self._workers: dict[tuple, WorkerClient] = {}
         self._broken: dict[tuple, ContestantFailure] = {}
         self._count = itertools.count()
@@ -223,7 +233,7 @@ class WorkerPool:
 
         Args:
             instance: tells workers apart that are equal otherwise.
-            cores: see `WorkerClient`.
+            cores: how many cores it may use; None for all.
 
         Raises:
             ContestantFailure: if it cannot start, or cannot run on the device.
@@ -261,7 +271,8 @@ class WorkerPool:
         log = self.scratch / f"worker_{next(self._count)}_{description.name}.log"
         try:
             mark = f"{self.mark}/{log.stem}"
-            worker = WorkerClient(description, configuration.tree, configuration.environment, log, cores, mark)
+            chosen = (cores and self.cores.choose(cores)) or None
+            worker = WorkerClient(description, configuration.tree, configuration.environment, log, chosen, mark)
         except OSError as error:
             raise ContestantFailure("failed", f"{description.name}: cannot start its worker: {error}") from error
         limit = max(configuration.limits.start_seconds, description.start_seconds)
@@ -290,6 +301,7 @@ class WorkerPool:
         self._known = {child.pid for child in psutil.Process().children()}
         self._adopts = processes.adopt_orphans()
         self._guardian = guardian.start(self.mark, [self.scratch])
+        self.cores.announce()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -302,4 +314,5 @@ class WorkerPool:
                 processes.end_strays(self._known | {self._guardian.pid})
                 processes.adopt_orphans(False)
         finally:
+            self.cores.release()
             guardian.stop(self._guardian)

@@ -2,7 +2,14 @@
 
 import pytest
 
+from pipelines.workers import cores
 from tests.pipelines.toy import Toy
+
+
+@pytest.fixture(autouse=True)
+def locks_of_its_own(tmp_path, monkeypatch):
+    """Tests that run at the same time do not see each other as runs that measure on this machine."""
+    monkeypatch.setattr(cores, "LOCKS", tmp_path / "locks of the machine")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pipelines.config.configuration import configure
 from pipelines.output.progress import Reporter
 from pipelines.output.report import print_plan
 from pipelines.plan.plan import Problems, make_plan
-from pipelines.results import provenance
+from pipelines.results import machine
 from pipelines.results.store import Store
 
 
@@ -105,7 +105,7 @@ def test_user_overrides_win_over_the_size(toy, capsys):
 
 
 def test_cuda_without_a_gpu_is_refused(toy, capsys, monkeypatch):
-    monkeypatch.setattr(provenance, "gpus", list)
+    monkeypatch.setattr(machine, "gpus", list)
     assert toy.run("device=cuda") == 2
     captured = capsys.readouterr()
     assert "error: device=cuda: no CUDA device on this machine" in captured.err

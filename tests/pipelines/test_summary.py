@@ -6,7 +6,7 @@ import re
 import pytest
 
 from pipelines.output.summary import duration
-from pipelines.results import provenance
+from pipelines.results import machine
 from tests.pipelines import toy as checkout
 
 
@@ -78,7 +78,7 @@ def test_single_study_has_no_closing_summary(toy, capsys):
 
 
 def test_whole_paper_on_cuda_stops_before_anything_where_there_is_no_gpu(two, capsys, monkeypatch):
-    monkeypatch.setattr(provenance, "gpus", list)
+    monkeypatch.setattr(machine, "gpus", list)
     assert two.run("device=cuda") == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("error: ") == 1
