@@ -81,6 +81,11 @@ def strict(choices: Any) -> Strict:
 # Reading constraints
 
 
+def choice_path(path: Any) -> str:
+    """A key path of JAX in a choice map as an address path, written `a/b`; '' for a single value."""
+    return "/".join(str(getattr(key, "key", key)) for key in path)
+
+
 def is_empty(constraints: Any) -> bool:
     """Whether constraints constrain nothing: `None`, `{}`, or a wrapper of these."""
     if isinstance(constraints, (Strict, Indexed)):

@@ -17,6 +17,7 @@ from genjax.core.observed import observed_by
 from genjax.core.partial import Masked, select_where
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
+from genjax.core.sites import choose_sites
 from genjax.core.trace import Trace, get_choices
 
 X = TypeVar("X")
@@ -86,21 +87,29 @@ class Cond(GFI[X, R], Generic[X, R]):
 
     def simulate(self, check: Any, *args: Any, **kwargs: Any) -> CondTr[X, R]:
         check = as_check(check)
-        true, false = (callee.simulate(*args, **kwargs) for callee in (self.callee_true, self.callee_false))
+        true, false = (callee.simulate(*a, **k) for callee, a, k in self._branches(check, args, kwargs))
         return self._trace(check, args, kwargs, true, false)
 
     def assess(self, x: X, check: Any, *args: Any, **kwargs: Any) -> tuple[jax.Array, R]:
         check, x = as_check(check), plain(x)
-        density_true, retval_true = self.callee_true.assess(x, *args, **kwargs)
-        density_false, retval_false = self.callee_false.assess(x, *args, **kwargs)
+        (density_true, retval_true), (density_false, retval_false) = (
+            callee.assess(x, *a, **k) for callee, x, a, k in self._branches(check, x, args, kwargs)
+        )
         log_density = jnp.where(check, scalar(density_true), scalar(density_false))
         return log_density, self._where(check, retval_true, retval_false)
+
+    def sites(self, x: X, check: Any, *args: Any, **kwargs: Any) -> tuple[Any, R]:
+        check, x = as_check(check), plain(x)
+        sites_true, retval_true = self.callee_true.sites(x, *args, **kwargs)
+        sites_false, retval_false = self.callee_false.sites(x, *args, **kwargs)
+        return choose_sites(check, sites_true, sites_false), self._where(check, retval_true, retval_false)
 
     def generate(self, x: X | None, check: Any, *args: Any, **kwargs: Any) -> tuple[CondTr[X, R], jax.Array]:
         check = as_check(check)
         self._check_used(x, args, kwargs)
-        true, weight_true = self.callee_true.generate(plain(x), *args, **kwargs)
-        false, weight_false = self.callee_false.generate(plain(x), *args, **kwargs)
+        (true, weight_true), (false, weight_false) = (
+            callee.generate(x, *a, **k) for callee, x, a, k in self._branches(check, plain(x), args, kwargs)
+        )
         new = self._trace(check, args, kwargs, true, false)
         return with_marks(new, observed_by(x, new)), jnp.where(check, weight_true, weight_false)
 
@@ -109,7 +118,7 @@ class Cond(GFI[X, R], Generic[X, R]):
     ) -> tuple[CondTr[X, R], jax.Array, X]:
         check, old = as_check(check), tr.get_choices()
         # What is kept is the value that the old trace shows, whichever branch counts now.
-        true, false = self._with_choices(tr, overlay(old, plain(x)), args, kwargs)
+        true, false = self._with_choices(check, tr, old, plain(x), args, kwargs)
         new = with_marks(self._trace(check, args, kwargs, true, false), stored_marks(tr))
         return new, tr.raw_score() - new.score, old
 
@@ -118,7 +127,7 @@ class Cond(GFI[X, R], Generic[X, R]):
     ) -> tuple[CondTr[X, R], jax.Array, X | None]:
         check, old = as_check(check), tr.get_choices()
         selection = check_selection(selection, tr, f"regenerate() of {self!r}")
-        synchronised = self._with_choices(tr, old, args, kwargs)
+        synchronised = self._with_choices(check, tr, old, None, args, kwargs)
         callees = (self.callee_true, self.callee_false)
         true, false = (
             callee.regenerate(inner, selection, *args, **kwargs)[0]
@@ -141,12 +150,17 @@ class Cond(GFI[X, R], Generic[X, R]):
     def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
         return self.callee_true.merge(x, x_, check)
 
-    def _with_choices(self, tr: Any, choices: Any, args: Any, kwargs: Any) -> list[Any]:
-        callees = (self.callee_true, self.callee_false)
+    def _with_choices(self, check: Any, tr: Any, old: Any, x: Any, args: Any, kwargs: Any) -> list[Any]:
+        branches = zip(self._branches(check, x, args, kwargs), tr.trs, strict=True)
         return [
-            callee.update(inner, _in_dtypes_of(inner.get_choices(), choices), *args, **kwargs)[0]
-            for callee, inner in zip(callees, tr.trs, strict=True)
+            callee.update(inner, _in_dtypes_of(inner.get_choices(), overlay(old, x)), *a, **k)[0]
+            for (callee, x, a, k), inner in branches
         ]
+
+    def _branches(self, check: Any, *values: Any) -> Any:
+        """The callees, each with the values as it sees them: derivatives reach them only where it is taken."""
+        yield self.callee_true, *_differentiated_where(check, values)
+        yield self.callee_false, *_differentiated_where(~check, values)
 
     def _check_used(self, x: Any, args: Any, kwargs: Any) -> None:
         """Strict constraints may name addresses of either branch."""
@@ -162,6 +176,20 @@ class Cond(GFI[X, R], Generic[X, R]):
 
     def __repr__(self) -> str:
         return f"Cond({self.callee_true!r}, {self.callee_false!r})"
+
+
+def _differentiated_where(check: Any, values: Any) -> Any:
+    """The same values, with derivatives of 0 where the check is false.
+
+    The branch that is not taken may be infinite or NaN, and so its derivatives: 0 times these would be NaN.
+    """
+
+    def gate(value: Any) -> Any:
+        if not (hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.inexact)):
+            return value
+        return jnp.where(check, value, jax.lax.stop_gradient(value))
+
+    return jax.tree.map(gate, values)
 
 
 def as_check(check: Any) -> jax.Array:

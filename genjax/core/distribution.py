@@ -21,6 +21,7 @@ from genjax.core.observed import like
 from genjax.core.partial import Masked, select_where
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase, is_selected
+from genjax.core.sites import Site, site_of
 from genjax.core.trace import Tr, Trace, get_choices
 from genjax.pjax.sites import wrap_sampler
 
@@ -76,12 +77,17 @@ class Distribution(GFI[X, X], Generic[X]):
             return select_where(x.mask, log_density, jnp.zeros_like(log_density)), x.value
         return self.logpdf(x, *args, **kwargs), x
 
+    def sites(self, x: X, *args: Any, **kwargs: Any) -> tuple[Site, X]:
+        log_density, value = self.assess(x, *args, **kwargs)
+        return site_of(self.support, value, log_density, args, kwargs), value
+
     def generate(self, x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, X], jax.Array]:
         x = plain(x)
         if is_empty(x):
             return self.simulate(*args, **kwargs), jnp.array(0.0)
         x = fitted(self, x, args, kwargs)
         if isinstance(x, Masked):
+            self._check_whole(x)
             value = select_where(x.mask, x.value, self.sample(*args, **kwargs))
             log_density = self.logpdf(value, *args, **kwargs)
             weight = scalar(select_where(x.mask, log_density, jnp.zeros_like(log_density)))
@@ -122,6 +128,16 @@ class Distribution(GFI[X, X], Generic[X]):
 
     def filter(self, x: X, selection: SelectionBase) -> tuple[X | None, X | None]:
         return (x, None) if is_selected(selection) else (None, x)
+
+    def _check_whole(self, x: Masked) -> None:
+        """Raise for a mask that observes a part of one value, such as some entries of a simplex."""
+        event_rank = getattr(self.support, "event_rank", 0)
+        if jnp.ndim(x.mask) > jnp.ndim(x.value) - event_rank:
+            raise ValueError(
+                f"{self.__name__} got a constraint with a mask of shape {jnp.shape(x.mask)} for values of shape "
+                f"{jnp.shape(x.value)}, whose last {event_rank} axes are one value ({self.support}). A value is "
+                "observed as a whole or not at all: leave these axes out of the mask."
+            )
 
     def _scored(self, choice: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tr[X, X], jax.Array]:
         value = choice.value if isinstance(choice, Fixed) else choice

@@ -115,7 +115,8 @@ class _Assess(_Handler):
         self.x = x
         self.densities: list[jax.Array] = []
 
-    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+    def beneath(self, addr: str, gen_fn: Any) -> Any:
+        """The choices given for a callee."""
         beneath = lookup(self.x, addr)
         if beneath is None:
             if not _may_be_absent(gen_fn):
@@ -126,11 +127,21 @@ class _Assess(_Handler):
                     "assess() needs a value at every address; generate() draws those that are not given."
                 )
             beneath = {}
+        return beneath
+
+    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+        beneath = self.beneath(addr, gen_fn)
         if isinstance(gen_fn, Distribution):
             beneath = fitted(gen_fn, get_choices(beneath), args, kwargs)
         log_density, retval = gen_fn.assess(beneath, *args, **kwargs)
         self.visited[addr] = None
         self.densities.append(scalar(log_density))
+        return retval
+
+
+class _Sites(_Assess):
+    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+        self.visited[addr], retval = gen_fn.sites(self.beneath(addr, gen_fn), *args, **kwargs)
         return retval
 
 
@@ -249,6 +260,11 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
         retval = handler.run(args, kwargs)
         check_used(x, handler.visited, f"assess() of {self.describe()}")
         return total(handler.densities), retval
+
+    def sites(self, x: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[dict[str, Any], R]:
+        handler = _Sites(self, _as_dict(x))
+        retval = handler.run(args, kwargs)
+        return handler.visited, retval
 
     def generate(self, x: dict[str, Any] | None, *args: Any, **kwargs: Any) -> tuple[Tr[dict[str, Any], R], jax.Array]:
         x = _as_dict(x)

@@ -79,6 +79,14 @@ class GFI(Pytree, Generic[X, R]):
         """`log_density = project(tr, selection)`: the sum of `log p(site | parents)` over the selected sites."""
         raise TypeError(_undefined(self, "project"))
 
+    def sites(self, x: X, *args: Any, **kwargs: Any) -> tuple[Any, R]:
+        """`(sites, retval) = sites(x, *args)`: what the model says about each choice of x; retval as of `assess`.
+
+        `sites` is a tree like x with a `Site` for each choice, of its density and support: elementwise where `assess`
+        sums. Leading axes are those of x. A generative function that does not define this says nothing: None.
+        """
+        return None, self.assess(x, *args, **kwargs)[1]
+
     def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
         """`(merged, discarded) = merge(x, x_)`: union of two choice maps; x_ wins, or `where(check, x, x_)`."""
         return merge_choices(x, x_, check)

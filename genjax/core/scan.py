@@ -140,6 +140,18 @@ class Scan(GFI[X, Any], Generic[X]):
         carry, (densities, outs) = self._loop(step, init, (xs, self._constraints(x, n_steps)), n_steps)
         return sum_lanes(densities), (carry, outs)
 
+    def sites(self, x: X, init: Any, xs: Any = None, **kwargs: Any) -> tuple[Any, Any]:
+        n_steps = self._n_steps(xs)
+
+        def step(carry: Any, inputs: Any) -> Any:
+            x, choices = inputs
+            sites, retval = self.callee.sites(choices, carry, x, **kwargs)
+            carry, out = self._split(retval)
+            return carry, (sites, out)
+
+        carry, (sites, outs) = self._loop(step, init, (xs, self._constraints(x, n_steps)), n_steps)
+        return sites, (carry, outs)
+
     def generate(self, x: X | None, init: Any, xs: Any = None, **kwargs: Any) -> tuple[ScanTr[X], jax.Array]:
         if is_empty(x):
             return self.simulate(init, xs, **kwargs), jnp.array(0.0)

@@ -130,6 +130,10 @@ class Vmap(GFI[X, R], Generic[X, R]):
         densities, retval = self._map(lambda x, a, k: self.gen_fn.assess(x, *a, **k), x, args, kwargs)
         return sum_lanes(densities), retval
 
+    def sites(self, x: X, *args: Any, **kwargs: Any) -> tuple[Any, R]:
+        x = self._constraints(x, args, kwargs)
+        return self._map(lambda x, a, k: self.gen_fn.sites(x, *a, **k), x, args, kwargs)
+
     def generate(self, x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, R], jax.Array]:
         if is_empty(x):
             return self.simulate(*args, **kwargs), jnp.array(0.0)

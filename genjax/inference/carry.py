@@ -48,6 +48,12 @@ def _map_inner(function: Callable[[Any], Any], trace: Any) -> Any:
     return trace
 
 
+def map_traces(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Apply a function to every trace in a tree, such as a kernel's state."""
+    is_trace = lambda node: isinstance(node, Trace)
+    return jax.tree.map(lambda node: function(node) if is_trace(node) else node, tree, is_leaf=is_trace)
+
+
 def plain(trace: Any) -> Any:
     """`trace` with arguments of its own and repeated values as one array: the form that moves return."""
     return restore(unshared(trace))

@@ -13,7 +13,12 @@ import jax.numpy as jnp
 from genjax.core import Const, Pytree, Trace, get_choices
 from genjax.core.const import unwrap
 from genjax.inference.diagnostics import diagnose
-from genjax.inference.repeat import Kernel, Lanes, Schedule, repeat
+from genjax.inference.kernels.function import as_kernel
+from genjax.inference.kernels.kernel import Info, Kernel
+from genjax.inference.repeat import Lanes, Schedule, repeat
+
+#: Read by `seed`, which would otherwise trace plain integers.
+_STATIC = ("n_steps", "burn_in", "autocorrelation_resampling", "n_chains")
 
 
 @Pytree.dataclass
@@ -30,6 +35,8 @@ class MCMCResult(Pytree):
         rhat: per choice, `compute_rhat`: the tree of the choices, with the choice's own shape. None for one chain.
         ess_bulk: per choice, `compute_ess(kind="bulk")`, likewise.
         ess_tail: per choice, `compute_ess(kind="tail")`, likewise.
+        info: the kernel's `Info` at the kept steps, its fields of the axes of `accepts`. None for a function.
+        kernel: the kernel that ran, adapted if there was a warm-up. None for a function.
     """
 
     traces: Any
@@ -40,6 +47,8 @@ class MCMCResult(Pytree):
     rhat: Any = Pytree.field(default=None)
     ess_bulk: Any = Pytree.field(default=None)
     ess_tail: Any = Pytree.field(default=None)
+    info: Any = Pytree.field(default=None)
+    kernel: Any = Pytree.field(default=None)
 
     def to_dict(self) -> dict[str, dict[str, jax.Array]]:
         """Plain arrays with leading axes (chains, steps), by group and name, as `arviz.from_dict` takes them.
@@ -61,18 +70,22 @@ class MCMCResult(Pytree):
         return {"posterior": posterior, "sample_stats": statistics}
 
 
-def chain(kernel: Kernel, *, collect: Callable[[Any], Any] | None = None) -> Callable[..., MCMCResult]:
+def chain(
+    kernel: Kernel | Callable[[Any], Any], *, collect: Callable[[Any], Any] | None = None
+) -> Callable[..., MCMCResult]:
     """`run = chain(kernel)`; `result = seed(run)(key, initial_trace, n_steps)`: repeat a kernel.
 
     Args:
-        kernel: `trace -> trace` of the same model, e.g. `lambda trace: hmc(trace, sel("x"), 0.1, 10)`. It may compose
-            several moves; the last `accept` it saves is that of the step.
+        kernel: a `Kernel`, such as `HMC(sel("x"), 0.1, 10)`, or a function `trace -> trace` of the same model, such as
+            `lambda trace: hmc(trace, sel("x"), 0.1, 10)`, which may compose several moves; the last `accept` that it
+            saves is that of the step. Both forms compute the same, in the same time.
         collect: `trace -> pytree of arrays`, what is kept of each step; `get_choices` keeps no scores and return
             values. The whole trace by default.
 
     Returns:
-        `run(initial_trace, n_steps, *, burn_in=0, autocorrelation_resampling=1, n_chains=1) -> MCMCResult`. The same
-        object for the same kernel, so that `seed(chain(kernel))` compiles once. Its arguments:
+        `run(initial_trace, n_steps, *, burn_in=0, autocorrelation_resampling=1, n_chains=1) -> MCMCResult`. For a
+        function the same object each time, for a `Kernel` one whose arrays, such as its step size, are arguments of the
+        compiled program: so `seed(chain(kernel))` compiles once. Its arguments:
 
         initial_trace: where chains start. For different starts, a batch of `n_chains` traces, made under
             `modular_vmap`; otherwise all chains start from the one trace.
@@ -87,13 +100,40 @@ def chain(kernel: Kernel, *, collect: Callable[[Any], Any] | None = None) -> Cal
         TypeError: a count is traced, or no integer.
         ValueError: a count is out of range, or a batch of initial traces has another size than `n_chains`.
     """
+    if isinstance(kernel, Kernel):
+        return Chain(kernel, collect)
     runs = _runs_of(kernel)
     if collect not in runs:
         runs[collect] = _make_run(kernel, collect)
     return runs[collect]
 
 
-def _runs_of(kernel: Kernel) -> dict[Any, Any]:
+@Pytree.dataclass
+class Chain(Pytree):
+    """What `chain` makes of a `Kernel`: the arrays in the kernel stay arguments when it is seeded or jitted."""
+
+    kernel: Kernel
+    collect: Callable[[Any], Any] | None = Pytree.static(default=None)
+
+    def __call__(
+        self,
+        initial_trace: Any,
+        n_steps: Any,
+        *,
+        burn_in: Any = 0,
+        autocorrelation_resampling: Any = 1,
+        n_chains: Any = 1,
+    ) -> MCMCResult:
+        schedule = _schedule(n_steps, burn_in, autocorrelation_resampling)
+        result = _run_chains(self.kernel, self.collect, initial_trace, schedule, _count(n_chains, "n_chains", 1))
+        return dataclasses.replace(result, kernel=self.kernel)
+
+    @property
+    def __static_parameters__(self) -> tuple[str, ...]:
+        return _STATIC
+
+
+def _runs_of(kernel: Callable[[Any], Any]) -> dict[Any, Any]:
     """The runs made of a kernel, kept on the kernel itself: they live as long as it does."""
     owner, runs = getattr(kernel, "__chains__", (None, {}))
     if owner is not kernel:  # none yet, or an attribute that functools.wraps copied
@@ -103,7 +143,7 @@ def _runs_of(kernel: Kernel) -> dict[Any, Any]:
     return runs
 
 
-def _make_run(kernel: Kernel, collect: Callable[[Any], Any] | None) -> Callable[..., MCMCResult]:
+def _make_run(kernel: Callable[[Any], Any], collect: Callable[[Any], Any] | None) -> Callable[..., MCMCResult]:
     def run(
         initial_trace: Any,
         n_steps: Any,
@@ -112,16 +152,18 @@ def _make_run(kernel: Kernel, collect: Callable[[Any], Any] | None) -> Callable[
         autocorrelation_resampling: Any = 1,
         n_chains: Any = 1,
     ) -> MCMCResult:
-        counts = _count(n_steps, "n_steps", 0), _count(burn_in, "burn_in", 0)
-        thinning = _count(autocorrelation_resampling, "autocorrelation_resampling", 1)
-        schedule = Schedule(*counts, thinning)
+        schedule = _schedule(n_steps, burn_in, autocorrelation_resampling)
         n_chains = _count(n_chains, "n_chains", 1)
-        return _run_chains(kernel, collect, initial_trace, schedule, n_chains)
+        return _run_chains(as_kernel(kernel), collect, initial_trace, schedule, n_chains)
 
-    # Read by `seed`, which would otherwise trace plain integers.
-    run.__static_parameters__ = ("n_steps", "burn_in", "autocorrelation_resampling", "n_chains")  # type: ignore[attr-defined]
+    run.__static_parameters__ = _STATIC  # type: ignore[attr-defined]
     run.__name__ = f"chain({getattr(kernel, '__name__', 'kernel')})"
     return run
+
+
+def _schedule(n_steps: Any, burn_in: Any, thinning: Any) -> Schedule:
+    counts = _count(n_steps, "n_steps", 0), _count(burn_in, "burn_in", 0)
+    return Schedule(*counts, _count(thinning, "autocorrelation_resampling", 1))
 
 
 def _count(value: Any, name: str, smallest: int) -> int:
@@ -151,9 +193,10 @@ def _run_chains(
             "or a single trace for all."
         )
     lanes = None if n_chains == 1 else Lanes(n_chains, different_starts)
-    traces, accepts, constants = repeat(kernel, collect, initial, schedule, lanes)
+    traces, info, constants = repeat(kernel, collect, initial, schedule, lanes)
+    accepts, info = (info.accept, info) if isinstance(info, Info) else (info, None)
     rate = jnp.mean(accepts) if accepts.size else jnp.array(jnp.nan)
-    result = MCMCResult(traces, accepts, rate, Const(schedule.n_kept), Const(n_chains))
+    result = MCMCResult(traces, accepts, rate, Const(schedule.n_kept), Const(n_chains), info=info)
     if n_chains == 1:
         return result
     rhat, ess_bulk, ess_tail = diagnose(get_choices(traces), constants)

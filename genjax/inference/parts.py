@@ -23,7 +23,6 @@ def evaluate_part(
     closed: Any,
     given: Mapping[Any, Any],
     wanted: Sequence[Any],
-    same: Mapping[Any, Any] | None = None,
     *,
     effects: bool = False,
 ) -> list[Any]:
@@ -33,28 +32,23 @@ def evaluate_part(
         closed: a closed jaxpr.
         given: values by variable: inputs, and variables whose equations are not to be evaluated.
         wanted: variables and literals.
-        same: variables to read in place of others.
         effects: also evaluate what has side effects, as printing.
     """
-    same = same or {}
     environment = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True)) | dict(given)
 
-    def resolve(atom: Any) -> Any:
-        while not isinstance(atom, compat.Literal) and atom not in environment and atom in same:
-            atom = same[atom]
-        return atom
+    def variables(atoms: Sequence[Any]) -> set[Any]:
+        return {atom for atom in atoms if not isinstance(atom, compat.Literal)}
 
     def read(atom: Any) -> Any:
-        atom = resolve(atom)
         return atom.val if isinstance(atom, compat.Literal) else environment[atom]
 
-    needed = {atom for atom in map(resolve, wanted) if not isinstance(atom, compat.Literal)} - environment.keys()
+    needed = variables(wanted) - environment.keys()
     equations = []
     for eqn in reversed(closed.jaxpr.eqns):
         if needed.isdisjoint(eqn.outvars) and not (effects and eqn.effects):
             continue
         equations.append(eqn)
-        needed.update(atom for atom in map(resolve, eqn.invars) if not isinstance(atom, compat.Literal))
+        needed |= variables(eqn.invars)
         needed -= environment.keys()
     for eqn in reversed(equations):
         with compat.equation_context(eqn):

@@ -1,9 +1,8 @@
 """Running a kernel many times in one loop, storing only what is kept.
 
-Three things that the kernel does at every step are no part of the loop, or not every time: leaves that it hands
-through untouched stay outside; gradients that it knew at the end of the step before are carried (see `gradients`);
-and random choices that do not depend on the state, as momenta and the uniforms of acceptance, are drawn for many steps
-in one batch, where a step of its own would pay for a dozen tiny kernels.
+Two things that a kernel does at every step stay outside of the loop: parts of the state that it hands through
+untouched, and random choices that do not depend on the state. Momenta and the uniforms of acceptance are drawn for many
+steps in one batch; drawn step by step, they would cost a dozen tiny kernels each.
 """
 
 from __future__ import annotations
@@ -15,15 +14,12 @@ import jax
 import jax.numpy as jnp
 
 from genjax.core.arguments import Shared, raw_args, with_args
-from genjax.inference.carry import as_observed, lean, plain, require_same_structure, restore
-from genjax.inference.gradients import CHAIN, Carried, carried_gradients, take_notes
+from genjax.inference.carry import lean, map_traces, plain, require_same_structure, restore
+from genjax.inference.kernels.function import Function
+from genjax.inference.kernels.kernel import Kernel
 from genjax.inference.parts import drawn_ahead, evaluate_part
 from genjax.pjax import compat
-from genjax.pjax.collect import Saved, current_namespace
-from genjax.pjax.collect import collect as collect_saved
 from genjax.pjax.evaluate import stage_flat
-
-Kernel = Callable[[Any], Any]
 
 #: Most numbers that are drawn in one batch, which bounds the memory for them.
 DRAWN_AHEAD = 1 << 16
@@ -61,43 +57,55 @@ class Lanes(NamedTuple):
     different_starts: bool
 
 
+class Repeated(NamedTuple):
+    """What a kernel went through.
+
+    Attributes:
+        kept: the kept states (what `collect` made of them) with leading axes ([lanes], n_kept).
+        info: the kernel's info likewise, or its `accept` alone.
+        constants: those arrays in `kept` that are the same at every step.
+    """
+
+    kept: Any
+    info: Any
+    constants: list[Any]
+
+
 def repeat(
     kernel: Kernel, collect: Callable[[Any], Any] | None, initial: Any, schedule: Schedule, lanes: Lanes | None
-) -> tuple[Any, jax.Array, list[Any]]:
+) -> Repeated:
     """Run a kernel by `schedule` from `initial`. The kernel is staged once.
 
     Args:
-        kernel: `trace -> trace`.
+        kernel: the kernel.
         collect: `trace -> pytree of arrays`; None keeps traces.
         initial: a trace, or a batch of one per lane.
         schedule: which steps to run and keep.
         lanes: None for a single chain.
 
-    Returns:
-        `(kept, accepts, constants)`: the kept states with leading axes ([lanes], n_kept), accepts (bool) likewise, and
-        those arrays in `kept` that are the same at every step.
-
     Raises:
         TypeError: the kernel returns a trace of another structure, or leaves of another shape.
     """
-    start, structure = jax.tree.flatten(lean(plain(initial)))
+    different = lanes is not None and lanes.different_starts
+    initial = map_traces(plain, initial)
+    state = jax.vmap(kernel.init)(initial) if different else kernel.init(initial)
+    start, structure = jax.tree.flatten(map_traces(lambda trace: lean(plain(trace)), state))
     step = _stage(kernel, collect, structure, [jnp.asarray(leaf) for leaf in start], lanes)
-    kept, accepts = _loop(step, schedule, lanes)
+    kept = _loop(step, schedule, lanes)
     batch = (schedule.n_kept,) if lanes is None else (lanes.size, schedule.n_kept)
     values = [kept[id(out)] if id(out) in kept else _spread(*step.constant(out, lanes), batch) for out in step.records]
     stored = {id(array) for array in kept.values()}
-    constants = [value for value in values if id(value) not in stored]
-    collected = jax.tree.unflatten(step.records_tree, values)
+    collected, info = jax.tree.unflatten(step.records_tree, values)
+    constants = [value for value in jax.tree.leaves(collected) if id(value) not in stored]
     if collect is None:
         collected = _with_shared_args(restore(collected), step, lanes)
-    return collected, accepts, constants
+    return Repeated(collected, info, constants)
 
 
 class _Step(NamedTuple):
-    """A kernel staged at one trace: `jaxpr(*start) -> (*leaves, accept, *records, ...)`.
+    """A kernel staged at one state: `jaxpr(*start) -> (*state, *records)`.
 
-    `moving` leaves change; the others are handed through. `records` are the output variables to keep. `carried` are
-    the gradients that steps hand on.
+    `moving` leaves change; the others are handed through. `records` are the output variables to keep.
     """
 
     jaxpr: Any
@@ -105,19 +113,15 @@ class _Step(NamedTuple):
     moving: list[int]
     records: list[Any]
     records_tree: Any
-    carried: Carried
-
-    @property
-    def accept(self) -> Any:
-        return self.jaxpr.jaxpr.outvars[len(self.start)]
 
     @property
     def stored(self) -> list[Any]:
         """The records that may differ between steps, each once."""
-        known = {*self._fixed(), *self.jaxpr.jaxpr.constvars}
+        known = {*self.fixed(), *self.jaxpr.jaxpr.constvars}
         return list(dict.fromkeys(out for out in self.records if not (isinstance(out, compat.Literal) or out in known)))
 
-    def _fixed(self) -> dict[Any, int]:
+    def fixed(self) -> dict[Any, int]:
+        """The input variables that are handed through, with their places."""
         return {var: i for i, var in enumerate(self.jaxpr.jaxpr.invars) if i not in self.moving}
 
     def constant(self, out: Any, lanes: Lanes | None) -> tuple[Any, int]:
@@ -127,27 +131,25 @@ class _Step(NamedTuple):
         for variable, value in zip(self.jaxpr.jaxpr.constvars, self.jaxpr.consts, strict=True):
             if variable is out:
                 return value, 0
-        return self.start[self._fixed()[out]], int(lanes is not None and lanes.different_starts)
+        return self.start[self.fixed()[out]], int(lanes is not None and lanes.different_starts)
 
 
 def _stage(
     kernel: Kernel, collect: Callable[[Any], Any] | None, structure: Any, start: list[jax.Array], lanes: Lanes | None
 ) -> _Step:
-    records_tree = notes_tree = structure
+    records_tree = structure
 
     def step(*leaves: Any) -> list[Any]:
-        nonlocal records_tree, notes_tree
-        old = restore(jax.tree.unflatten(structure, leaves))
-        moved, saved = _run_kernel(kernel, old)
-        noted, notes_tree = jax.tree.flatten(take_notes(saved))
-        moved = as_observed(plain(moved), old)
-        new, new_structure = jax.tree.flatten(lean(moved))
-        if new_structure != structure:
-            require_same_structure(new, jax.tree.unflatten(structure, leaves))
-        records: list[Any] = []
-        if collect is not None:
-            records, records_tree = jax.tree.flatten(collect(moved))
-        return [*new, jnp.asarray(saved.get((CHAIN, "accept"), False), bool), *records, *noted]
+        nonlocal records_tree
+        old = jax.tree.unflatten(structure, leaves)
+        moved, info = kernel.step(map_traces(restore, old))
+        moved = map_traces(plain, moved)
+        new = map_traces(lean, moved)
+        require_same_structure(new, old)
+        records = new.trace if collect is None else collect(moved.trace)
+        kept = info.accept if isinstance(kernel, Function) else info
+        flat, records_tree = jax.tree.flatten((records, kept))
+        return [*jax.tree.leaves(new), *flat]
 
     while True:
         first = [leaf[0] for leaf in start] if lanes is not None and lanes.different_starts else start
@@ -167,27 +169,14 @@ def _stage(
         start = [jnp.asarray(leaf, dtype) for leaf, dtype in zip(start, wanted, strict=True)]
     invars, outvars = closed.jaxpr.invars, closed.jaxpr.outvars
     moving = [i for i, variable in enumerate(invars) if outvars[i] is not variable]
-    n_notes = notes_tree.num_leaves
-    records = outvars[: len(start)] if collect is None else outvars[len(start) + 1 : len(outvars) - n_notes]
-    notes = jax.tree.unflatten(notes_tree, outvars[len(outvars) - n_notes :])
-    return _Step(closed, start, moving, records, records_tree, carried_gradients(closed.jaxpr, len(start), notes))
+    return _Step(closed, start, moving, outvars[len(start) :], records_tree)
 
 
-def _run_kernel(kernel: Kernel, trace: Any) -> tuple[Any, Saved]:
-    """What `state(kernel)(trace)` returns, with what was saved by path, notes among it."""
-    with current_namespace((CHAIN,)):
-        closed, flat, out_tree = stage_flat(kernel, trace)
-    saved: Saved = {}
-    return jax.tree.unflatten(out_tree, collect_saved(closed, flat, saved)), saved
-
-
-def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> tuple[dict[int, jax.Array], jax.Array]:
-    """The stored records by id of their variable, and accepts, with leading axes ([lanes], n_kept)."""
+def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> dict[int, jax.Array]:
+    """The stored records by id of their variable, with leading axes ([lanes], n_kept)."""
     invars, outvars = step.jaxpr.jaxpr.invars, step.jaxpr.jaxpr.outvars
-    outputs = [*step.stored, step.accept]
-    carried = step.carried
-    state = [*(invars[i] for i in step.moving), *carried.starts]
-    new_state = [*(outvars[i] for i in step.moving), *carried.ends]
+    outputs = step.stored
+    state, new_state = [invars[i] for i in step.moving], [outvars[i] for i in step.moving]
     size = 1 if lanes is None else lanes.size
     ahead = drawn_ahead(step.jaxpr.jaxpr, state)
     block = min(schedule.n_run, DRAWN_AHEAD // (size * sum(variable.aval.size for variable in ahead) or 1))
@@ -204,22 +193,15 @@ def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> tuple[dict[in
         known = dict(zip(invars, leaves, strict=True)) | dict(
             zip([*state, *ahead], [*state_values, *draws], strict=True)
         )
-        values = evaluate_part(step.jaxpr, known, [*new_state, *outputs], carried.same, effects=True)
+        values = evaluate_part(step.jaxpr, known, [*new_state, *outputs], effects=True)
         return values[: len(state)], values[len(state) :]
-
-    def gradients(leaves: Any) -> list[Any]:
-        return evaluate_part(step.jaxpr, dict(zip(invars, leaves, strict=True)), carried.starts)
 
     def draw(leaves: Any) -> list[Any]:
         return evaluate_part(step.jaxpr, dict(zip(invars, leaves, strict=True)), ahead)
 
-    starts = [step.start[i] for i in step.moving]
-    if given is None:
-        carry = [*starts, *gradients(step.start)]
-        if lanes is not None:
-            carry = [jnp.broadcast_to(leaf, (lanes.size, *leaf.shape)) for leaf in carry]
-    else:
-        carry = [*starts, *jax.vmap(gradients)(step.start)]
+    carry = [step.start[i] for i in step.moving]
+    if given is None and lanes is not None:
+        carry = [jnp.broadcast_to(leaf, (lanes.size, *leaf.shape)) for leaf in carry]
     lane_shape = () if lanes is None else (lanes.size,)
     step_once = per_lane(move, 0, 0, fixed_axes)
     draw_once = per_lane(draw, [given] * len(step.start))
@@ -248,8 +230,7 @@ def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> tuple[dict[in
     _, buffers = loop
     if lanes is not None:
         buffers = [jnp.moveaxis(buffer, 1, 0) for buffer in buffers]
-    *kept, accepts = buffers
-    return dict(zip(map(id, step.stored), kept, strict=True)), accepts
+    return dict(zip(map(id, step.stored), buffers, strict=True))
 
 
 def _spread(value: Any, n_axes: int, batch: tuple[int, ...]) -> jax.Array:
@@ -263,7 +244,9 @@ def _spread(value: Any, n_axes: int, batch: tuple[int, ...]) -> jax.Array:
 
 def _with_shared_args(traces: Any, step: _Step, lanes: Lanes | None) -> Any:
     """Traces that hold arguments which never change once, along an axis of size 1 in place of the steps'."""
-    fixed = jax.tree.unflatten(step.records_tree, [i not in step.moving for i in range(len(step.start))])
+    handed_through = step.fixed()
+    is_fixed = [not isinstance(out, compat.Literal) and out in handed_through for out in step.records]
+    fixed, _ = jax.tree.unflatten(step.records_tree, is_fixed)
 
     def share(is_fixed: bool, values: Any) -> Any:
         return Shared(values[:1] if lanes is None else values[:, :1]) if is_fixed else values

@@ -48,6 +48,7 @@ __all__ = [
     "threefry_with_bits",
     "threefry_words",
     "trace_state",
+    "used_inputs",
     "user_frames",
 ]
 
@@ -223,6 +224,11 @@ def sub_jaxprs(eqn: Any) -> Iterator[Jaxpr]:
                 yield item.jaxpr
             elif isinstance(item, Jaxpr):
                 yield item
+
+
+def used_inputs(closed: ClosedJaxpr) -> list[bool]:
+    """For each input, whether any output depends on it; loops and branches are looked into."""
+    return list(partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))[1])
 
 
 def scan_counts(params: dict[str, Any]) -> tuple[int, int]:

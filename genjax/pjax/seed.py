@@ -55,7 +55,8 @@ def seed(f: Callable[..., Any]) -> Callable[..., Any]:
         TypeError: an argument leaf is no JAX type, or the first argument is no key.
         NotImplementedError: a random choice stands inside a transform that has no rule (named in the message).
     """
-    compiled = _compiled(f)
+    # The arrays of a callable tree are arguments, and not part of the program.
+    compiled = _with_tree(_compiled(type(f).__call__), f) if _is_tree(f) else _compiled(f)
     static_names = getattr(f, "__static_parameters__", ())
 
     @functools.wraps(f)
@@ -74,6 +75,16 @@ def seed(f: Callable[..., Any]) -> Callable[..., Any]:
     with contextlib.suppress(TypeError, ValueError):  # some callables have no signature
         seeded.__signature__ = _with_key(inspect.signature(f))  # type: ignore[attr-defined]
     return seeded
+
+
+def _is_tree(function: Any) -> bool:
+    """Whether a callable is a tree with leaves."""
+    leaves = jax.tree.leaves(function)
+    return bool(leaves) and leaves[0] is not function
+
+
+def _with_tree(compiled: Callable[..., Any], function: Any) -> Callable[..., Any]:
+    return lambda key, *args, **kwargs: compiled(key, function, *args, **kwargs)
 
 
 def _with_key(signature: inspect.Signature) -> inspect.Signature:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from genjax import categorical, exponential, flip, geometric, mh, normal, seed, sel, weibull
 from genjax import gen as model_of
-from genjax.inference.mh import accepts
+from genjax.inference.kernels.metropolis import accepts
 
 ALARM = 1e-5
 

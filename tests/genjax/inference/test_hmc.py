@@ -11,8 +11,8 @@ from jax.scipy.stats import norm
 
 from genjax import Cond, Const, Scan, flip, gen, get_choices, hmc, normal, seed, sel, state
 from genjax import chain as make_chain
-from genjax.inference.hmc import leapfrog
-from genjax.inference.selected import selected_density
+from genjax.inference.kernels.density import selected_density
+from genjax.inference.kernels.leapfrog import leapfrog
 from tests.genjax.inference import exact
 
 KEY = jax.random.key(0)
@@ -47,9 +47,10 @@ def test_skewed_target():
     exact.assert_mean(traces["x"] ** 2 * traces["y"], 1.5)
 
 
-def test_beta_bernoulli_stays_in_the_support():
+@pytest.mark.parametrize(("transform", "step_size"), [(True, 0.3), (False, 0.05)])
+def test_beta_bernoulli_stays_in_the_support(transform, step_size):
     trace, _ = exact.beta_bernoulli.generate({"p": 0.5, "flips": jnp.ones(4, bool)}, Const(4))
-    result = exact.run_chain(lambda t: hmc(t, sel("p"), 0.05, 5), trace, N_STEPS)
+    result = exact.run_chain(lambda t: hmc(t, sel("p"), step_size, 5, transform=transform), trace, N_STEPS)
     assert result.acceptance_rate > 0.5
     assert result.traces["p"].min() >= 0
     assert result.traces["p"].max() <= 1

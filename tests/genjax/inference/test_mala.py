@@ -43,9 +43,10 @@ def test_skewed_target():
     exact.assert_mean(x**2 * y, 1.5, least_size=100)
 
 
-def test_beta_bernoulli_stays_in_the_support():
+@pytest.mark.parametrize(("transform", "step_size"), [(True, 0.9), (False, 0.15)])
+def test_beta_bernoulli_stays_in_the_support(transform, step_size):
     trace, _ = exact.beta_bernoulli.generate({"p": 0.5, "flips": jnp.ones(4, bool)}, Const(4))
-    result = exact.run_chain(lambda t: mala(t, sel("p"), 0.15), trace, N_STEPS)
+    result = exact.run_chain(lambda t: mala(t, sel("p"), step_size, transform=transform), trace, N_STEPS)
     p = result.traces["p"]
     assert result.acceptance_rate > 0.5
     assert p.min() >= 0

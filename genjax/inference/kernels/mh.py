@@ -1,19 +1,42 @@
-"""Metropolis-Hastings with the model's own conditional as proposal, and the accept step that every kernel shares."""
+"""Metropolis-Hastings with the model's own conditional as proposal."""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
-import jax
-import jax.numpy as jnp
-
-from genjax.core import Trace
+from genjax.core import Trace, sel
 from genjax.core.observed import movable, redraw
-from genjax.distributions import uniform
-from genjax.inference.carry import select_trace
-from genjax.state import save
+from genjax.core.pytree import Pytree
+from genjax.inference.carry import plain, select_trace
+from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
+from genjax.inference.kernels.metropolis import acceptance_probability, accepts
 
 T = TypeVar("T", bound=Trace[Any, Any])
+
+
+@Pytree.dataclass
+class MH(Kernel):
+    """Metropolis-Hastings that redraws the selected choices from the model given their parents; see `mh`.
+
+    Attributes:
+        selection: the choices to redraw.
+    """
+
+    selection: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "selection", sel(self.selection))
+
+    def init(self, trace: Any) -> TraceState:
+        movable(trace, self.selection, "mh")
+        return TraceState(plain(trace))
+
+    def step(self, state: TraceState) -> tuple[TraceState, Info]:
+        trace = state.trace
+        proposal, log_alpha = redraw(trace, *movable(trace, self.selection, "mh"))
+        accept = accepts(log_alpha)
+        new = select_trace(accept, proposal, trace)
+        return TraceState(new), Info.of(accept, acceptance_probability(log_alpha), new.get_score())
 
 
 def mh(trace: T, selection: Any) -> T:
@@ -40,27 +63,4 @@ def mh(trace: T, selection: Any) -> T:
 
     Source: Hastings, *Monte Carlo sampling methods using Markov chains and their applications* (1970), equation 1.
     """
-    proposal, log_alpha = redraw(trace, *movable(trace, selection, "mh"))
-    return accept_or_reject(trace, proposal, log_alpha)
-
-
-def accept_or_reject(trace: T, proposal: T, log_alpha: jax.Array) -> T:
-    """`proposal` with probability `min(1, exp(log_alpha))`, else `trace`; saves `accept`, () bool."""
-    return select_trace(accepts(log_alpha), proposal, trace)  # type: ignore[return-value]
-
-
-def accepts(log_alpha: jax.Array) -> jax.Array:
-    """True with probability `min(1, exp(log_alpha))`, () bool; saved as `accept`.
-
-    Accepts where `log u < min(0, log_alpha)` with u ~ Uniform(0, 1), which is false for NaN and -inf. A uniform draw is
-    never 0, so that log u is at least -45: what should be accepted less often than once in 2^64 never is.
-    """
-    accept = jnp.log(uniform.sample(0.0, 1.0)) < jnp.minimum(0.0, log_alpha)
-    save(accept=accept)
-    return accept
-
-
-def keep(trace: T) -> T:
-    """The move that has nothing to move: `trace` itself; saves `accept` as true."""
-    save(accept=jnp.array(True))
-    return trace
+    return apply(MH(selection), trace)

@@ -10,6 +10,7 @@ import pytest
 
 from genjax import chain, gen, hmc, mala, mh, modular_vmap, normal, seed, sel, state
 from genjax.inference import repeat
+from genjax.inference.kernels import memory
 from genjax.pjax.compat import sub_jaxprs
 
 KEY = jax.random.key(0)
@@ -66,6 +67,11 @@ KERNELS = {
 }
 
 
+def forget(monkeypatch):
+    """Every move computes the gradient that it starts from."""
+    monkeypatch.setattr(memory.Memory, "about", lambda self, trace: {})
+
+
 def in_body(primitive, closed):
     """How often a primitive stands in the body of the chain's loop, at any depth."""
 
@@ -87,15 +93,14 @@ def in_body(primitive, closed):
     ],
 )
 def test_carried_gradients_change_nothing(name, lanes, monkeypatch):
-    """The same chain as without notes, where every move computes the gradient it starts from."""
+    """The same chain as without a memory."""
     kernel, _ = KERNELS[name]
     trace, n_chains = start(), 1 if lanes == "one chain" else 3
     if lanes == "chains from several starts":
         trace = seed(modular_vmap(model.simulate, in_axes=None, axis_size=n_chains))(KEY, 0.7)
     run = lambda: seed(chain(lambda t: kernel(t)))(KEY, trace, 12, n_chains=n_chains)
     carried = run()
-    take = repeat.take_notes
-    monkeypatch.setattr(repeat, "take_notes", lambda saved: take(saved)[:0])
+    forget(monkeypatch)
     anew = run()
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5), carried.traces, anew.traces)
     np.testing.assert_array_equal(carried.accepts, anew.accepts)
@@ -107,8 +112,7 @@ def test_no_gradient_is_computed_twice(name, monkeypatch):
     kernel, expected = KERNELS[name]
     closed = jax.make_jaxpr(lambda trace: chain(lambda t: kernel(t))(trace, 10))(start())
     assert in_body("tanh", closed) == expected
-    take = repeat.take_notes
-    monkeypatch.setattr(repeat, "take_notes", lambda saved: take(saved)[:0])
+    forget(monkeypatch)
     closed = jax.make_jaxpr(lambda trace: chain(lambda t: kernel(t))(trace, 10))(start())
     assert in_body("tanh", closed) == expected + name.count("hmc") + name.count("mala") + name.count("twice")
 

@@ -1,0 +1,85 @@
+"""What a model says about each of its random choices at given values: density and support."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from genjax.core.choices import select_where
+from genjax.core.const import Const
+from genjax.core.pytree import Pytree
+
+#: Stands for the support of a choice whose distributions in the branches of a `Cond` have different ones.
+DIFFERS = "a support that differs between branches"
+
+
+@Pytree.dataclass
+class Site(Pytree):
+    """One random choice, or a batch of them along leading axes.
+
+    Attributes:
+        value: the choice.
+        log_density: `log p(value | parents)`, elementwise over the batch axes of the distribution.
+        bounds: of the support, by name, where they are functions of the distribution's arguments: arrays that align
+            with the leading axes of the value.
+        support: a `Const` of the support without these bounds; of None where it is unknown.
+    """
+
+    value: Any
+    log_density: Any
+    bounds: dict[str, Any]
+    support: Const[Any]
+
+    def known_support(self) -> Any:
+        """The support with its bounds filled in."""
+        support = self.support.value
+        return dataclasses.replace(support, **self.bounds) if self.bounds else support
+
+
+def site_of(support: Any, value: Any, log_density: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Site:
+    """The site of a distribution called with these arguments."""
+    bounds = {}
+    if support is not None:
+        for field in dataclasses.fields(support):
+            bound = getattr(support, field.name)
+            if callable(bound):
+                shape = jnp.shape(value)[: jnp.ndim(value) - support.event_rank]
+                bounds[field.name] = jnp.broadcast_to(jnp.asarray(bound(*args, **kwargs)), shape)
+    return Site(value, log_density, bounds, Const(support))
+
+
+def choose_sites(check: Any, true: Any, false: Any) -> Any:
+    """The sites of a `Cond` from those of its branches: a density counts where its branch is taken.
+
+    An address that both branches have takes the site of the one taken.
+    """
+    if isinstance(true, dict) and isinstance(false, dict):
+        both = {addr: choose_sites(check, true[addr], false[addr]) for addr in true if addr in false}
+        only = {addr: _counted(check, sites) for addr, sites in true.items() if addr not in false}
+        other = {addr: _counted(~check, sites) for addr, sites in false.items() if addr not in true}
+        return {**only, **other, **both}
+    if not (isinstance(true, Site) and isinstance(false, Site)):
+        return None
+    value, log_density = (
+        jax.tree.map(lambda a, b: select_where(check, a, b), getattr(true, name), getattr(false, name))
+        for name in ("value", "log_density")
+    )
+    if true.support != false.support:
+        return Site(value, log_density, {}, Const(DIFFERS))
+    bounds = {name: select_where(check, bound, false.bounds[name]) for name, bound in true.bounds.items()}
+    return Site(value, log_density, bounds, true.support)
+
+
+def _counted(check: Any, sites: Any) -> Any:
+    """Sites whose densities are 0 where the branch is not taken."""
+
+    def count(site: Any) -> Any:
+        if not isinstance(site, Site):
+            return site
+        zero = jnp.zeros_like(site.log_density)
+        return dataclasses.replace(site, log_density=select_where(check, site.log_density, zero))
+
+    return jax.tree.map(count, sites, is_leaf=lambda node: isinstance(node, Site))

@@ -1,0 +1,127 @@
+"""Hamiltonian Monte Carlo with a fixed number of leapfrog steps."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from genjax.core import Const, Trace, sel
+from genjax.core.const import unwrap
+from genjax.core.pytree import Pytree
+from genjax.inference.kernels.density import (
+    GradientState,
+    SelectedDensity,
+    init_gradient,
+    select_end,
+    selected_density,
+    what_is_known,
+)
+from genjax.inference.kernels.kernel import Info, Kernel, apply, no_move
+from genjax.inference.kernels.leapfrog import DIVERGENCE_THRESHOLD, leapfrog
+from genjax.inference.kernels.metric import check_inverse_mass, draw_momentum, factor_of, kinetic_energy
+from genjax.inference.kernels.metropolis import acceptance_probability, accepts
+
+T = TypeVar("T", bound=Trace[Any, Any])
+
+
+@Pytree.dataclass
+class HMC(Kernel):
+    """Hamiltonian Monte Carlo; see `hmc`.
+
+    Attributes:
+        selection: the choices to move.
+        step_size: eps, a float or a scalar array.
+        n_steps: L, an int, a `Const`, or a traced integer.
+        inverse_mass: None for the identity, or an estimate of the posterior covariance of the n unconstrained
+            coordinates: (n,), its diagonal, or (n, n). `warmup` finds it.
+        transform: whether constrained choices are moved in unconstrained coordinates.
+    """
+
+    selection: Any
+    step_size: Any
+    n_steps: Any
+    inverse_mass: Any = Pytree.field(default=None)
+    transform: bool = Pytree.static(default=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "selection", sel(self.selection))
+        n_steps = unwrap(self.n_steps)
+        if not isinstance(n_steps, jax.Array):
+            if n_steps < 0:
+                raise ValueError(f"hmc got n_steps={n_steps}. The number of leapfrog steps is 0 or more.")
+            object.__setattr__(self, "n_steps", Const(n_steps))
+
+    def density(self, trace: Any, state: Any = None) -> SelectedDensity | None:
+        """The density that the kernel moves on; None if nothing is selected."""
+        is_vector = self.inverse_mass is not None
+        return selected_density(trace, self.selection, "hmc", self.transform, state, as_vector=is_vector)
+
+    def init(self, trace: Any) -> GradientState:
+        state = init_gradient(trace, self.density(trace), self.transform, factor_of(self.inverse_mass))
+        check_inverse_mass(self.inverse_mass, sum(g.size for g in state.gradient), "hmc")
+        return state
+
+    def step(self, state: GradientState) -> tuple[GradientState, Info]:
+        density = self.density(state.trace, state)
+        if density is None:
+            return no_move(state)
+        momentum = draw_momentum(state.factor, density.position)
+        n_steps = unwrap(self.n_steps)
+        end = leapfrog(density, state.gradient, momentum, self.step_size, n_steps, self.inverse_mass)
+        kinetic_before, kinetic = (kinetic_energy(self.inverse_mass, r) for r in (momentum, end.momentum))
+        log_alpha = end.point.log_density - density.log_density - (kinetic - kinetic_before)
+        accept = accepts(log_alpha)
+        energy = jnp.where(accept, kinetic - end.point.log_density, kinetic_before - density.log_density)
+        is_divergent = ~(log_alpha > -DIVERGENCE_THRESHOLD)
+        info = Info.of(accept, acceptance_probability(log_alpha), energy, is_divergent, n_gradients=n_steps)
+        return select_end(accept, state, density, end.position, end.point), info
+
+    def memory(self, state: GradientState) -> Any:
+        return what_is_known(state, self.selection, self.transform, self.inverse_mass is not None)
+
+
+def hmc(
+    trace: T,
+    selection: Any,
+    step_size: Any,
+    n_steps: Any,
+    inverse_mass: Any = None,
+    *,
+    transform: bool = True,
+) -> T:
+    """`new_trace = hmc(trace, selection, step_size, n_steps)`: follow a trajectory, accept or reject its end.
+
+    With s the selected choices, A the inverse mass matrix and momenta r ~ N(0, A^-1), L leapfrog steps of size eps lead
+    to (s', r'), and
+
+        log alpha = [log P(s') - r'^T A r'/2] - [log P(s) - r^T A r/2].
+
+    L + 1 gradients per call; L in a `chain`, where the gradient at the start is that at the end of the step before. The
+    density is evaluated once, at the end, with the last gradient. Choices whose support is not R^n are moved in
+    unconstrained coordinates, where `log P` includes the log determinant; see `unconstrained`.
+
+    Args:
+        trace: the current state. Model and arguments stay what they are.
+        selection: the choices to move, `sel(...)`: continuous, of any shapes. None selected: `trace` is returned.
+        step_size: eps, a float or a scalar array, which may be traced.
+        n_steps: L, an int, a `Const`, or a traced integer.
+        inverse_mass: A, the identity by default; (n,) for a diagonal matrix, (n, n) for a dense one, over the n
+            unconstrained coordinates.
+        transform: False moves constrained choices in their own coordinates, as the published GenJAX does. Trajectories
+            that leave the support are rejected.
+
+    Returns:
+        The new state, or `trace` where the end is rejected (also where log alpha is NaN). Saves `accept`, () bool, for
+        `state`.
+
+    Raises:
+        TypeError: a selected choice is discrete; the message names its address.
+        ValueError: a negative number of steps, a selection of addresses that the trace does not have or that were
+            observed, a support that depends on other selected choices, or an inverse mass matrix of another shape.
+
+    Source: Neal, *MCMC using Hamiltonian dynamics* (2011), section 5.3.2, without the momentum flip at the end, which
+    the next call's fresh momenta make irrelevant.
+    """
+    return apply(HMC(selection, step_size, n_steps, inverse_mass, transform), trace)
