@@ -105,13 +105,24 @@ class Grid:
         return log_normal(pose, centre, self.proposal_sd * np.array([1.0, 1.0, 0.5])).sum(axis=-1)
 
     def log_locally_optimal_proposal(
-        self, model: Model, pose: np.ndarray, previous: np.ndarray, observation: np.ndarray
+        self, model: Model, pose: np.ndarray, previous: np.ndarray, log_density: np.ndarray
     ) -> float:
         """log q(pose) of the mixture of Gaussians at all points of the grid, weighted by the normalised density."""
-        log_density = self.log_density(model, previous, observation)
         kernels = [
             log_normal(value, points, self.kernel_width * (points[1] - points[0]))
             for value, points in zip(pose, self.axes(model, previous), strict=True)
         ]
         kernel = kernels[0][:, None, None] + kernels[1][:, None] + kernels[2]
         return float(special.logsumexp(log_density + kernel) - special.logsumexp(log_density))
+
+    def locally_optimal_uniforms(
+        self, model: Model, pose: np.ndarray, previous: np.ndarray, log_density: np.ndarray
+    ) -> np.ndarray:
+        """(3,) P(x' <= x), P(y' <= y | x), P(heading' <= heading | x, y) of that mixture: uniform if it was drawn."""
+        weights, uniforms = np.exp(log_density - log_density.max()), []
+        for value, points in zip(pose, self.axes(model, previous), strict=True):
+            sd = self.kernel_width * (points[1] - points[0])
+            own = weights.sum(axis=tuple(range(1, weights.ndim)))
+            uniforms.append(own @ special.ndtr((value - points) / sd) / own.sum())
+            weights = np.tensordot(np.exp(log_normal(value, points, sd)), weights, axes=1)
+        return np.array(uniforms)

@@ -1,35 +1,22 @@
 """The checks that a particle filter must pass, from its outputs alone, in float64.
 
-A stored particle j after step t is the copy of particle a = ancestors[t, j] of that step, whose weight before
-resampling is known up to normalisation, and which extends particle a of the step before. So for every survivor
-
-    previous log weight + log p(y_t | x) + [log p(x | parent) - log q(x | parent, y_t)] - diagnostic weight
-
-must be one number, the log of the step's total weight, and that total must be the filter's own evidence increment.
-Particles are checked where they were before rejuvenation moved them.
+A step of a filter is made of four parts, and each is compared with its exact law, given what came before: the proposed
+poses (`draws.py`), their weights (`weights.py`), the choice of ancestors (`draws.py`), and the moves of a kernel
+(`moves.py`). Together they say that the whole filter is what it should be, on any data. What follows from them is
+checked besides: means and evidence against the exact filter, and the published outcome.
 """
-
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import special
 
-from studies.base import Problem
 from studies.localization import scores
 from studies.localization.density import POSE
-
-WEIGHT_TOLERANCE = 0.01
-"""Nats by which a float32 log weight may be off, beside `RELATIVE_TOLERANCE` of the numbers that it is made of."""
-
-RELATIVE_TOLERANCE = 2e-5
-NEARBY = 3e-5
-"""Metres and radians. Where a ray grazes the end of a wall, float32 and float64 may see different walls; a weight that
-differs must lie between those of poses this near."""
-
-MOST_WEIGHTS = 4000
-MOST_PROPOSALS = 40
-"""Particles checked; those of a grid proposal cost a grid each."""
+from studies.localization.draws import check_proposals as check_proposals
+from studies.localization.draws import check_resampling as check_resampling
+from studies.localization.moves import check_moves as check_moves
+from studies.localization.run import MOVED_METHODS
+from studies.localization.run import Run as Run
+from studies.localization.weights import check_weights as check_weights
 
 STANDARD_ERRORS = 6.0
 GRID_ERROR = {"metres": 0.02, "nats": 0.2}
@@ -47,30 +34,10 @@ PUBLISHED_OUTCOMES = {
 """What the published program does over 20 keys."""
 
 
-@dataclass
-class Run:
-    """What the checks look at."""
-
-    problem: Problem
-    parameters: dict[str, Any]
-    outputs: dict[str, np.ndarray]
-    diagnostics: dict[str, float]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(n_runs, T, N)."""
-        truth = self.problem.truth
-        return int(self.problem.data["n_runs"]), len(truth["poses"]), truth["n_particles"]
-
-    def poses(self, prefix: str = "") -> np.ndarray:
-        """(T, N, 3) of the last run."""
-        return np.stack([self.outputs[prefix + name] for name in POSE], axis=-1).astype(np.float64)
-
-
 def check_form(run: Run) -> str | None:
     """Names, shapes, NaN."""
     n_runs, n_steps, n_particles = run.shape
-    last, method = (n_steps, n_particles), run.parameters["method"]
+    last, is_moved = (n_steps, n_particles), run.method in MOVED_METHODS
     expected = {
         "mean": (n_runs, n_steps, 3),
         "effective_sample_size": (n_runs, n_steps),
@@ -78,8 +45,9 @@ def check_form(run: Run) -> str | None:
         "acceptance_rate": (n_runs,),
         **dict.fromkeys((*POSE, "log_weights", "diagnostic_weights", "ancestors"), last),
         "log_marginal_estimate": (n_steps,),
-        **({f"resampled_{name}": last for name in POSE} if method in ("smc_mh", "smc_hmc") else {}),
-        **({"centre": (*last, 3)} if method == "grid_proposal" else {}),
+        "proposed": (*last, 3),
+        **({"moved": (n_steps, run.parameters["n_moves"], n_particles, 3)} if is_moved else {}),
+        **({"centre": (*last, 3)} if run.method == "grid_proposal" else {}),
     }
     for name, shape in expected.items():
         if name not in run.outputs:
@@ -107,101 +75,6 @@ def check_degeneracy(run: Run) -> str | None:
     return None
 
 
-def check_weights(run: Run) -> str | None:
-    """Weights and evidence of the last run."""
-    _, n_steps, n_particles = run.shape
-    out = run.outputs
-    ancestors, diagnostic = out["ancestors"], out["diagnostic_weights"].astype(np.float64)
-    total = special.logsumexp(diagnostic, axis=1)
-    if np.abs(total).max() > 1e-3:
-        return f"diagnostic_weights are not normalised: log of their sum is {total[np.abs(total).argmax()]:.3g}"
-    estimates = out["log_marginal_estimate"].astype(np.float64)
-    before = np.concatenate([[0.0], estimates[:-1]])
-    evidence = out["log_marginal"][-1].astype(np.float64)
-    is_resampled = estimates != before
-    put_aside = np.where(is_resampled, evidence, before)
-    if np.abs(estimates - put_aside).max() > WEIGHT_TOLERANCE + RELATIVE_TOLERANCE * np.abs(evidence).max():
-        return "log_marginal_estimate is not the evidence up to the last resampling"
-    is_copied = (ancestors != np.arange(n_particles)).any(axis=1)
-    if (is_copied & ~is_resampled).any():
-        return f"particles were copied at step {(is_copied & ~is_resampled).argmax()} without a resampling"
-    if np.abs(out["log_weights"][is_resampled]).max(initial=0.0) > 0:
-        return "weights were not made equal by resampling"
-    steps, indices = _survivors(run)
-    chosen = ancestors[steps, indices]
-    if not np.isfinite(diagnostic[steps, chosen]).all():
-        return "a particle of weight 0 has descendants"
-    prefix = "resampled_" if "resampled_x" in out else ""
-    pose, parent = run.poses(prefix)[steps, indices], run.poses()[np.maximum(steps - 1, 0), chosen]
-    previous = np.where(steps > 0, out["log_weights"][np.maximum(steps - 1, 0), chosen], 0.0).astype(np.float64)
-    increment = _increments(run, steps, indices, pose, parent)
-    if isinstance(increment, str):
-        return increment
-    expected = evidence[steps] - before[steps] + np.log(n_particles)
-    error = previous + increment - diagnostic[steps, chosen] - expected
-    scale = np.abs(increment) + np.abs(evidence[steps]) + np.abs(previous) + np.abs(diagnostic[steps, chosen])
-    tolerance = WEIGHT_TOLERANCE + RELATIVE_TOLERANCE * scale
-    for index in np.flatnonzero(np.abs(error) > tolerance):
-        low, high = _nearby(run, pose[index], steps[index])
-        if not low - tolerance[index] <= -error[index] <= high + tolerance[index]:
-            return (
-                f"the weight of particle {indices[index]} at step {steps[index]} differs by {error[index]:.3g} nats "
-                f"from that of its own pose and ancestor (limit {tolerance[index]:.2g})"
-            )
-    run.diagnostics["log_weight_error"] = float(np.median(np.abs(error)))
-    run.diagnostics["weights_checked"] = float(len(steps))
-    return None
-
-
-def _survivors(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """(step, particle) pairs to check, spread evenly."""
-    _, n_steps, n_particles = run.shape
-    most = MOST_PROPOSALS if run.parameters["method"] in ("grid_proposal", "locally_optimal") else MOST_WEIGHTS
-    flat = np.unique(np.linspace(0, n_steps * n_particles - 1, min(most, n_steps * n_particles)).astype(int))
-    return np.divmod(flat, n_particles)
-
-
-def _increments(
-    run: Run, steps: np.ndarray, indices: np.ndarray, pose: np.ndarray, parent: np.ndarray
-) -> np.ndarray | str:
-    """log p(y | x) + log p(x | parent) - log q(x | parent, y), where q is the prior but for the grid proposals."""
-    truth, method = run.problem.truth, run.parameters["method"]
-    model, grid, observations = truth["model"], truth["grid"], run.problem.data["observations"].astype(np.float64)
-    increment = model.log_likelihood(pose, observations[steps])
-    if method not in ("grid_proposal", "locally_optimal"):
-        return increment
-    for index in np.flatnonzero(steps > 0):
-        step, own, previous, observation = steps[index], pose[index], parent[index], observations[steps[index]]
-        increment[index] += model.log_transition(own, previous)
-        if method == "locally_optimal":
-            increment[index] -= grid.log_locally_optimal_proposal(model, own, previous, observation)
-            continue
-        centre = run.outputs["centre"][step, run.outputs["ancestors"][step, indices[index]]].astype(np.float64)
-        axes = grid.axes(model, previous)
-        nearest = [int(np.abs(points - value).argmin()) for points, value in zip(axes, centre, strict=True)]
-        distance = max(abs(points[i] - value) for points, i, value in zip(axes, nearest, centre, strict=True))
-        log_density = grid.log_density(model, previous, observation)
-        # The float32 arg-max may see another wall where a ray grazes its end: neighbours of the best point will do.
-        highest = log_density.max()
-        if distance > 1e-3 or log_density[tuple(nearest)] < highest - WEIGHT_TOLERANCE:
-            low, high = _nearby(run, np.array([points[i] for points, i in zip(axes, nearest, strict=True)]), step)
-            if distance > 1e-3 or log_density[tuple(nearest)] + high < highest - WEIGHT_TOLERANCE:
-                return (
-                    f"the proposal of particle {indices[index]} at step {step} is not centred at the best point of its "
-                    f"grid: {highest - log_density[tuple(nearest)]:.3g} nats below, {distance:.2g} from a point"
-                )
-        increment[index] -= grid.log_argmax_proposal(own, centre)
-    return increment
-
-
-def _nearby(run: Run, pose: np.ndarray, step: int) -> tuple[float, float]:
-    """Lowest and highest log likelihood around a pose, relative to its own."""
-    model, observation = run.problem.truth["model"], run.problem.data["observations"][step].astype(np.float64)
-    shifts = NEARBY * np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    values = model.log_likelihood(pose + shifts, observation) - model.log_likelihood(pose, observation)
-    return float(values.min()), float(values.max())
-
-
 def check_summaries(run: Run) -> str | None:
     """Mean and effective sample size of the last run against its particles."""
     out = run.outputs
@@ -217,11 +90,6 @@ def check_summaries(run: Run) -> str | None:
         return (
             f"effective_sample_size differs from that of diagnostic_weights by {error:.2g} relative (limit {limit:.2g})"
         )
-    if run.parameters["method"] in ("smc_mh", "smc_hmc"):
-        rate = out["acceptance_rate"]
-        run.diagnostics["acceptance_rate"] = float(rate.mean())
-        if not ((rate > 0) & (rate < 1)).all():
-            return f"acceptance rates are {rate.min():.3g} to {rate.max():.3g}: moves are never or always accepted"
     return None
 
 

@@ -88,7 +88,8 @@ def check(task: str, problem: Problem, parameters: dict[str, Any], outputs: dict
     """Judge one cell's particle filters in float64.
 
     In order: names, shapes and finiteness; no step at which every particle has weight 0; the last run's weights and
-    evidence against the densities of its own particles and their ancestors; its summaries against its particles; where
+    evidence against the densities of its own particles; its ancestors against the weights; its proposed poses and the
+    moves of its kernel against their exact laws; its summaries against its particles; where
     the data are the model's, every run's mean and evidence against the exact filter; at the published settings, the
     published outcome.
 
@@ -101,8 +102,8 @@ def check(task: str, problem: Problem, parameters: dict[str, Any], outputs: dict
     diagnostics: dict[str, float] = {}
     run = gate.Run(problem, parameters, outputs, diagnostics)
     for step in (
-        gate.check_form, gate.check_degeneracy, gate.check_weights, gate.check_summaries, gate.score,
-        gate.check_against_reference, gate.check_published_outcome,
+        gate.check_form, gate.check_degeneracy, gate.check_weights, gate.check_resampling, gate.check_proposals,
+        gate.check_moves, gate.check_summaries, gate.score, gate.check_against_reference, gate.check_published_outcome,
     ):  # fmt: skip
         reason = step(run)
         if reason is not None:

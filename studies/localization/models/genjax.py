@@ -93,8 +93,8 @@ def ray(distance, noise_sd):
     return normal(distance, noise_sd) @ "distance"
 
 
-def make_step(world, motion, sensor, n_rays):
-    """The model of one step, given arrays of the world, the motion and the sensor."""
+def make_step(world, motion, sensor, n_rays, records=False):
+    """The model of one step, given arrays of the world, the motion and the sensor; may save `proposed`, its pose."""
     angles = jnp.arange(n_rays) * (2 * jnp.pi / n_rays)
 
     @gen
@@ -102,6 +102,8 @@ def make_step(world, motion, sensor, n_rays):
         x = normal(x_mean, position_sd) @ "x"
         y = normal(y_mean, position_sd) @ "y"
         heading = normal(heading_mean, heading_sd) @ "heading"
+        if records:
+            save(proposed=jnp.stack([x, y, heading]))
         x, y = (
             jnp.clip(value, sensor["margin"], size - sensor["margin"])
             for value, size in ((x, world["width"]), (y, world["height"]))
@@ -206,28 +208,30 @@ def make_hmc_move(step_size, n_leapfrog):
 
 
 def repeated(move, n_moves):
-    """A kernel of n_moves moves, which saves where they began."""
+    """A kernel of n_moves moves; saves `moved` (n_moves, 3), where each of them led, and `accept`."""
 
-    def kernel(trace):
+    def once(trace, _):
+        # The model saves its pose, too, whenever a move runs it: only what is named here goes out.
+        trace, saved = state(move)(trace)
         choices = trace.get_choices()
-        save(**{f"resampled_{name}": choices[name] for name in POSE})
-        return jax.lax.scan(lambda trace, _: (move(trace), None), trace, length=n_moves)[0]
+        save(moved=jnp.stack([choices[name] for name in POSE]), accept=saved["accept"])
+        return trace, None
 
-    return kernel
+    return lambda trace: jax.lax.scan(once, trace, length=n_moves)[0]
 
 
 # ---------------------------------------------------------------- tasks
 
 
-def _program(data, parameters, make_proposal=None, kernel=None):
-    """`n_runs` particle filters with different keys, one after the other.
+def _program(data, parameters, make_proposal=None, kernel=None, smc=rejuvenation_smc):
+    """`n_runs` particle filters `smc` with different keys, one after the other.
 
     Outputs, with T steps and N particles: of every run `mean` (n_runs, T, 3), the weighted mean of the poses,
     `effective_sample_size` (n_runs, T) before resampling, `log_marginal` (n_runs, T) = log of the estimate of
     p(y_0..y_t), `acceptance_rate` (n_runs,), NaN without a kernel. Of the last run everything, (T, N) each: `x`, `y`,
     `heading` and `log_weights` at the end of the step, `diagnostic_weights` (log, normalised, before resampling),
-    `ancestors`, `resampled_*` (poses before rejuvenation), `centre` (T, N, 3) (of the arg-max proposal),
-    `log_marginal_estimate` (T,).
+    `ancestors`, `proposed` (T, N, 3), the poses before resampling, `moved` (T, N, n_moves, 3), where each move of a
+    kernel led, `centre` (T, N, 3) of the arg-max proposal, `log_marginal_estimate` (T,).
     """
     n_particles, n_runs = int(data["n_particles"]), int(data["n_runs"])
     n_steps, n_rays = data["observations"].shape
@@ -235,12 +239,13 @@ def _program(data, parameters, make_proposal=None, kernel=None):
     constants = {name: _nested(data, name) for name in ("world", "motion", "sensor", "grid")}
 
     def one(key, inputs):
-        step = make_step(inputs["world"], inputs["motion"], inputs["sensor"], n_rays)
-        proposal = make_proposal and make_proposal(step, inputs["grid"], n_cells)
+        make = functools.partial(make_step, inputs["world"], inputs["motion"], inputs["sensor"], n_rays)
+        step = make(records=True)
+        proposal = make_proposal and make_proposal(make(), inputs["grid"], n_cells)
         initial = inputs["initial"]
 
         def particle_filter():
-            return rejuvenation_smc(
+            return smc(
                 step, proposal, kernel and const(kernel), {"measurements": {"distance": inputs["observations"]}},
                 tuple(initial), const(n_particles), const(True),
             )  # fmt: skip
@@ -261,7 +266,7 @@ def _program(data, parameters, make_proposal=None, kernel=None):
         }
         last = {
             **{name: choices[name] for name in POSE},
-            **{name: value for name, value in saved.items() if name.startswith("resampled_") or name == "centre"},
+            **{name: saved[name] for name in ("proposed", "moved", "centre") if name in saved},
             "log_weights": particles.log_weights,
             "diagnostic_weights": particles.diagnostic_weights,
             "ancestors": particles.ancestor_indices,

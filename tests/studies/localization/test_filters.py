@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import special
+from scipy import special, stats
 
 from studies.localization import problem as study
 from studies.localization.models import genjax as model
@@ -145,14 +145,13 @@ def test_locally_optimal_proposal_is_a_density(linear):
     keys = jax.random.split(jax.random.key(0), 4000)
     traces = jax.vmap(lambda key: seed(proposal.simulate)(key, observed, old, *args))(keys)
     poses = np.stack([np.asarray(traces.get_choices()[name], np.float64) for name in model.POSE], axis=-1)
-    truth = problem.truth
-    exact = [
-        truth["grid"].log_locally_optimal_proposal(
-            truth["model"], pose, np.array([10.2, 9.1, 0.0]), problem.data["observations"][1].astype(float)
-        )
-        for pose in poses[:200]
-    ]
+    truth, parent = problem.truth, np.array([10.2, 9.1, 0.0])
+    on_grid = truth["grid"].log_density(truth["model"], parent, problem.data["observations"][1].astype(float))
+    exact = [truth["grid"].log_locally_optimal_proposal(truth["model"], p, parent, on_grid) for p in poses[:200]]
     np.testing.assert_allclose(-np.asarray(traces.raw_score())[:200], exact, atol=0.02)
+    uniforms = np.array([truth["grid"].locally_optimal_uniforms(truth["model"], p, parent, on_grid) for p in poses])
+    assert stats.kstest(uniforms.ravel(), "uniform").pvalue > 1e-6
+    assert np.abs(np.corrcoef(uniforms.T) - np.eye(3)).max() < 5 / np.sqrt(len(poses))
     axes = [np.linspace(poses[:, i].min() - 0.5, poses[:, i].max() + 0.5, 40) for i in range(2)]
     heading = np.linspace(-0.06, 0.06, 24)
     grid = np.stack(np.meshgrid(*axes, heading, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.float32)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from studies.localization import draws
 from studies.localization import problem as study
 
 N_PARTICLES = 60
@@ -13,30 +14,35 @@ N_PARTICLES = 60
 
 @pytest.fixture(scope="module")
 def cell(parameters):
-    return parameters(n_steps=6, particles={"bootstrap": [N_PARTICLES]}, data_set="matched_noise")
+    # So much noise that step 1 leaves most of the particles alive, and is not resampled.
+    return parameters(n_steps=6, particles={"bootstrap": [N_PARTICLES]}, data_set="matched_noise", noise_sd=2.0)
 
 
 @pytest.fixture
 def right(cell):
-    """(problem, outputs) of a bootstrap filter with resampling at every step but the second."""
+    """(problem, outputs) of a bootstrap filter."""
     problem = study.make_problem(cell)
     return problem, bootstrap(problem, np.random.default_rng(0))
 
 
-def bootstrap(problem, random):
+def bootstrap(problem, random, motion_scale=1.0, resamples=True, by_weight=True):
     model, observations = problem.truth["model"], problem.data["observations"].astype(float)
     n_steps, log_weights, put_aside, pose = len(observations), np.zeros(N_PARTICLES), 0.0, None
-    stored = {name: [] for name in ("pose", "log_weights", "diagnostic", "ancestors", "estimate", "evidence")}
+    stored = {
+        name: [] for name in ("pose", "log_weights", "diagnostic", "ancestors", "estimate", "evidence", "proposed")
+    }
     for t in range(n_steps):
         mean, sd = (model.initial, model.initial_sd) if t == 0 else (model.clipped(pose), model.motion_sd)
-        pose = mean + sd * random.standard_normal((N_PARTICLES, 3))
+        pose = mean + motion_scale * sd * random.standard_normal((N_PARTICLES, 3))
+        stored["proposed"].append(pose)
         log_weights = log_weights + model.log_likelihood(pose, observations[t])
         total = special.logsumexp(log_weights)
         stored["diagnostic"].append(log_weights - total)
         stored["evidence"].append(put_aside + total - np.log(N_PARTICLES))
         ancestors = np.arange(N_PARTICLES)
-        if t != 1:
-            ancestors = np.sort(random.choice(N_PARTICLES, N_PARTICLES, p=np.exp(log_weights - total)))
+        if resamples and 1 / np.exp(2 * (log_weights - total)).sum() < N_PARTICLES // 2:
+            weights = np.exp(log_weights - total) if by_weight else None
+            ancestors = np.sort(random.choice(N_PARTICLES, N_PARTICLES, p=weights))
             put_aside, log_weights, pose = stored["evidence"][-1], np.zeros(N_PARTICLES), pose[ancestors]
         for name, value in (
             ("pose", pose),
@@ -58,6 +64,7 @@ def bootstrap(problem, random):
         "diagnostic_weights": found["diagnostic"],
         "ancestors": found["ancestors"],
         "log_marginal_estimate": found["estimate"],
+        "proposed": found["proposed"],
     }
 
 
@@ -89,7 +96,11 @@ def point_outside(outputs):
 
 
 def move_particle(outputs):
-    outputs["x"][5, 7] += 0.05
+    outputs["proposed"][5, 7, 0] += 0.05
+
+
+def lose_particle(outputs):
+    outputs["x"][-1, 7] += 0.05
 
 
 def forget_likelihood(outputs):
@@ -138,6 +149,7 @@ def misstate_estimate(outputs):
         (poison, "y has 1 NaN"),
         (shorten, r"x has shape \(6, 60\), expected \(7, 60\)"),
         (point_outside, "ancestors must be indices of 60 particles"),
+        (lose_particle, "particles are not where their ancestors"),
         (move_particle, "the weight of particle .* at step"),
         (forget_likelihood, "the weight of particle .* at step"),
         (scale_weights, "the weight of particle .* at step 1"),
@@ -156,6 +168,35 @@ def test_wrong_filters_are_refused(cell, right, spoil, message):
     reason = judge(cell, problem, outputs).reason
     assert reason is not None
     assert re.search(message, reason)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"motion_scale": 0.5}, "poses drawn from the motion do not follow it: x spreads 0."),
+        ({"motion_scale": 1.3}, "poses drawn from the motion do not follow it: x spreads 1."),
+        ({"resamples": False}, "step 0 was not resampled; its effective sample size is"),
+        ({"by_weight": False}, "ancestors are not drawn by weight"),
+    ],
+)
+def test_filters_that_draw_from_another_law_are_refused(cell, fault, message):
+    problem = study.make_problem(cell)
+    assert message in judge(cell, problem, bootstrap(problem, np.random.default_rng(1), **fault)).reason
+
+
+def test_tests_of_normal_numbers_are_uniform_where_they_should_be():
+    """Each p-value of 300 right samples below 0.01 as often as chance says: Binomial(n, 0.01), at most 5 sd above."""
+    random = np.random.default_rng(0)
+    small: dict[str, int] = {}
+    for _ in range(300):
+        for what, p_value in draws.normal_tests(random.standard_normal((5, 8, 3))):
+            name = what if "spreads" not in what else what.split()[0] + " spread"
+            small[name] = small.get(name, 0) + (p_value < 0.01)
+    assert max(small.values()) <= 3 + 5 * np.sqrt(3)
+    shared = np.repeat(random.standard_normal((40, 1, 3)), 8, axis=1)
+    assert min(p for what, p in draws.normal_tests(shared) if "neighbouring particles" in what) < 1e-9
+    still = np.repeat(random.standard_normal((1, 80, 3)), 6, axis=0)
+    assert min(p for what, p in draws.normal_tests(still) if "neighbouring steps" in what) < 1e-9
 
 
 def test_bias_against_the_exact_filter_is_refused_on_data_of_the_model(cell, right):
