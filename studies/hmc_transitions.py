@@ -9,6 +9,7 @@ steps, another step size, density or acceptance rule shows other momenta, even w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,12 @@ import numpy as np
 STANDARD_ERRORS = 5.0
 """Width of every check: about 6e-7 false alarms each."""
 
+MOST = 20_000
+"""Steps that are judged, evenly spread over those that there are."""
+
 REPLICATES = 8
-"""Right steps from each state."""
+SIMULATED = 4
+"""Right steps from each state: on a Gaussian, and where each leapfrog step has to be made."""
 
 ENERGY_LIMIT = 5e-4
 """Largest root mean square error of reported acceptance probabilities. Float32 trajectories reach 1e-5 on fifty points,
@@ -82,6 +87,12 @@ def oscillators(mean: np.ndarray, precision: np.ndarray, step_size: float, n_lea
     return Oscillators(mean, basis, w, np.linalg.matrix_power(step, n_leapfrog))
 
 
+def spread(*arrays: np.ndarray, most: int = MOST) -> list[np.ndarray]:
+    """At most so many entries of arrays of one length, evenly spread."""
+    stride = -(-len(arrays[0]) // most)
+    return [array[::stride] for array in arrays]
+
+
 def check_transitions(
     target: Oscillators,
     before: np.ndarray,
@@ -114,21 +125,9 @@ def check_transitions(
     drawn = random.standard_normal((REPLICATES, *x.shape))
     accepted = target.acceptance(x, drawn)
     found = moved[:, None] * _features(momentum, x * scale, known)
-    right = _features(drawn, x * scale, known)
-    expected = (accepted[..., None] * right).mean(axis=0)
-    second = (accepted[..., None] * right**2).mean(axis=0)
-    spread = np.maximum(second - expected**2, 0.0) * (1 + 1 / REPLICATES) * REPLICATES / (REPLICATES - 1)
-    errors = np.sqrt(spread.sum(axis=0))
-    for index, name in enumerate(_feature_names(x.shape[-1])):
-        if not errors[index] > 0:
-            continue
-        score = float((found[:, index] - expected[:, index]).sum() / errors[index])
-        diagnostics[f"{name.replace(' ', '_')}_z_score"] = score
-        if not abs(score) <= STANDARD_ERRORS:
-            return (
-                f"{name} is {found[:, index].mean():.4g}, {expected[:, index].mean():.4g} by right steps from the same "
-                f"states: {abs(score):.1f} standard errors off (limit {STANDARD_ERRORS:g})"
-            )
+    reason = _compare(_names(x.shape[-1]), found, accepted, _features(drawn, x * scale, known), diagnostics)
+    if reason is not None:
+        return reason
     if reported is None:
         return None
     exact = target.acceptance(x, momentum)
@@ -143,10 +142,31 @@ def _features(momentum: np.ndarray, position: np.ndarray, known: np.ndarray) -> 
     return np.concatenate([one, np.where(known, momentum**2, 0.0), np.where(known, product, 0.0)], axis=-1)
 
 
-def _feature_names(k: int) -> list[str]:
-    squares = [f"squared momentum of accepted steps in direction {i + 1}" for i in range(k)]
-    products = [f"position times momentum of accepted steps in direction {i + 1}" for i in range(k)]
+def _names(k: int, what: str = "squared momentum", product: str = "position times momentum") -> list[str]:
+    squares = [f"{what} of accepted steps in direction {i + 1}" for i in range(k)]
+    products = [f"{product} of accepted steps in direction {i + 1}" for i in range(k)]
     return ["acceptance rate", *squares, *products]
+
+
+def _compare(
+    names: list[str], found: np.ndarray, accepted: np.ndarray, right: np.ndarray, diagnostics: dict[str, float]
+) -> str | None:
+    """Sums of features found (n, m) against those of right steps (replicates, n, m), weighted by their acceptance."""
+    replicates = len(right)
+    expected = (accepted[..., None] * right).mean(axis=0)
+    variance = np.maximum((accepted[..., None] * right**2).mean(axis=0) - expected**2, 0.0)
+    errors = np.sqrt(variance.sum(axis=0) * (replicates + 1) / (replicates - 1))
+    for index, name in enumerate(names):
+        if not errors[index] > 0:
+            continue
+        score = float((found[:, index] - expected[:, index]).sum() / errors[index])
+        diagnostics[f"{name.replace(' ', '_')}_z_score"] = score
+        if not abs(score) <= STANDARD_ERRORS:
+            return (
+                f"{name} is {found[:, index].mean():.4g}, {expected[:, index].mean():.4g} by right steps from the same "
+                f"states: {abs(score):.1f} standard errors off (limit {STANDARD_ERRORS:g})"
+            )
+    return None
 
 
 def _check_reported(
@@ -182,3 +202,49 @@ def _check_reported(
             f"{abs(score):.1f} standard errors off (limit {STANDARD_ERRORS:g})"
         )
     return None
+
+
+def check_simulated(
+    density: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    before: np.ndarray,
+    after: np.ndarray,
+    step_size: float,
+    n_leapfrog: int,
+    scale: np.ndarray,
+    diagnostics: dict[str, float],
+    seed: int = 0,
+) -> str | None:
+    """The same for a target that is not Gaussian, whose momenta the states do not tell: by how far its steps lead.
+
+    Args:
+        density: states (m, k) to log densities (m,) and gradients (m, k).
+        before: states (n, k).
+        after: the next states.
+        step_size: eps.
+        n_leapfrog: L.
+        scale: (k, k) that turns states into coordinates of about unit variance, `states @ scale`.
+        diagnostics: gets the z scores.
+        seed: of the right steps.
+    """
+    random = np.random.default_rng(seed)
+    position = np.tile(before, (SIMULATED, 1))
+    momentum = random.standard_normal(position.shape)
+    value, gradient = density(position)
+    log_alpha = -value + 0.5 * (momentum**2).sum(axis=-1)
+    for _ in range(n_leapfrog):
+        momentum = momentum + 0.5 * step_size * gradient
+        position = position + step_size * momentum
+        value, gradient = density(position)
+        momentum = momentum + 0.5 * step_size * gradient
+    log_alpha = log_alpha + value - 0.5 * (momentum**2).sum(axis=-1)
+    accepted = np.exp(np.minimum(0.0, np.nan_to_num(log_alpha, nan=-np.inf))).reshape(SIMULATED, -1)
+    moved = (before != after).any(axis=-1)
+    x = (before - before.mean(axis=0)) @ scale
+
+    def features(jump: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.ones((*jump.shape[:-1], 1)), jump**2, x * jump], axis=-1)
+
+    right = features((position - np.tile(before, (SIMULATED, 1))).reshape(SIMULATED, *before.shape) @ scale)
+    found = moved[:, None] * features((after - before) @ scale)
+    names = _names(before.shape[-1], "squared jump", "position times jump")
+    return _compare(names, found, accepted, right, diagnostics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,26 @@ def outlier_probabilities(
     inlier = log_normal(ys, curves_at(outputs, data["xs"]), truth["noise_sd"])
     outlier, inlier = _joint(outputs, inlier, ys, truth)
     return special.expit(outlier - inlier)
+
+
+def marginal_density(
+    data: dict[str, np.ndarray], truth: dict[str, Any]
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """`states (m, 3) -> (m,), (m, 3)`: log p(ys, curve) of the robust model with a fixed rate, and its gradient.
+
+    The gradient of a point's log density is that of the inlier's, times its probability of being one.
+    """
+    features, ys, noise_sd = design(data["xs"]), data["ys"].astype(np.float64), truth["noise_sd"]
+    log_outliers = np.log(truth["outlier_rate"]) + log_outlier(ys, truth)
+
+    def density(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        away = ys - states @ features.T
+        inlier = np.log1p(-truth["outlier_rate"]) + log_normal(away, 0.0, noise_sd)
+        total = np.logaddexp(inlier, log_outliers)
+        pull = (np.exp(inlier - total) * away / noise_sd**2) @ features
+        return total.sum(axis=-1) + log_normal(states, 0.0, 1.0).sum(axis=-1), pull - states
+
+    return density
 
 
 def log_outlier(ys: np.ndarray, truth: dict[str, Any]) -> np.ndarray:

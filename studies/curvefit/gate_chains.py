@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from studies.base import Problem
+from studies.curvefit.densities import outlier_probabilities
 from studies.curvefit.gate_form import check_form, latent_shapes
-from studies.curvefit.gate_importance import COEFFICIENT_LIMIT, PROBABILITY_LIMIT
+from studies.curvefit.gate_importance import COEFFICIENT_LIMIT, PROBABILITY_LIMIT, SMALLEST_P_VALUE
+from studies.curvefit.truth import design
+from studies.hmc_transitions import check_transitions, oscillators, spread
 
 ACCEPTANCE_BAND = (0.3, 0.999)
 WINDOW = 50
 """Iterations over which chains are averaged when they are compared with the truth."""
+
+STEP_STANDARD_ERRORS = 6.0
+"""Width of the check of each point's indicator, of which there are many."""
 
 SPREAD_LIMIT = 0.15
 """Largest relative error of a coefficient's standard deviation."""
@@ -23,9 +30,11 @@ def check_chains(
 ) -> str | None:
     """Chains: latents (n_chains, n_steps, ...) with `is_outlier`, and `accepts` (n_chains, n_steps).
 
-    The later half of all chains: P(outlier) of every point within 0.03, coefficient means within 0.1 posterior standard
-    deviations, their spread within 15%; acceptance between 0.3 and 0.999; rates within [0, 1]; no chain that stands
-    still. `standard_errors` among the diagnostics says how far chance alone would go: the chains are independent.
+    Every step against right steps from the same state: the indicators, their rate, and Hamiltonian Monte Carlo on the
+    coefficients given the new indicators. The later half of all chains: P(outlier) of every point within 0.03,
+    coefficient means within 0.1 posterior standard deviations, their spread within 15%; acceptance between 0.3 and
+    0.999; rates within [0, 1]; no chain that stands still. `standard_errors` among the diagnostics says how far chance
+    alone would go: the chains are independent.
     """
     n_chains, n_steps = parameters["n_chains"], parameters["n_steps"]
     shapes = latent_shapes(problem.truth, len(problem.data["xs"]), n_chains, n_steps, with_indicators=True)
@@ -65,7 +74,50 @@ def check_chains(
     ):
         if not errors.max() <= limit:
             return f"{what} is {errors.max():.2g} off over the later half of the chains (limit {limit:g})"
-    return None
+    return check_steps(problem, parameters, outputs, diagnostics)
+
+
+def check_steps(
+    problem: Problem, parameters: dict[str, Any], outputs: dict[str, np.ndarray], diagnostics: dict[str, float]
+) -> str | None:
+    """Why the steps are not: indicators given the curve and rate before; then the rate; then HMC on the curve.
+
+    Given the new indicators the curve's target is Gaussian: precision I + X' diag(1 - z) X / noise_sd^2.
+    """
+    n_points = len(problem.data["xs"])
+    entries = [outputs[name] for name in "abc"] + [outputs["is_outlier"], outputs["accepts"]]
+    entries += [outputs["outlier_rate"]] if "outlier_rate" in outputs else []
+    before = spread(*(values[:, :-1].reshape(-1, *values.shape[2:]) for values in entries))
+    after = spread(*(values[:, 1:].reshape(-1, *values.shape[2:]) for values in entries))
+    curves, curves_after = (np.stack(side[:3], axis=-1).astype(np.float64) for side in (before, after))
+    z, accepts = after[3].astype(np.float64), after[4]
+    given = dict(zip("abc", before[:3], strict=True)) | ({"outlier_rate": before[5]} if len(before) > 5 else {})
+    probability = outlier_probabilities(given, problem.data, problem.truth)
+    variance = np.maximum((probability * (1 - probability)).sum(axis=0), 1e-3)
+    scores = np.abs((z - probability).sum(axis=0)) / np.sqrt(variance)
+    diagnostics["indicators_z_score"] = float(scores.max())
+    if not scores.max() <= STEP_STANDARD_ERRORS:
+        return (
+            f"indicators of point {scores.argmax()} are not drawn given the curve and rate before: "
+            f"{scores.max():.1f} standard errors off (limit {STEP_STANDARD_ERRORS:g})"
+        )
+    if len(after) > 5:
+        k, truth = z.sum(axis=-1), problem.truth
+        law = stats.beta(truth["rate_alpha"] + k, truth["rate_beta"] + n_points - k)
+        diagnostics["rate_p_value"] = float(stats.kstest(law.cdf(after[5]), "uniform", method="asymp").pvalue)
+        if diagnostics["rate_p_value"] < SMALLEST_P_VALUE:
+            return f"rates are not drawn given the indicators: p = {diagnostics['rate_p_value']:.1e}"
+    moved = (curves != curves_after).any(axis=-1)
+    if (moved != accepts).any():
+        return (
+            f"{int((moved != accepts).sum()):,} steps move where `accepts` says that they do not, or do not and it does"
+        )
+    features, noise_sd = design(problem.data["xs"]), problem.truth["noise_sd"]
+    precision = np.eye(3) + np.einsum("tn,ni,nj->tij", 1 - z, features, features) / noise_sd**2
+    linear = ((1 - z) * problem.data["ys"]) @ features / noise_sd**2
+    mean = np.linalg.solve(precision, linear[..., None])[..., 0]
+    target = oscillators(mean, precision, float(parameters["step_size"]), int(parameters["n_leapfrog"]))
+    return check_transitions(target, curves, curves_after, diagnostics)
 
 
 def note_arrival(diagnostics: dict[str, float], problem: Problem, outputs: dict[str, np.ndarray], window: int) -> None:

@@ -8,16 +8,20 @@ import numpy as np
 
 from studies.base import Problem
 from studies.chain_diagnostics import split_r_hat
-from studies.curvefit.densities import outlier_probabilities
+from studies.curvefit.densities import log_likelihoods, log_normal, marginal_density, outlier_probabilities
 from studies.curvefit.gate_chains import ACCEPTANCE_BAND, SPREAD_LIMIT, note_arrival
-from studies.curvefit.gate_form import STANDARD_ERRORS, check_form, curve_shapes
+from studies.curvefit.gate_form import STANDARD_ERRORS, check_densities, check_form, curve_shapes
 from studies.curvefit.gate_importance import COEFFICIENT_LIMIT, PROBABILITY_LIMIT
+from studies.hmc_transitions import check_simulated, check_transitions, oscillators, spread
 
 R_HAT_LIMIT = 1.05
 """Largest split R-hat of a coefficient."""
 
 WINDOW = 10
 """Iterations over which chains are averaged when they are compared with the truth; 500 chains give 5,000 states."""
+
+SIMULATED_STEPS = 4_000
+"""Steps that are judged where right ones are simulated leapfrog by leapfrog."""
 
 LEAST_UNIQUE = 0.2
 """Smallest share of a chain's states that differ from the one before."""
@@ -28,7 +32,9 @@ def check_hmc(
 ) -> str | None:
     """Chains `a`, `b`, `c` (n_chains, n_steps), all from one start and with every state: nothing is thrown away.
 
-    Acceptance, the share of steps that move, between 0.3 and 0.999, in no chain below 0.2. Over the later half: split
+    Acceptance, the share of steps that move, between 0.3 and 0.999, in no chain below 0.2. Every step against right
+    steps from the same state (`studies/hmc_transitions.py`); `log_density` and `acceptance_probability` of each step,
+    where a system reports them, against the recomputed density and exact trajectories. Over the later half: split
     R-hat at most 1.05; coefficient means within 0.1 posterior standard deviations and within 4 Monte Carlo standard
     errors, which come from the means of the chains, independent of each other; their spread within 15%. Where
     indicators are summed out, P(outlier) given each state, averaged: within 0.03.
@@ -81,4 +87,41 @@ def check_hmc(
         diagnostics["outlier_probability_error"] = error
         if not error <= PROBABILITY_LIMIT:
             return f"P(outlier) is {error:.2g} off over the later half of the chains (limit {PROBABILITY_LIMIT:g})"
-    return None
+    reason = check_reports(problem, outputs, (n_chains, n_steps), diagnostics)
+    return reason or _check_steps(problem, parameters, chains, outputs.get("acceptance_probability"), diagnostics)
+
+
+def check_reports(
+    problem: Problem, outputs: dict[str, np.ndarray], shape: tuple[int, int], diagnostics: dict[str, float]
+) -> str | None:
+    """Why what a system reports of each step is of another form, or `log_density` not log p(ys, state); None if not."""
+    told = [name for name in ("log_density", "acceptance_probability") if name in outputs]
+    reason = check_form(outputs, dict.fromkeys(told, shape))
+    if reason is not None or "log_density" not in told:
+        return reason
+    chosen = dict(zip("abc", spread(*(outputs[name].reshape(-1) for name in "abc")), strict=True))
+    likelihood = log_likelihoods(chosen, problem.data, problem.truth)
+    expected = likelihood + sum(log_normal(values, 0.0, 1.0) for values in chosen.values())
+    given = spread(outputs["log_density"].reshape(-1))[0]
+    return check_densities("log_density", given, expected, diagnostics, "log p(ys, curve) of their own states")
+
+
+def _check_steps(
+    problem: Problem,
+    parameters: dict[str, Any],
+    chains: np.ndarray,
+    reported: np.ndarray | None,
+    diagnostics: dict[str, float],
+) -> str | None:
+    """The steps one by one; the target is Gaussian unless indicators are summed out."""
+    kernel = float(parameters["step_size"]), int(parameters["n_leapfrog"])
+    before, after = chains[:, :-1].reshape(-1, 3), chains[:, 1:].reshape(-1, 3)
+    posterior = problem.truth["posterior"]
+    if "outlier_bound" in problem.truth:
+        before, after = spread(before, after, most=SIMULATED_STEPS)
+        scale = np.linalg.inv(np.linalg.cholesky(posterior.covariance)).T
+        density = marginal_density(problem.data, problem.truth)
+        return check_simulated(density, before, after, *kernel, scale, diagnostics)
+    steps = [before, after] if reported is None else [before, after, reported[:, 1:].reshape(-1)]
+    target = oscillators(posterior.mean, np.linalg.inv(posterior.covariance), *kernel)
+    return check_transitions(target, *spread(*steps)[:2], diagnostics, *spread(*steps)[2:])

@@ -9,7 +9,7 @@ from scipy import stats
 
 from studies.base import Problem
 from studies.chain_diagnostics import effective_sample_size, split_r_hat
-from studies.hmc_transitions import check_transitions, oscillators
+from studies.hmc_transitions import check_transitions, oscillators, spread
 from studies.perfbench.gate_importance import NAMES, check_form, log_joint, within
 from studies.perfbench.reference import N_CHAINS, N_STEPS
 
@@ -18,9 +18,6 @@ R_HAT_LIMIT = 1.05
 
 LEAST_MOVES = 0.2
 """A chain of which fewer steps move counts as frozen: right ones move in 0.7 of their steps."""
-
-TRANSITIONS = 20_000
-"""Steps that are judged one by one, spread evenly over those that there are."""
 
 DENSITY_TOLERANCE = 1e-3
 """Largest error of a log density that a system reports, in nats; float32 sums of 50 terms are right to 1e-4."""
@@ -81,7 +78,7 @@ def _check_density(
 ) -> str | None:
     if given is None:
         return None
-    chosen = _spread(chains.reshape(-1, 3), given.reshape(-1))
+    chosen = spread(chains.reshape(-1, 3), given.reshape(-1))
     worst = float(np.abs(chosen[1] - log_joint(problem, chosen[0])).max())
     diagnostics["log_density_error"] = worst
     if worst <= DENSITY_TOLERANCE:
@@ -102,7 +99,7 @@ def _check_steps(
     steps = [chains[:, :-1].reshape(-1, 3), chains[:, 1:].reshape(-1, 3)]
     if reported is not None:
         steps.append(reported[:, 1:].reshape(-1))
-    before, after, *probability = _spread(*steps)
+    before, after, *probability = spread(*steps)
     return check_transitions(target, before, after, diagnostics, *(probability or [None]))
 
 
@@ -122,12 +119,6 @@ def _check_first_states(problem: Problem, chains: np.ndarray, diagnostics: dict[
         f"the first states that are kept lie {np.sqrt(squares.mean() / 3):.2g} posterior standard deviations from the "
         f"mean: p = {p_value:.1e} after warm-up (limit {SMALLEST_P_VALUE:.0e})"
     )
-
-
-def _spread(*arrays: np.ndarray) -> list[np.ndarray]:
-    """At most `TRANSITIONS` entries of arrays of one length, evenly spread."""
-    stride = -(-len(arrays[0]) // TRANSITIONS)
-    return [array[::stride] for array in arrays]
 
 
 def _check_moments(problem: Problem, chains: np.ndarray, diagnostics: dict[str, float]) -> str | None:

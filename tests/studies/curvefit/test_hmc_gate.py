@@ -8,6 +8,7 @@ from frameworks.genjax import GenJax
 from frameworks.handcoded_jax import HandcodedJax
 from frameworks.numpyro import NumPyro
 from studies.chain_diagnostics import split_r_hat
+from studies.curvefit.densities import marginal_density
 from studies.curvefit.gate_hmc import WINDOW
 from studies.curvefit.models import genjax, handcoded_jax, numpyro
 from studies.curvefit.problem import check, make_problem
@@ -18,7 +19,7 @@ FIXED_RATE = {
     "outlier_rate": 0.1,
 }  # fmt: skip
 N_CHAINS, N_STEPS = 200, 60
-SIZES = {"n_chains": N_CHAINS, "n_steps": N_STEPS}
+SIZES = {"n_chains": N_CHAINS, "n_steps": N_STEPS, "step_size": 0.012, "n_leapfrog": 60}
 
 
 def exact_chains(posterior, seed=0):
@@ -45,9 +46,9 @@ def verdict(outputs, **changes):
 # within 4 standard errors: false alarms 2e-4 for a fresh seed.
 
 
-def test_exact_chains_pass(chains):
+def test_exact_draws_are_where_the_posterior_is_but_not_steps_of_the_kernel(chains):
     found = verdict(chains)
-    assert found.reason is None
+    assert "by right steps from the same states" in found.reason
     assert found.diagnostics["iterations_to_truth"] == 0
     assert found.diagnostics["acceptance_rate"] == pytest.approx(0.8, abs=0.02)
     assert found.diagnostics["r_hat"] < 1.04
@@ -58,7 +59,7 @@ def test_the_way_from_the_start_counts(chains):
     late = {name: array.copy() for name, array in chains.items()}
     late["a"][:, :20] = np.linspace(9.0, 8.0, 20)
     found = verdict(late)
-    assert found.reason is None  # the later half is right
+    assert "by right steps from the same states" in found.reason  # the later half is where it should be
     assert 20 - WINDOW < found.diagnostics["iterations_to_truth"] <= 20
 
 
@@ -80,6 +81,41 @@ def test_faulty_chains_are_refused(chains, fault, message):
     assert message in verdict(fault(chains)).reason
 
 
+def right_chains(problem, seed=0):
+    """Chains of Hamiltonian Monte Carlo in float64, from zero."""
+    density, generator = marginal_density(problem.data, problem.truth), np.random.default_rng(seed)
+    state, states = np.zeros((N_CHAINS, 3)), []
+    for _ in range(N_STEPS):
+        first = momentum = generator.standard_normal(state.shape)
+        new, (before, gradient) = state, density(state)
+        for _ in range(31):
+            momentum = momentum + 0.015 * gradient
+            new = new + 0.03 * momentum
+            after, gradient = density(new)
+            momentum = momentum + 0.015 * gradient
+        log_alpha = after - before - 0.5 * ((momentum**2).sum(axis=-1) - (first**2).sum(axis=-1))
+        state = np.where((np.log(generator.random(N_CHAINS)) < log_alpha)[:, None], new, state)
+        states.append(state)
+    return dict(zip("abc", np.moveaxis(np.array(states), (0, 1, 2), (2, 1, 0)), strict=True))
+
+
+def test_gradient_of_the_marginal_density_agrees_with_finite_differences():
+    problem = make_problem(FIXED_RATE)
+    density, states = marginal_density(problem.data, problem.truth), np.random.default_rng(0).standard_normal((5, 3))
+    for axis in np.eye(3) * 1e-5:
+        difference = (density(states + axis)[0] - density(states - axis)[0]) / 2e-5
+        np.testing.assert_allclose(density(states)[1] @ axis / 1e-5, difference, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_right_chains_pass_and_those_of_other_settings_do_not(seed):
+    problem = make_problem(FIXED_RATE)
+    outputs, parameters = right_chains(problem, seed), {**FIXED_RATE, **SIZES, "step_size": 0.03, "n_leapfrog": 31}
+    assert check("fixed_rate_marginal_hmc", problem, parameters, outputs).reason is None
+    wrong = check("fixed_rate_marginal_hmc", problem, {**parameters, "n_leapfrog": 29}, outputs).reason
+    assert "by right steps from the same states" in wrong
+
+
 def test_few_chains_or_steps_cannot_be_judged(chains):
     assert "cannot be judged" in verdict(chains, n_chains=5).reason
     assert "cannot be judged" in verdict(chains, n_steps=10).reason
@@ -91,7 +127,7 @@ def test_outliers_are_held_against_the_truth_where_indicators_are_summed_out():
     parameters = {**FIXED_RATE, **SIZES}
     outputs = exact_chains(problem.truth["posterior"])
     found = check("fixed_rate_marginal_hmc", problem, parameters, outputs)
-    assert found.reason is None
+    assert "by right steps from the same states" in found.reason
     assert found.diagnostics["outlier_probability_error"] < 0.02
     problem.truth["outlier_rate"] = 0.6  # P(outlier) given each state as another rate has it
     assert "P(outlier) is" in check("fixed_rate_marginal_hmc", problem, parameters, outputs).reason
