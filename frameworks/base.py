@@ -20,7 +20,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,6 +44,11 @@ class Program:
     prepare: Callable[[int], Any]
     run: Callable[[Any], Any]
     notes: dict[str, Any] = field(default_factory=dict)
+
+
+def with_outputs(program: Program, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Program:
+    """The program whose outputs are `change(outputs)`; the change is timed with it."""
+    return replace(program, run=lambda inputs: change(program.run(inputs)))
 
 
 @dataclass(frozen=True)

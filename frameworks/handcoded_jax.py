@@ -43,13 +43,27 @@ class HandcodedJax(JaxFramework):
             log w_i = log p(data | latents_i).
         """
 
+        def of_all(latents: dict[str, jax.Array], *data: jax.Array) -> jax.Array:
+            return jax.vmap(lambda particle: log_likelihood(particle, *data))(latents)
+
+        return self.batched_importance_sampling(draw_prior, of_all, data, n_particles=n_particles)
+
+    def batched_importance_sampling(
+        self,
+        draw_prior: Callable[..., dict[str, jax.Array]],
+        log_likelihoods: Callable[..., jax.Array],
+        data: Sequence[Any],
+        *,
+        n_particles: int,
+    ) -> Program:
+        """The same, of a likelihood `(latents, *data) -> (n_particles,)` that is written for all particles at once."""
+
         def prepare(seed: int) -> dict[str, Any]:
             return {"key": jax.random.key(seed), "data": jax.device_put(tuple(data))}
 
         def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
             latents = draw_prior(inputs["key"], (n_particles,))
-            log_weights = jax.vmap(lambda particle: log_likelihood(particle, *inputs["data"]))(latents)
-            return {**latents, "log_weights": log_weights}
+            return {**latents, "log_weights": log_likelihoods(latents, *inputs["data"])}
 
         return Program(prepare, run)
 

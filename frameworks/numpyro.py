@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpyro
 from numpyro.handlers import seed as seed_handler
+from numpyro.handlers import trace as trace_handler
 from numpyro.infer.hmc import hmc
-from numpyro.infer.util import initialize_model, log_density
+from numpyro.infer.util import initialize_model, log_density, log_likelihood
 
 from frameworks.base import Program
 from frameworks.jax_base import JaxFramework
@@ -51,6 +53,51 @@ class NumPyro(JaxFramework):
 
         return Program(prepare, run)
 
+    def prior_importance_sampling(
+        self,
+        model: Callable[..., Any],
+        args: tuple[Any, ...],
+        prior: Callable[[], Any],
+        *,
+        n_particles: int,
+        batch_ndims: int = 1,
+    ) -> Program:
+        """Importance sampling of a model by its own prior, drawn under a plate of particles: one draw for each site.
+
+        Prior and proposal cancel, so the weights are the likelihood alone, by NumPyro's `log_likelihood`.
+
+        Args:
+            model: model function; its observations are among its arguments.
+            args: the model's arguments.
+            prior: the model's latent sites, without arguments.
+            n_particles: number of particles.
+            batch_ndims: 1 for a model of one particle, which NumPyro maps over them; 0 for a model of all particles,
+                along its last batch dimension.
+
+        Returns:
+            Program whose outputs are the prior's sites, (n_particles, ...) each, and `log_weights` (n_particles,):
+            log w_i = log p(data | latents_i).
+        """
+
+        def particles() -> None:
+            with numpyro.plate("particles", n_particles):
+                prior()
+
+        def prepare(seed: int) -> dict[str, Any]:
+            return {"key": jax.random.key(seed), "args": jax.device_put(args)}
+
+        def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
+            sites = trace_handler(seed_handler(particles, inputs["key"])).get_trace()
+            latents = {name: site["value"] for name, site in sites.items() if site["type"] == "sample"}
+            terms = log_likelihood(model, latents, *inputs["args"], parallel=True, batch_ndims=batch_ndims)
+            log_weights = sum(
+                term.reshape(-1, n_particles).sum(0) if batch_ndims == 0 else term.reshape(n_particles, -1).sum(-1)
+                for term in terms.values()
+            )
+            return {**latents, "log_weights": log_weights}
+
+        return Program(prepare, run)
+
     def hmc(
         self,
         model: Callable[..., Any],
@@ -62,6 +109,7 @@ class NumPyro(JaxFramework):
         n_samples: int,
         n_warmup: int,
         n_chains: int,
+        vmap_one: bool = False,
     ) -> Program:
         """Hamiltonian Monte Carlo with unit mass, nothing adapted, through NumPyro's functional `hmc`.
 
@@ -74,7 +122,8 @@ class NumPyro(JaxFramework):
             step_size: of a leapfrog step.
             n_leapfrog: leapfrog steps of a trajectory.
             n_samples: states kept of each chain, after `n_warmup` that are not.
-            n_chains: chains side by side.
+            n_chains: chains side by side, under `vmap`.
+            vmap_one: whether a single chain runs under `vmap` too.
 
         Returns:
             Program whose outputs are the latents, (n_chains, n_samples, ...) each, and of each step `log_density`
@@ -109,6 +158,9 @@ class NumPyro(JaxFramework):
             return jax.lax.scan(step, state, None, length=n_samples)[1]
 
         def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
+            if n_chains == 1 and not vmap_one:
+                alone = chain(inputs["key"], inputs["start"], inputs["args"])
+                return {name: values[None] for name, values in alone.items()}
             keys = jax.random.split(inputs["key"], n_chains)
             return jax.vmap(chain, in_axes=(0, None, None))(keys, inputs["start"], inputs["args"])
 

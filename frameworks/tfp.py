@@ -14,7 +14,7 @@ class TensorFlowProbability(JaxFramework):
     """Generic inference on a prior and a likelihood made of `tfp.distributions`."""
 
     name = "tfp"
-    label = "TFP"
+    label = "TFP on JAX"
     color = "mediumpurple"
     distributions = ("jax", "jaxlib", "tfp-nightly")
 
@@ -26,6 +26,7 @@ class TensorFlowProbability(JaxFramework):
         observations: Any,
         *,
         n_particles: int,
+        event_axis: int | None = None,
     ) -> Program:
         """Importance sampling with the prior as proposal: one batched draw, one batched density.
 
@@ -35,6 +36,7 @@ class TensorFlowProbability(JaxFramework):
             args: arrays that the likelihood depends on.
             observations: its value.
             n_particles: number of particles.
+            event_axis: the axis of the batch along which independent observations lie; None where they are an event.
 
         Returns:
             Program whose outputs are the latents, (n_particles, ...) each, and `log_weights` (n_particles,):
@@ -48,6 +50,7 @@ class TensorFlowProbability(JaxFramework):
         def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
             latents = prior().sample(n_particles, seed=inputs["key"])
             log_weights = likelihood(latents, *inputs["args"]).log_prob(inputs["observations"])
+            log_weights = log_weights if event_axis is None else log_weights.sum(event_axis)
             return {**latents, "log_weights": log_weights}
 
         return Program(prepare, run)
