@@ -164,7 +164,7 @@ def test_lines_are_times_and_effective_samples_per_second():
     assert ours["deepskyblue"].get_ydata() == pytest.approx(np.full(5, 0.5e6 / 1.012))
     assert "mediumpurple" not in ours
     note = drawing.texts[0].get_text()
-    assert "TFP: out of memory" in note
+    assert "TFP on JAX: out of memory" in note
     assert "Gen.jl: skipped: julia is not installed" in note
 
 
