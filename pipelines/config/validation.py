@@ -5,13 +5,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from pipelines.config import schema
 from pipelines.errors import unknown
 from pipelines.plan.tree import Tree
 from pipelines.results.machine import usable_cores
 
 STAGES = ("plan", "run", "figures", "export", "report")
-POSITIVE = ("_seconds", "_rounds", "_width", "recycle_after", "replicates", "gate_calls", ".processes", ".cores")
-DTYPES = ("float32", "float64")
 
 
 def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> None:
@@ -35,8 +34,8 @@ def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> 
         faults.extend(
             unknown("timing setting", str(key), values["timing"]) + f" (task {study}/{name})" for key in unheard
         )
-        if not all(isinstance(grid, list) and grid for grid in (task.get("grid") or {}).values()):
-            faults.append(f"study.tasks.{name}.grid: every entry must be a list of at least one value.")
+        faults.extend(schema.faults_of(schema.Task, task, f"study.tasks.{name}"))
+        faults.extend(_grid_faults(f"study.tasks.{name}.grid", task.get("grid") or {}))
     for key, kind, known in (
         ("frameworks", "framework", frameworks),
         ("tasks", "task", block["tasks"]),
@@ -48,38 +47,49 @@ def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> 
             faults.append(f"{key}={chosen}: write a list, {key}=[{chosen}].")
             continue
         faults.extend(unknown(kind, str(name), known) for name in chosen if name not in known)
+        faults.extend(_repeated(key, chosen))
     if not values["stages"]:
         faults.append(f"stages=[] asks for nothing. Valid: {', '.join(STAGES)}.")
-    if values["dtype"] not in DTYPES:
-        faults.append(unknown("dtype", str(values["dtype"]), DTYPES))
-    if values["seed"] is None or values["seed"] < 0:
-        faults.append(f"seed={values['seed']}: a seed is a whole number, zero or larger.")
-    if values["timing"]["warmup_blocks"] < 0:
-        faults.append(f"timing.warmup_blocks={values['timing']['warmup_blocks']}: zero or larger.")
-    for key, settings in [("timing", values["timing"])] + [
-        (f"study.tasks.{name}.timing", task.get("timing") or {}) for name, task in block["tasks"].items()
-    ]:
-        faults.extend(_process_faults(key, settings))
-    if values["timing"]["min_rounds"] > values["timing"]["max_rounds"]:
-        rounds = values["timing"]
-        faults.append(f"timing.min_rounds={rounds['min_rounds']} is above timing.max_rounds={rounds['max_rounds']}.")
+    wrong = schema.faults_of(schema.Run, values)
+    for name, task in block["tasks"].items():
+        wrong += schema.faults_of_some(schema.Timing, task.get("timing") or {}, f"study.tasks.{name}.timing")
+    faults.extend(wrong)
+    if not wrong:
+        _check_timing(values["timing"], block["tasks"], faults)
     if tree.figure_tasks(study).keys() != block["figures"].keys():
         drawn, listed = sorted(tree.figure_tasks(study)), sorted(block["figures"])
         faults.append(f"configs/study/{study}.yaml lists the figures {listed}, but figures.py draws {drawn}.")
-    _check_counts(values, "", faults)
+    _check_counts(block, "study", faults)
     _check_finite(block, "study", faults)
 
 
-def _process_faults(key: str, settings: dict[str, Any]) -> list[str]:
-    """What is wrong with the number of processes and of cores; that they are above zero is checked elsewhere."""
+def _check_timing(timing: dict[str, Any], tasks: dict[str, Any], faults: list[str]) -> None:
+    """What the settings of races must be together, and on this machine."""
+    for key, own in [("timing", {})] + [
+        (f"study.tasks.{name}.timing", t.get("timing") or {}) for name, t in tasks.items()
+    ]:
+        settings = {**timing, **own}
+        if settings["min_rounds"] > settings["max_rounds"]:
+            least, most = settings["min_rounds"], settings["max_rounds"]
+            faults.append(f"{key}.min_rounds={least} is above {key}.max_rounds={most}.")
+        if settings.get("cores") is not None and settings["cores"] > usable_cores():
+            faults.append(f"{key}.cores={settings['cores']}: this machine has {usable_cores()} usable cores.")
+
+
+def _grid_faults(key: str, grid: dict[str, Any]) -> list[str]:
     found = []
-    for name, optional in (("processes", False), ("cores", True)):
-        value = settings.get(name, 1)
-        if not (isinstance(value, int) and not isinstance(value, bool)) and not (optional and value is None):
-            found.append(f"{key}.{name}={value!r}: expected a whole number" + (" or null." if optional else "."))
-        elif name == "cores" and value is not None and value > usable_cores():
-            found.append(f"{key}.cores={value}: this machine has {usable_cores()} usable cores.")
+    for name, values in grid.items():
+        if not isinstance(values, list) or not values:
+            found.append(f"{key}.{name}={values!r}: every entry must be a list of at least one value.")
+        else:
+            found += _repeated(f"{key}.{name}", values)
     return found
+
+
+def _repeated(key: str, values: list[Any]) -> list[str]:
+    """A value that is in a list twice would race with itself."""
+    twice = list(dict.fromkeys(str(value) for value in values if values.count(value) > 1))
+    return [f"{key}: {', '.join(twice)} is in the list more than once; name each once."] if twice else []
 
 
 def _declared(tree: Tree, framework: str) -> bool:
@@ -88,13 +98,12 @@ def _declared(tree: Tree, framework: str) -> bool:
 
 
 def _check_counts(value: Any, key: str, faults: list[str]) -> None:
-    """Counts (`n_*`), durations and widths must be above zero, wherever they are, in lists too."""
+    """The counts of a study (`n_*`) must be above zero, wherever they are, in lists too."""
     if isinstance(value, dict):
         for name, item in value.items():
-            _check_counts(item, f"{key}.{name}" if key else str(name), faults)
+            _check_counts(item, f"{key}.{name}", faults)
         return
-    leaf = key.rpartition(".")[2]
-    if not (leaf.startswith("n_") or key.endswith(POSITIVE)):
+    if not key.rpartition(".")[2].startswith("n_"):
         return
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, int | float) and not isinstance(item, bool) and not item > 0:
@@ -111,9 +120,15 @@ def _check_finite(value: Any, key: str, faults: list[str]) -> None:
 
 
 def mistyped(key: str, current: Any, value: Any) -> str | None:
-    """What is wrong with the kind of a value that shall replace `current`, or None."""
-    if current is None or value is None:
+    """What is wrong with the kind of a value that shall replace `current`, or None.
+
+    For what the schema does not cover, the parameters of studies: a value stays of the kind that it has.
+    """
+    is_timing = key.startswith("study.tasks.") and key.split(".")[-2:-1] == ["timing"]
+    if current is None or schema.covers(key) or (is_timing and key.rpartition(".")[2] in schema.Timing.model_fields):
         return None
+    if value is None:
+        return f"{key}=null: expected {_kind(current)}, such as {current!r}."
     kind = _kind(OmegaConf.to_container(current) if OmegaConf.is_config(current) else current)
     given = _kind(value)
     if kind == given or (kind, given) == ("a number", "a whole number"):

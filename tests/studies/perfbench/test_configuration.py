@@ -123,7 +123,7 @@ def test_repeats_set_the_rounds_of_their_task_alone():
     ("word", "message"),
     [
         ("study.tasks.hmc.timing.budget_secnds=3", "budget_seconds"),
-        ("study.tasks.hmc.gate_calls=0", "must be above zero"),
+        ("study.tasks.hmc.gate_calls=0", "must be a whole number of calls"),
         ("study.parameters.n_leapfrog=0", "must be above zero"),
         ("study.prefixes.gpu=x", "Unknown override"),
     ],
