@@ -95,8 +95,11 @@ def _draw_flip(key: Array, p: Array, *, shape: Shape) -> Array:
 
 
 def _log_flip_density(value: Array, p: Array) -> Array:
-    # A value is a truth value, also when it comes as a number: there is nothing to check.
-    return _log_bernoulli_density(value.astype(jnp.bool_), p)
+    # A value is a truth value, also when it comes as a number; NaN is not one.
+    log_density = _log_bernoulli_density(value.astype(jnp.bool_), p)
+    if not jnp.issubdtype(value.dtype, jnp.inexact):
+        return log_density
+    return jnp.where(jnp.isnan(value), jnp.nan, log_density)
 
 
 flip = define(

@@ -17,7 +17,7 @@ from jax import Array
 from genjax.core.const import const
 from genjax.core.fn import gen
 from genjax.core.pytree import Pytree
-from genjax.distributions import categorical
+from genjax.distributions import categorical, special
 from genjax.inference.importance import count
 
 
@@ -57,29 +57,42 @@ def forward_filter(
 
     Returns:
         alpha (T, K): `log p(state_t | observations up to t)`; log_marginal (): `log p(observations)`, -inf where they
-        are impossible.
+        are impossible, or not symbols. Derivatives in the matrices are right where entries are 0, too.
 
     Raises:
         ValueError: T = 0.
     """
     observations = _sequence(observations, "forward_filter")
-    log_transition, log_emission = jnp.log(transition_matrix), jnp.log(emission_matrix)
+    # Probabilities of each state, normalised at each step, and not their logarithms: those have no derivative at 0.
+    likelihoods = _of_symbols(jnp.asarray(emission_matrix), observations)
 
-    def normalize(log_joint: Array) -> tuple[Array, Array]:
-        log_evidence = jax.nn.logsumexp(log_joint)
-        # After an impossible observation every state has probability 0; -inf - -inf would be NaN.
-        return jnp.where(log_evidence == -jnp.inf, -jnp.inf, log_joint - log_evidence), log_evidence
+    def update(predicted: Array, likelihood: Array) -> tuple[Array, Array]:
+        joint = predicted * likelihood
+        evidence = jnp.sum(joint)
+        # After an impossible observation every state has probability 0; 0 / 0 would be NaN.
+        return jnp.where(evidence > 0, joint / jnp.where(evidence > 0, evidence, 1), 0), evidence
 
-    def step(alpha: Array, observation: Array) -> tuple[Array, tuple[Array, Array]]:
-        predicted = jax.nn.logsumexp(alpha[:, None] + log_transition, axis=0)
-        alpha, log_evidence = normalize(predicted + log_emission[:, observation])
-        return alpha, (alpha, log_evidence)
+    def step(filtered: Array, likelihood: Array) -> tuple[Array, tuple[Array, Array]]:
+        predicted = jnp.matmul(filtered, transition_matrix, precision=jax.lax.Precision.HIGHEST)
+        filtered, evidence = update(predicted, likelihood)
+        return filtered, (filtered, evidence)
 
-    first, log_evidence = normalize(jnp.log(initial_probs) + log_emission[:, observations[0]])
+    first, evidence = update(jnp.asarray(initial_probs), likelihoods[0])
+    log_evidence = special.log(evidence)
     if observations.shape[0] == 1:
-        return first[None], log_evidence
-    _, (rest, log_evidences) = jax.lax.scan(step, first, observations[1:])
-    return jnp.concatenate([first[None], rest]), log_evidence + jnp.sum(log_evidences)
+        # Its last bit as by the logarithms, its derivative as above.
+        by_logarithms = jax.nn.logsumexp(jnp.log(initial_probs) + jnp.log(likelihoods[0]))
+        rounding = jax.lax.stop_gradient(jnp.where(evidence > 0, by_logarithms - log_evidence, 0))
+        return special.log(first)[None], log_evidence + rounding
+    _, (rest, evidences) = jax.lax.scan(step, first, likelihoods[1:])
+    return special.log(jnp.concatenate([first[None], rest])), log_evidence + jnp.sum(special.log(evidences))
+
+
+def _of_symbols(emission_matrix: Array, observations: Array) -> Array:
+    """(T, K): the probability of each observation in each state; 0 for what is not one of the symbols."""
+    is_symbol = (observations >= 0) & (observations < emission_matrix.shape[1])
+    index = jnp.where(is_symbol, observations, 0).astype(jnp.int32)
+    return jnp.where(is_symbol[:, None], emission_matrix.T[index], 0)
 
 
 def backward_sample(alpha: Array, transition_matrix: Array) -> Array:

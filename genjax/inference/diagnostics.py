@@ -13,12 +13,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import ndtri
 
 _FEWEST_DRAWS = 4  # half a chain must have a variance
 
 
-@jax.jit
 def compute_rhat(samples: Any) -> jax.Array:
     """Split rank-normalised R-hat, the larger of its bulk and its folded version.
 
@@ -36,6 +36,11 @@ def compute_rhat(samples: Any) -> jax.Array:
     Returns:
         (...), float. NaN for a single chain, fewer than 4 steps, a constant, or draws that are not finite.
     """
+    return _rhat_of_draws(_centred(samples))
+
+
+@jax.jit
+def _rhat_of_draws(samples: Any) -> jax.Array:
     x = _as_draws(samples, "compute_rhat")
     if x.shape[0] < 2 or x.shape[1] < _FEWEST_DRAWS:
         return jnp.full(x.shape[2:], jnp.nan, x.dtype)
@@ -43,7 +48,6 @@ def compute_rhat(samples: Any) -> jax.Array:
     return _or_nan(_worst_rhat(_normal_scores(_beside(halves, folded)), folded), x)
 
 
-@functools.partial(jax.jit, static_argnames="kind")
 def compute_ess(samples: Any, kind: str = "bulk") -> jax.Array:
     """Effective sample size: the number of independent draws that would estimate as precisely.
 
@@ -65,6 +69,11 @@ def compute_ess(samples: Any, kind: str = "bulk") -> jax.Array:
     """
     if kind not in ("bulk", "tail"):
         raise ValueError(f"compute_ess got kind={kind!r}; it is 'bulk' or 'tail'.")
+    return _ess_of_draws(_centred(samples), kind)
+
+
+@functools.partial(jax.jit, static_argnames="kind")
+def _ess_of_draws(samples: Any, kind: str) -> jax.Array:
     x = _as_draws(samples, "compute_ess")
     if x.shape[1] < _FEWEST_DRAWS:
         return jnp.full(x.shape[2:], jnp.nan, x.dtype)
@@ -153,6 +162,16 @@ def _smaller(sizes: jax.Array, indicators: jax.Array) -> jax.Array:
 def _or_nan(value: jax.Array, x: jax.Array) -> jax.Array:
     """NaN where there is nothing to diagnose: constants, and draws that are not finite."""
     return jnp.where(_is_constant(x) | ~jnp.all(jnp.isfinite(x), axis=(0, 1)), jnp.nan, value)
+
+
+def _centred(samples: Any) -> Any:
+    """Draws of double precision less their mean, before they become single: an offset would take all digits."""
+    is_double = isinstance(samples, np.ndarray) and samples.dtype == np.float64 and samples.ndim > 0
+    if not is_double or samples.size == 0:
+        return samples
+    axes = (0, 1) if samples.ndim > 1 else (0,)
+    centre = samples.mean(axis=axes, keepdims=True)
+    return samples - np.where(np.isfinite(centre), centre, 0)
 
 
 def _as_draws(samples: Any, what: str) -> jax.Array:
