@@ -165,13 +165,15 @@ def _or_nan(value: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def _centred(samples: Any) -> Any:
-    """Draws of double precision less their mean, before they become single: an offset would take all digits."""
+    """Draws of double precision less their median, where single precision would lose their spread beside it."""
     is_double = isinstance(samples, np.ndarray) and samples.dtype == np.float64 and samples.ndim > 0
     if not is_double or samples.size == 0:
         return samples
     axes = (0, 1) if samples.ndim > 1 else (0,)
-    centre = samples.mean(axis=axes, keepdims=True)
-    return samples - np.where(np.isfinite(centre), centre, 0)
+    with np.errstate(invalid="ignore"):  # of draws that are not finite, which have no diagnosis
+        low, centre, high = np.quantile(samples, [0.25, 0.5, 0.75], axis=axes, keepdims=True)
+        is_far = np.isfinite(centre) & (np.abs(centre) > 1000 * (high - low))
+    return samples - np.where(is_far, centre, 0)
 
 
 def _as_draws(samples: Any, what: str) -> jax.Array:
