@@ -4,25 +4,23 @@ import errno
 import importlib.metadata
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 
 from pipelines.config import flags
 from pipelines.config.configuration import Configuration, configure
 from pipelines.config.validation import STAGES
 from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, DeviceError
-from pipelines.output import claims, report
+from pipelines.output import report
+from pipelines.output.closing import close, finish, is_writable, refresh_page
 from pipelines.output.progress import Reporter
-from pipelines.output.summary import Outcome, print_closing
+from pipelines.output.summary import Outcome
 from pipelines.output.terminal import Terminal
 from pipelines.plan.plan import Problems, StudyPlan, make_plan
 from pipelines.plan.tree import Tree
 from pipelines.race.runner import Runner
 from pipelines.results import helpers, machine, provenance
-from pipelines.results.export import export
-from pipelines.results.rows import read_rows
 from pipelines.results.store import Store, store_error
 from pipelines.scratch import scratch_folder
 from pipelines.workers.client import WorkerPool
@@ -79,29 +77,22 @@ def run(configurations: list[Configuration], reporter: Reporter) -> int:
     store = Store(first.results, reporter.say)
     problems = Problems(first.tree)
     start = time.monotonic()
-    if "run" not in stages:
+    # Where everything is stored already, or only drawn, a folder that cannot be written is enough.
+    can_write = is_writable(store.root)
+    with store.exclusive() if can_write and "run" in stages else nullcontext():
         plans = _plan(configurations, store, problems, reporter)
         if stages == ("plan",):
             return 0
-        with _display(plans, reporter):
-            outcomes = _finish(plans, store, problems, reporter, {})
-        return _close(outcomes, store, reporter, start)
-    is_writable = _is_writable(store.root)
-    # Where everything is stored already, a folder that cannot be written is enough.
-    with store.exclusive() if is_writable else nullcontext():
-        plans = _plan(configurations, store, problems, reporter)
-        if not is_writable and report.any_to_run(plans):
+        if "run" in stages and not can_write and report.any_to_run(plans):
             raise store_error(OSError(errno.EROFS, os.strerror(errno.EROFS)), store.root)
-        with _display(plans, reporter):
-            spent = _measure(plans, store, problems, reporter)
-            outcomes = _finish(plans, store, problems, reporter, spent)
-        return _close(outcomes, store, reporter, start)
-
-
-def _is_writable(folder: Path) -> bool:
-    """Whether a folder can be written, or made."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return os.access(existing, os.W_OK)
+        outcomes: list[Outcome] = []
+        with _display(plans, reporter), _measuring(plans, store, problems, reporter) as measure:
+            for plan in plans:
+                spent = measure(plan)
+                outcomes.append(finish(plan, store, problems, reporter, spent))
+                if len(outcomes) < len(plans) and plan.to_run and "run" in stages:
+                    refresh_page(outcomes, plans, store)  # a run that is stopped leaves what it has finished
+        return close(outcomes, plans, store, reporter, start)
 
 
 def require_device(configuration: Configuration) -> None:
@@ -160,18 +151,27 @@ def _plan(configurations: list[Configuration], store: Store, problems: Problems,
     return plans
 
 
-def _measure(plans: list[StudyPlan], store: Store, problems: Problems, reporter: Reporter) -> dict[str, float]:
-    spent = {plan.configuration.study: 0.0 for plan in plans}
+@contextmanager
+def _measuring(
+    plans: list[StudyPlan], store: Store, problems: Problems, reporter: Reporter
+) -> Iterator[Callable[[StudyPlan], float]]:
+    """A function that executes a plan and returns the seconds it took; the workers outlive a study."""
+    if "run" not in plans[0].configuration.stages:
+        yield lambda plan: 0.0
+        return
     if not report.any_to_run(plans):
         reporter.say("Nothing to measure: every cell is cached or skipped.")
-        return spent
+        yield lambda plan: 0.0
+        return
     with scratch_folder() as scratch, WorkerPool(scratch, reporter.say) as pool:
         runner = Runner(store, problems, pool, scratch, reporter)
-        for plan in plans:
+
+        def measure(plan: StudyPlan) -> float:
             start = time.monotonic()
             runner.run(plan)
-            spent[plan.configuration.study] = time.monotonic() - start
-    return spent
+            return time.monotonic() - start
+
+        yield measure
 
 
 @contextmanager
@@ -185,42 +185,3 @@ def _display(plans: list[StudyPlan], reporter: Reporter) -> Iterator[None]:
     figures = sum(len(plan.configuration.figures) for plan in plans) if "figures" in stages else 0
     with reporter.whole("the whole run", cells + figures):
         yield
-
-
-def _finish(
-    plans: list[StudyPlan], store: Store, problems: Problems, reporter: Reporter, spent: dict[str, float]
-) -> list[Outcome]:
-    """Reads, draws, exports and sums up every study; `spent` are the seconds that its measurement took."""
-    outcomes = []
-    for plan in plans:
-        study, stages = plan.configuration.study, plan.configuration.stages
-        pairs = read_rows(plan, store, exact="run" in stages)
-        rows = [row for _, row in pairs]
-        start = time.monotonic()
-        drawn = []
-        if "figures" in stages and plan.configuration.figures:
-            with reporter.cells(f"{study}: figures", len(plan.configuration.figures)):
-                from pipelines.output.figures import render  # matplotlib is loaded only to draw
-
-                drawn = render(plan, pairs, store, problems, reporter)
-        seconds = spent.get(study, 0.0) + time.monotonic() - start
-        report.print_summary(plan, rows, drawn, seconds, "run" in stages and plan.to_run > 0, reporter)
-        export_failed = "export" in stages and export(plan.configuration, rows, problems, reporter)
-        outcomes.append(Outcome(plan, rows, drawn, seconds, export_failed))
-    return outcomes
-
-
-def _close(outcomes: list[Outcome], store: Store, reporter: Reporter, start: float) -> int:
-    """The end of the run: a closing summary if there are several studies, the report, and the exit status."""
-    seconds = time.monotonic() - start
-    if len(outcomes) > 1:
-        print_closing(outcomes, seconds, reporter)
-    if "report" in outcomes[0].plan.configuration.stages:
-        if len(outcomes) > 1:
-            known = {one.study: one.rows for one in outcomes}
-            claims.tell([one.plan.configuration for one in outcomes], store, known, reporter)
-        if _is_writable(store.root):
-            reporter.say(f"report: {report.write_report(outcomes, seconds, store.root)}")
-        else:
-            reporter.say(f"no report: {store.root} cannot be written")
-    return int(any(one.export_failed or report.exit_status(one.rows, one.drawn) for one in outcomes))

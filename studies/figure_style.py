@@ -83,6 +83,7 @@ RC_PARAMETERS: dict[Any, Any] = {
     "grid.alpha": 0.3,
     "figure.dpi": 100,
     "savefig.dpi": 300,
+    "svg.hashsalt": "genjax",  # equal figures get equal files
     "pdf.fonttype": 42,  # TrueType: conferences refuse Type 3
 }
 

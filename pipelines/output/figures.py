@@ -1,7 +1,7 @@
 """Draws the figures of a study from stored rows alone. The only module that loads matplotlib.
 
-Every figure becomes `<name>.pdf`, `<name>.png` and `<name>.json` (which rows, which commit), each renamed into place
-when complete; a timing figure also gets copies with the device's name.
+Every figure becomes `<name>.pdf`, `<name>.png`, `<name>.svg` and `<name>.json` (which rows, which commit), each renamed
+into place when complete; a timing figure also gets copies with the device's name.
 """
 
 import json
@@ -30,7 +30,18 @@ from pipelines.scratch import remove_left_over_files
 from studies.base import Animation, FigureContext, FigureSpecification, Row, Rows, figures_of
 from studies.figure_style import RC_PARAMETERS
 
-DOTS_PER_INCH = 300
+WIDEST_PIXELS = 2400
+"""Width of a PNG: sharp in a paper's column and on a page; a wide figure would otherwise have 6,000."""
+
+LARGEST_DOTS_PER_INCH = 300
+
+
+FORMATS: dict[str, dict[str, Any]] = {
+    ".pdf": {"CreationDate": None},
+    ".png": {"Software": None},
+    ".svg": {"Date": None},
+}
+"""Suffixes of a figure's files, with the metadata that would differ from run to run left out."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +160,11 @@ def _write(
             finally:
                 fresh.unlink(missing_ok=True)
             picture = picture.figure  # as it is after the last frame
-        for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
+        dots_per_inch = min(LARGEST_DOTS_PER_INCH, WIDEST_PIXELS / picture.get_figwidth())
+        for suffix, metadata in FORMATS.items():
             fresh = folder / f".{name}.{os.getpid()}{suffix}"
             try:
-                picture.savefig(fresh, dpi=DOTS_PER_INCH, metadata=metadata, **options)
+                picture.savefig(fresh, dpi=dots_per_inch, metadata=metadata, **options)
                 written.append(_place(fresh, folder / f"{name}{suffix}"))
             finally:
                 fresh.unlink(missing_ok=True)

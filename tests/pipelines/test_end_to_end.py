@@ -38,9 +38,9 @@ def test_first_run_measures_proves_and_draws(toy, capsys):
 
 def test_figure_files_and_their_sidecar(toy):
     assert toy.run() == 0
-    names = sorted(path.name for path in (toy.root / "figs" / "smoke").iterdir())
+    names = sorted(path.name for path in (toy.root / "figs" / "smoke").iterdir() if path.is_file())
     assert names == sorted(
-        f"toy_times_points3{device}.{suffix}" for device in ("", "_cpu") for suffix in ("json", "pdf", "png")
+        f"toy_times_points3{device}.{suffix}" for device in ("", "_cpu") for suffix in ("json", "pdf", "png", "svg")
     )
     sidecar = json.loads((toy.root / "figs" / "smoke" / "toy_times_points3.json").read_text())
     assert [row["framework"] for row in sidecar["rows"]] == ["first", "second", "third"]

@@ -130,7 +130,7 @@ def test_comma_in_a_path_is_explained(toy, capsys):
 
 
 def test_stored_measurements_on_a_read_only_disk_are_drawn(measured, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("pipelines.cli.os.access", lambda path, mode: False)  # root may write everywhere
+    monkeypatch.setattr("pipelines.output.closing.os.access", lambda path, mode: False)  # root may write everywhere
     assert measured.run("frameworks=[first]", f"figs={tmp_path}") == 0
     assert "cannot be written" in capsys.readouterr().out
     assert measured.run("frameworks=[first]", "seed=5", f"figs={tmp_path}") == 1

@@ -1,0 +1,84 @@
+"""What follows measuring: each study's figures and files as soon as it is done, the page, and the end of the run."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.output import claims, report
+from pipelines.output.page.build import figure_entries, write_page
+from pipelines.output.progress import Reporter
+from pipelines.output.summary import Outcome, print_closing
+from pipelines.plan.plan import Problems, StudyPlan
+from pipelines.results.export import export
+from pipelines.results.rows import read_rows
+from pipelines.results.store import Store
+
+
+def finish(plan: StudyPlan, store: Store, problems: Problems, reporter: Reporter, spent: float) -> Outcome:
+    """Reads, draws, exports and sums up one study.
+
+    Args:
+        plan: the study's plan, after it was executed or skipped.
+        store: its records.
+        problems: data and truth for figures and files.
+        reporter: gets the summary.
+        spent: seconds that its measurement took.
+    """
+    study, stages = plan.configuration.study, plan.configuration.stages
+    pairs = read_rows(plan, store, exact="run" in stages)
+    rows = [row for _, row in pairs]
+    start = time.monotonic()
+    drawn = []
+    if "figures" in stages and plan.configuration.figures:
+        with reporter.cells(f"{study}: figures", len(plan.configuration.figures)):
+            from pipelines.output.figures import render  # matplotlib is loaded only to draw
+
+            drawn = render(plan, pairs, store, problems, reporter)
+    seconds = spent + time.monotonic() - start
+    report.print_summary(plan, rows, drawn, seconds, "run" in stages and plan.to_run > 0, reporter)
+    export_failed = "export" in stages and export(plan.configuration, rows, problems, reporter)
+    return Outcome(plan, rows, drawn, seconds, export_failed)
+
+
+def refresh_page(outcomes: Sequence[Outcome], plans: Sequence[StudyPlan], store: Store) -> Path | None:
+    """Writes the page of the studies that are finished; the others appear as they were stored before this run.
+
+    Returns:
+        Where it is, or None where the report was not asked for.
+    """
+    configurations = [plan.configuration for plan in plans]
+    if "report" not in configurations[0].stages:
+        return None
+    rows = {one.study: one.rows for one in outcomes}
+    waiting = [one.study for one in configurations if one.study not in rows]
+    rows |= {one.study: claims.stored_rows(one, store) for one in configurations if one.study in waiting}
+    judged = claims.judge_all(configurations, store, rows)
+    figures = {one.study: figure_entries(one) for one in configurations}
+    notes = [f"The run is still at work: {', '.join(waiting)} not finished."] if waiting else []
+    return write_page(configurations, rows, judged, figures, notes)
+
+
+def close(
+    outcomes: Sequence[Outcome], plans: Sequence[StudyPlan], store: Store, reporter: Reporter, start: float
+) -> int:
+    """The end of the run: a closing summary if there are several studies, the report, and the exit status."""
+    seconds = time.monotonic() - start
+    if len(outcomes) > 1:
+        print_closing(outcomes, seconds, reporter)
+    if "report" in outcomes[0].plan.configuration.stages:
+        if len(outcomes) > 1:
+            known = {one.study: one.rows for one in outcomes}
+            claims.tell([one.plan.configuration for one in outcomes], store, known, reporter)
+        if is_writable(store.root):
+            reporter.say(f"report: {report.write_report(list(outcomes), seconds, store.root)}")
+        else:
+            reporter.say(f"no report.md: {store.root} cannot be written")
+        reporter.say(f"page: {refresh_page(outcomes, plans, store)}")
+    return int(any(one.export_failed or report.exit_status(one.rows, one.drawn) for one in outcomes))
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether a folder can be written, or made."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return os.access(existing, os.W_OK)

@@ -1,0 +1,183 @@
+"""Writes the page: one folder, `figs/report/`, that opens from disk without a network.
+
+The tables and the strips are HTML and SVG made here, the figures are matplotlib's SVG. Sorting and filtering take a
+hundred lines of script, so no chart or table library is loaded: the page shows everything before any script runs.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipelines.config.configuration import Configuration
+from pipelines.output.claims import CANNOT_TELL, NEEDS_CUDA, NOT_REPRODUCED, REPRODUCED, Judged
+from pipelines.output.page import content
+from pipelines.output.page.recolour import dark
+from pipelines.output.terminal import printable
+from pipelines.results import provenance
+from pipelines.results.store import store_error
+from studies.base import Row
+
+HERE = Path(__file__).parent
+LARGEST_SVG_BYTES = 500_000
+"""A larger drawing (a cloud of particles) is shown as the PNG that lies beside it."""
+
+CITATION = """\
+@article{genjax2026,
+  title   = {Probabilistic Programming with Vectorized Programmable Inference},
+  journal = {Proceedings of the ACM on Programming Languages},
+  volume  = {10},
+  number  = {POPL},
+  year    = {2026}
+}"""
+
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, CANNOT_TELL, NEEDS_CUDA)
+
+
+def write_page(
+    configurations: Sequence[Configuration],
+    rows: Mapping[str, Sequence[Row]],
+    judged: Sequence[Judged],
+    figures: Mapping[str, Sequence[content.FigureEntry]],
+    notes: Sequence[str] = (),
+) -> Path:
+    """Writes the folder and returns the path of `index.html`.
+
+    Args:
+        configurations: of the run, one a study.
+        rows: all rows of each study, the missing ones too.
+        judged: the claims about these studies.
+        figures: of each study; their files are copied beside the page.
+        notes: sentences for the head of the page, such as that a run is still at work.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    figs = configurations[0].figs
+    folder, fresh = figs / "report", figs / f".report-{os.getpid()}"
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        (fresh / "figures").mkdir(parents=True)
+        placed = {study: [_place(one, figs, fresh) for one in entries] for study, entries in figures.items()}
+        page = _page(configurations, rows, judged, placed, notes)
+        text = (
+            _environment()
+            .get_template("page.html.j2")
+            .render(
+                page=page,
+                style=(HERE / "page.css").read_text(encoding="utf-8"),
+                script=(HERE / "page.js").read_text(encoding="utf-8"),
+                citation=CITATION,
+            )
+        )
+        (fresh / "index.html").write_text(text, encoding="utf-8")
+        _replace(fresh, folder)
+    except OSError as error:
+        raise store_error(error, figs, "figs") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return folder / "index.html"
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+    )
+
+
+def _page(
+    configurations: Sequence[Configuration],
+    rows: Mapping[str, Sequence[Row]],
+    judged: Sequence[Judged],
+    figures: Mapping[str, Sequence[content.FigureEntry]],
+    notes: Sequence[str],
+) -> content.Page:
+    everything = [row for study in rows.values() for row in study]
+    tasks: dict[tuple[str, str], list[Row]] = {}
+    for row in everything:
+        tasks.setdefault((row.study, row.task), []).append(row)
+    entries = [content.row_entry(index, row, tasks[row.study, row.task]) for index, row in enumerate(everything)]
+    known = list(dict.fromkeys([*VERDICTS, *(one.verdict for one in judged)]))
+    counted = [(name, sum(one.verdict == name for one in judged)) for name in known]
+    order = {name: place for place, name in enumerate(known)}
+    facts = content.machine_facts(everything)
+    machine = next((value for name, value in facts if name == "processor"), "an unknown machine")
+    return content.Page(
+        written=provenance.now(),
+        machine=machine,
+        facts=facts,
+        verdicts=[(name, content.VERDICT_MARKS.get(name, "•"), count) for name, count in counted if count],
+        claims=[content.claim_entry(one) for one in sorted(judged, key=lambda one: order[one.verdict])],
+        figures=figures,
+        rows=entries,
+        details=content.details_of(everything),
+        missing=content.missing(everything),
+        counts={"ok": sum(row.status == "ok" for row in everything), "all": len(everything)},
+        studies=[one.study for one in configurations],
+        statuses=list(dict.fromkeys(row.status for row in everything)),
+        notes=tuple(notes),
+    )
+
+
+def figure_entries(configuration: Configuration) -> list[content.FigureEntry]:
+    """The study's chosen figures with what to see in them; `light` is the stem of the files if there are any."""
+    from pipelines.output.figures import file_name  # loads matplotlib, which only the figures need
+    from studies.base import figures_of
+
+    specifications = figures_of(configuration.tree.figures_module(configuration.study))
+    entries = []
+    for name, settings in configuration.figures.items():
+        specification = specifications[name]
+        stem = file_name(specification, {**configuration.parameters, **settings})
+        is_there = bool(content.figure_files(configuration.figs, stem))
+        entries.append(
+            content.FigureEntry(
+                configuration.study,
+                name,
+                content.figure_caption(specification),
+                light=stem if is_there else "",
+                missing="" if is_there else "none of its cells is right yet, or it was not asked for",
+                command=f"./run paper-figures study={configuration.study} figures=[{name}]",
+            )
+        )
+    return entries
+
+
+def _place(entry: content.FigureEntry, figs: Path, folder: Path) -> content.FigureEntry:
+    """Copies the files of a figure beside the page, in a light and a dark form; a PNG has one form."""
+    if not entry.light:
+        return entry
+    files = content.figure_files(figs, entry.light)
+    names = {}
+    if "pdf" in files:
+        names["pdf"] = f"figures/{entry.light}.pdf"
+        shutil.copyfile(files["pdf"], folder / names["pdf"])
+    svg = files.get("svg")
+    if svg is not None and (svg.stat().st_size <= LARGEST_SVG_BYTES or "png" not in files):
+        names |= {"light": f"figures/{entry.light}.svg", "dark": f"figures/{entry.light}.dark.svg"}
+        shutil.copyfile(svg, folder / names["light"])
+        (folder / names["dark"]).write_text(dark(svg.read_text(encoding="utf-8")), encoding="utf-8")
+    elif "png" in files:
+        names["light"] = f"figures/{entry.light}.png"
+        shutil.copyfile(files["png"], folder / names["light"])
+    else:
+        names["light"] = names["pdf"]
+    return content.FigureEntry(entry.study, entry.name, entry.caption, command=entry.command, **names)
+
+
+def _replace(fresh: Path, folder: Path) -> None:
+    """Puts a complete folder in the place of an older one, so that a reader finds one of them."""
+    if not folder.exists():
+        os.rename(fresh, folder)
+        return
+    old = folder.with_name(f".old-report-{os.getpid()}")
+    os.rename(folder, old)
+    os.rename(fresh, folder)
+    shutil.rmtree(old, ignore_errors=True)
