@@ -13,6 +13,7 @@ from genjax.core.arguments import stored_marks, unshare, with_marks, without_arg
 from genjax.core.choices import Strict, filter_choices, is_empty, merge_choices, plain
 from genjax.core.gfi import GFI
 from genjax.core.lanes import scalar
+from genjax.core.made import gate_of, gated
 from genjax.core.observed import observed_by
 from genjax.core.partial import Masked, select_where
 from genjax.core.pytree import Pytree
@@ -87,13 +88,13 @@ class Cond(GFI[X, R], Generic[X, R]):
 
     def simulate(self, check: Any, *args: Any, **kwargs: Any) -> CondTr[X, R]:
         check = as_check(check)
-        true, false = (callee.simulate(*a, **k) for callee, a, k in self._branches(check, args, kwargs))
+        true, false = (callee.simulate(*a, **k) for callee, a, k, _ in self._branches(check, args, kwargs))
         return self._trace(check, args, kwargs, true, false)
 
     def assess(self, x: X, check: Any, *args: Any, **kwargs: Any) -> tuple[jax.Array, R]:
         check, x = as_check(check), plain(x)
         (density_true, retval_true), (density_false, retval_false) = (
-            callee.assess(x, *a, **k) for callee, x, a, k in self._branches(check, x, args, kwargs)
+            callee.assess(jax.tree.map(gate, x), *a, **k) for callee, a, k, gate in self._branches(check, args, kwargs)
         )
         log_density = jnp.where(check, scalar(density_true), scalar(density_false))
         return log_density, self._where(check, retval_true, retval_false)
@@ -108,7 +109,8 @@ class Cond(GFI[X, R], Generic[X, R]):
         check = as_check(check)
         self._check_used(x, args, kwargs)
         (true, weight_true), (false, weight_false) = (
-            callee.generate(x, *a, **k) for callee, x, a, k in self._branches(check, plain(x), args, kwargs)
+            callee.generate(jax.tree.map(gate, plain(x)), *a, **k)
+            for callee, a, k, gate in self._branches(check, args, kwargs)
         )
         new = self._trace(check, args, kwargs, true, false)
         return with_marks(new, observed_by(x, new)), jnp.where(check, weight_true, weight_false)
@@ -118,7 +120,7 @@ class Cond(GFI[X, R], Generic[X, R]):
     ) -> tuple[CondTr[X, R], jax.Array, X]:
         check, old = as_check(check), tr.get_choices()
         # What is kept is the value that the old trace shows, whichever branch counts now.
-        true, false = self._with_choices(check, tr, old, plain(x), args, kwargs)
+        true, false = self._with_choices(tr, check, old, plain(x), args, kwargs)
         new = with_marks(self._trace(check, args, kwargs, true, false), stored_marks(tr))
         return new, tr.raw_score() - new.score, old
 
@@ -127,11 +129,10 @@ class Cond(GFI[X, R], Generic[X, R]):
     ) -> tuple[CondTr[X, R], jax.Array, X | None]:
         check, old = as_check(check), tr.get_choices()
         selection = check_selection(selection, tr, f"regenerate() of {self!r}")
-        synchronised = self._with_choices(check, tr, old, None, args, kwargs)
-        callees = (self.callee_true, self.callee_false)
+        synchronised = self._with_choices(tr, check, old, None, args, kwargs)
         true, false = (
-            callee.regenerate(inner, selection, *args, **kwargs)[0]
-            for callee, inner in zip(callees, synchronised, strict=True)
+            callee.regenerate(inner, selection, *a, **k)[0]
+            for (callee, a, k, _), inner in zip(self._branches(check, args, kwargs), synchronised, strict=True)
         )
         new = with_marks(self._trace(check, args, kwargs, true, false), stored_marks(tr))
         # Unselected sites of the branch taken now against those of the branch taken then.
@@ -150,17 +151,24 @@ class Cond(GFI[X, R], Generic[X, R]):
     def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
         return self.callee_true.merge(x, x_, check)
 
-    def _with_choices(self, check: Any, tr: Any, old: Any, x: Any, args: Any, kwargs: Any) -> list[Any]:
-        branches = zip(self._branches(check, x, args, kwargs), tr.trs, strict=True)
-        return [
-            callee.update(inner, _in_dtypes_of(inner.get_choices(), overlay(old, x)), *a, **k)[0]
-            for (callee, x, a, k), inner in branches
-        ]
+    def _branches(self, check: Any, args: Any, kwargs: Any) -> list[tuple[Any, Any, Any, Any]]:
+        """Per branch: callee, arguments, keyword arguments, and the gate for constraints.
 
-    def _branches(self, check: Any, *values: Any) -> Any:
-        """The callees, each with the values as it sees them: derivatives reach them only where it is taken."""
-        yield self.callee_true, *_differentiated_where(check, values)
-        yield self.callee_false, *_differentiated_where(~check, values)
+        Each passes a gate: derivatives of the branch that is not taken are zero, where its own would be NaN or
+        infinite, because a select of the results alone multiplies them by zero.
+        """
+        branches = []
+        for callee, is_taken in ((self.callee_true, check), (self.callee_false, ~check)):
+            gate = gate_of(is_taken)
+            branches.append((gated(callee, gate), jax.tree.map(gate, args), jax.tree.map(gate, kwargs), gate))
+        return branches
+
+    def _with_choices(self, tr: Any, check: Any, old: Any, x: Any, args: Any, kwargs: Any) -> list[Any]:
+        """Both branches' traces with the choices `old`, those of `x` in their place."""
+        return [
+            callee.update(inner, _in_dtypes_of(inner.get_choices(), overlay(old, jax.tree.map(gate, x))), *a, **k)[0]
+            for (callee, a, k, gate), inner in zip(self._branches(check, args, kwargs), tr.trs, strict=True)
+        ]
 
     def _check_used(self, x: Any, args: Any, kwargs: Any) -> None:
         """Strict constraints may name addresses of either branch."""
@@ -176,20 +184,6 @@ class Cond(GFI[X, R], Generic[X, R]):
 
     def __repr__(self) -> str:
         return f"Cond({self.callee_true!r}, {self.callee_false!r})"
-
-
-def _differentiated_where(check: Any, values: Any) -> Any:
-    """The same values, with derivatives of 0 where the check is false.
-
-    The branch that is not taken may be infinite or NaN, and so its derivatives: 0 times these would be NaN.
-    """
-
-    def gate(value: Any) -> Any:
-        if not (hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.inexact)):
-            return value
-        return jnp.where(check, value, jax.lax.stop_gradient(value))
-
-    return jax.tree.map(gate, values)
 
 
 def as_check(check: Any) -> jax.Array:
@@ -234,7 +228,11 @@ def _in_dtypes_of(own: Any, choices: Any) -> Any:
     if jax.tree.structure(own) != jax.tree.structure(choices):
         return choices
     return jax.tree.map(
-        lambda mine, value: value.astype(mine.dtype) if hasattr(mine, "dtype") and hasattr(value, "astype") else value,
+        lambda mine, value: (
+            jnp.asarray(value, mine.dtype)
+            if hasattr(mine, "dtype") and hasattr(value, "astype") and value.dtype != mine.dtype
+            else value
+        ),
         own,
         choices,
     )

@@ -15,8 +15,9 @@ from genjax.core.choices import Fixed, is_empty, plain
 from genjax.core.const import Const
 from genjax.core.fit import as_drawn, fitted
 from genjax.core.gfi import GFI
-from genjax.core.handlers import handling
+from genjax.core.handlers import current_handler, handling
 from genjax.core.lanes import scalar
+from genjax.core.made import mark
 from genjax.core.observed import like
 from genjax.core.partial import Masked, select_where
 from genjax.core.pytree import Pytree
@@ -54,6 +55,9 @@ class Distribution(GFI[X, X], Generic[X]):
         shape = kwargs.get("sample_shape")
         if isinstance(shape, Const):
             kwargs = {**kwargs, "sample_shape": shape.value}
+        handler = current_handler()
+        if handler is not None:
+            handler.drew(self)
         with handling(None):  # a sampler that calls other generative functions runs them, and is no part of a model
             return self._sample.value(*args, **kwargs)
 
@@ -170,7 +174,7 @@ def distribution(
     Returns:
         A `Distribution`, with the value as choice and return value.
     """
-    return Distribution(Const(sampler), Const(logpdf), Const(name), Const(support))
+    return Distribution(Const(mark(sampler)), Const(mark(logpdf)), Const(name), Const(support))
 
 
 def tfp_distribution(constructor: Callable[..., Any], /, name: str | None = None) -> Distribution[Any]:

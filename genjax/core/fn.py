@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable
+from types import MethodType
 from typing import Any, Generic, TypeVar
 
 import jax
@@ -17,6 +19,7 @@ from genjax.core.fit import ConstraintError, fitted
 from genjax.core.gfi import GFI, total
 from genjax.core.handlers import Thunk, at_user_location, caller_location, handling
 from genjax.core.lanes import scalar
+from genjax.core.made import mark, remembered
 from genjax.core.observed import like, observed_by
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
@@ -60,7 +63,8 @@ class _Handler:
             )
         self._locations[addr] = caller_location()
         try:
-            with jax.named_scope(addr):  # shows the address path in errors and profiles
+            # The scope shows the address path in errors and profiles. A callee is not the body: it draws as it likes.
+            with jax.named_scope(addr), handling(None):
                 return self.call(addr, gen_fn, args, kwargs)
         except Exception as error:
             if isinstance(error, ConstraintError):
@@ -73,6 +77,9 @@ class _Handler:
 
     def addressed(self, thunk: Thunk) -> None:
         self._pending.pop(id(thunk), None)
+
+    def drew(self, distribution: Any) -> None:
+        """The body drew from a distribution without an address."""
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the body under this handler; returns its return value."""
@@ -100,13 +107,13 @@ class _Simulate(_Handler):
         super().__init__(function)
         self.scores: list[Any] = []
 
-    def record(self, addr: str, trace: Trace[Any, Any]) -> Any:
-        self.visited[addr] = without_args(trace)  # the next run passes its own
+    def record(self, addr: str, gen_fn: Any, trace: Trace[Any, Any]) -> Any:
+        self.visited[addr] = remembered(without_args(trace), gen_fn)  # the next run passes its own
         self.scores.append(trace.get_score())
         return trace.get_retval()
 
     def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
-        return self.record(addr, gen_fn.simulate(*args, **kwargs))
+        return self.record(addr, gen_fn, gen_fn.simulate(*args, **kwargs))
 
 
 class _Assess(_Handler):
@@ -156,10 +163,10 @@ class _Generate(_Simulate):
         if is_empty(beneath):
             if beneath is None and addr in (plain(self.x) or {}):
                 raise ConstraintError("is None. Leave out the address to have the choice drawn.")
-            return self.record(addr, gen_fn.simulate(*args, **kwargs))
+            return self.record(addr, gen_fn, gen_fn.simulate(*args, **kwargs))
         trace, weight = gen_fn.generate(beneath, *args, **kwargs)
         self.weights.append(scalar(weight))
-        return self.record(addr, trace)
+        return self.record(addr, gen_fn, trace)
 
 
 class _Update(_Simulate):
@@ -190,7 +197,14 @@ class _Update(_Simulate):
             self.old_subtrace(addr), lookup(self.x, addr), *args, **kwargs
         )
         self.weights.append(scalar(weight))
-        return self.record(addr, trace)
+        return self.record(addr, gen_fn, trace)
+
+    def drew(self, distribution: Any) -> None:
+        raise ValueError(
+            f"The body of {self.function.describe()} draws from {distribution!r} without an address"
+            f"{at_user_location()}, so {self.method}() cannot keep the old value, and its weight would be wrong. Give "
+            f'the draw an address: `{distribution!r}(...) @ "name"`.'
+        )
 
     def check_same_addresses(self) -> None:
         gone = [addr for addr in self.old if addr not in self.visited]
@@ -212,7 +226,7 @@ class _Regenerate(_Update):
         _, beneath = self.selection.match(addr)
         trace, weight, self.discard[addr] = gen_fn.regenerate(self.old_subtrace(addr), beneath, *args, **kwargs)
         self.weights.append(scalar(weight))
-        return self.record(addr, trace)
+        return self.record(addr, gen_fn, trace)
 
 
 def _may_be_absent(gen_fn: Any) -> bool:
@@ -242,6 +256,27 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
     @_InstanceProperty
     def __wrapped__(self) -> Callable[..., R]:
         return self.source.value
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """A model written as a method is bound to its instance, as a function would be."""
+        if instance is None or not self._is_method_of(type(instance)):
+            return self
+        if jax.tree_util.all_leaves([instance]):
+            return Fn(Const(MethodType(self.source.value, instance)))
+        return BoundFn(self, instance)
+
+    def _is_method_of(self, owner: type) -> bool:
+        outer, _, _ = getattr(self.source.value, "__qualname__", "").rpartition(".")
+        return bool(outer) and any(outer == cls.__qualname__ for cls in owner.__mro__)
+
+    def __reduce__(self) -> Any:
+        # Decorated with @gen, a function's name leads to the model and not to the function.
+        function = self.source.value
+        module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
+        found = _found(module, name) if module else None
+        if isinstance(found, Fn) and found.source.value is function:
+            return _found, (module, name)
+        return Fn, (self.source,)
 
     def describe(self) -> str:
         """`function 'name' at file:line`, for messages."""
@@ -305,6 +340,49 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
         return f"gen({self.__name__})"
 
 
+def _found(module: str, name: str) -> Any:
+    """What a qualified name of a module stands for, or None."""
+    try:
+        value: Any = importlib.import_module(module)
+    except ImportError:
+        return None
+    for part in name.split("."):
+        value = inspect.getattr_static(value, part, None)
+    return value
+
+
+@Pytree.dataclass
+class BoundFn(GFI[dict[str, Any], R], Generic[R]):
+    """A model that is a method of a pytree: the instance is its first argument, and may hold arrays."""
+
+    function: Fn[R]
+    instance: Any
+
+    def simulate(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function.simulate(self.instance, *args, **kwargs)
+
+    def assess(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.function.assess(x, self.instance, *args, **kwargs)
+
+    def sites(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.function.sites(x, self.instance, *args, **kwargs)
+
+    def generate(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.function.generate(x, self.instance, *args, **kwargs)
+
+    def update(self, tr: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.function.update(tr, x, self.instance, *args, **kwargs)
+
+    def regenerate(self, tr: Any, selection: SelectionBase, *args: Any, **kwargs: Any) -> Any:
+        return self.function.regenerate(tr, selection, self.instance, *args, **kwargs)
+
+    def project(self, tr: Any, selection: SelectionBase) -> jax.Array:
+        return self.function.project(tr, selection)
+
+    def __repr__(self) -> str:
+        return repr(self.function)
+
+
 def _as_dict(x: Any) -> Any:
     """Constraints: a trace's are its choices.
 
@@ -335,6 +413,6 @@ def gen(f: Callable[..., R]) -> Fn[R]:
     Returns:
         A generative function whose choices are a dict from address to choice.
     """
-    made = Fn(Const(f))
+    made = Fn(Const(mark(f)))
     object.__setattr__(made, "__doc__", f.__doc__)  # for help(); statics, not this, decide equality
     return made

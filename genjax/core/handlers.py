@@ -29,6 +29,10 @@ class Handler(Protocol):
         """The call was addressed."""
         ...
 
+    def drew(self, distribution: Any) -> None:
+        """The body drew from a distribution without an address."""
+        ...
+
 
 # A context variable, so that threads and async tasks do not meet in one stack.
 _current: contextvars.ContextVar[Handler | None] = contextvars.ContextVar("genjax_handler", default=None)

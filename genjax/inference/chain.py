@@ -54,8 +54,8 @@ class MCMCResult(Pytree):
         """Plain arrays with leading axes (chains, steps), by group and name, as `arviz.from_dict` takes them.
 
         Returns:
-            `{"posterior": {address path with "/": values}, "sample_stats": {"accepted": ..., "lp": ...}}`. `lp`, the
-            log density of the state, is there when traces were collected.
+            `{"posterior": {address path with "/": values}, "sample_stats": {"accepted": ..., "lp": ...}}`. Addresses
+            with a slash are in quotes. `lp`, the log density of the state, is there when traces were collected.
         """
         single = self.n_chains.value == 1
 
@@ -63,7 +63,7 @@ class MCMCResult(Pytree):
             return jnp.asarray(values)[None] if single else jnp.asarray(values)
 
         named = jax.tree_util.tree_leaves_with_path(get_choices(self.traces))
-        posterior = {"/".join(str(getattr(k, "key", k)) for k in path) or "x": arranged(v) for path, v in named}
+        posterior = {"/".join(map(_key_text, path)) or "x": arranged(v) for path, v in named}
         statistics = {"accepted": arranged(self.accepts)}
         if isinstance(self.traces, Trace):
             statistics["lp"] = arranged(-self.traces.scores())
@@ -106,6 +106,12 @@ def chain(
     if collect not in runs:
         runs[collect] = _make_run(kernel, collect)
     return runs[collect]
+
+
+def _key_text(key: Any) -> str:
+    """An address as a part of a path; one with a slash in quotes, so that it is not taken for two."""
+    text = str(getattr(key, "key", key))
+    return f'"{text}"' if "/" in text else text
 
 
 @Pytree.dataclass

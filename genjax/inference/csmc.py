@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from genjax.core.addresses import path_text
 from genjax.core.arguments import is_shared, raw_args, with_args, without_args
 from genjax.core.choices import plain
 from genjax.core.lanes import scalar
@@ -140,17 +141,17 @@ def _check_retained(gf: Any, args: tuple[Any, ...], observed: Any, retained: Any
         raise ValueError("Conditional SMC takes whole constraints, not masked() or indexed() ones.")
     target = choices_by_path(jax.eval_shape(lambda: gf.simulate(*args).get_choices()))
     given, constrained = choices_by_path(retained), choices_by_path(observed)
-    faults = [f"{path!r} is missing" for path in target if path not in given and path not in constrained]
-    faults += [f"{path!r} is no address of the target" for path in given if path not in target]
+    faults = [f"{path_text(path)} is missing" for path in target if path not in given and path not in constrained]
+    faults += [f"{path_text(path)} is no address of the target" for path in given if path not in target]
     faults += [
-        f"{path!r} has shape {jnp.shape(given[path])} instead of {jnp.shape(target[path])}"
+        f"{path_text(path)} has shape {jnp.shape(given[path])} instead of {jnp.shape(target[path])}"
         for path in given
         if path in target and path not in constrained and jnp.shape(given[path]) != jnp.shape(target[path])
     ]
     if faults:
         raise ValueError(
             f"The retained choices do not fit {gf!r}: {'; '.join(faults)}. They must have a value for every choice "
-            f"that is not constrained. The target's choices: {', '.join(map(repr, target)) or 'none'}."
+            f"that is not constrained. The target's choices: {', '.join(map(path_text, target)) or 'none'}."
         )
 
 

@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from genjax.core.addresses import Path, path_text
 from genjax.core.arguments import map_batch, share, with_args, without_args
-from genjax.core.choices import Strict, is_empty, plain
+from genjax.core.choices import Strict, as_choices, is_empty, plain
 from genjax.core.const import unwrap
 from genjax.core.lanes import scalar
 from genjax.core.observed import observed_by
@@ -113,7 +114,7 @@ def weighted_trace(target_gf: Any, args: Any, constraints: Any, proposal_gf: Any
     A draw at a constrained address is thrown away and integrates to 1, so it has no part in the weight. Addresses that
     neither has are drawn from the target.
     """
-    args = as_args(args)
+    args, constraints = as_args(args), as_choices(constraints)
     if proposal_gf is None:
         return target_gf.generate(constraints, *args)
     proposed = proposal_gf.simulate(plain(constraints), *args)
@@ -212,19 +213,20 @@ def check_proposed(proposed: Any, present: Any, gen_fn: Any) -> None:
     unknown = [path for path in choices_by_path(proposed) if path not in known]
     if unknown:
         raise ValueError(
-            f"The proposal makes choices that the target {gen_fn!r} does not have: {', '.join(map(repr, unknown))}. "
-            f"The target's addresses: {', '.join(map(repr, known)) or 'none'}. Each proposed choice must be one of the "
-            "target's, or the weights would be wrong."
+            f"The proposal makes choices that the target {gen_fn!r} does not have: "
+            f"{', '.join(map(path_text, unknown))}. "
+            f"The target's addresses: {', '.join(map(path_text, known)) or 'none'}. Each proposed choice must be one "
+            "of the target's, or the weights would be wrong."
         )
 
 
-def choices_by_path(choices: Any, prefix: str = "") -> dict[str, Any]:
-    """The values of a choice map by their address path, written `a/b`; a single value is at ''."""
+def choices_by_path(choices: Any, prefix: Path = ()) -> dict[Path, Any]:
+    """The values of a choice map by their path, a tuple of addresses; a single value is at `()`."""
     if choices is None:
         return {}
     if not isinstance(choices, dict):
         return {prefix: choices}
-    found: dict[str, Any] = {}
+    found: dict[Path, Any] = {}
     for addr, beneath in choices.items():
-        found.update(choices_by_path(beneath, f"{prefix}/{addr}" if prefix else addr))
+        found.update(choices_by_path(beneath, (*prefix, addr)))
     return found

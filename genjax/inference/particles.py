@@ -202,7 +202,7 @@ def rejuvenate(particles: ParticleCollection, kernel: Any) -> ParticleCollection
 
     bare = with_args(particles.traces, ((), {}))
     traces = jax.vmap(lane, in_axes=(0, argument_axes(args)), axis_size=score.shape[0])(bare, _lane_args(args))
-    return dataclasses.replace(particles, traces=with_args(traces, args))
+    return distinct(dataclasses.replace(particles, traces=with_args(traces, args)))
 
 
 def resample(particles: ParticleCollection, method: Any = "categorical") -> ParticleCollection:
@@ -228,13 +228,15 @@ def resample(particles: ParticleCollection, method: Any = "categorical") -> Part
 
 def copied(particles: ParticleCollection, ancestors: Array) -> ParticleCollection:
     """The collection after a resampling that drew `ancestors` (N,)."""
-    return ParticleCollection(
-        traces=map_batch(lambda leaf: leaf[ancestors], particles.traces),
-        log_weights=jnp.zeros_like(particles.log_weights),
-        diagnostic_weights=log_normalized_weights(particles.log_weights),
-        n_samples=particles.n_samples,
-        log_marginal_estimate=particles.log_marginal_likelihood(),
-        ancestor_indices=ancestors,
+    return distinct(
+        ParticleCollection(
+            traces=map_batch(lambda leaf: leaf[ancestors], particles.traces),
+            log_weights=jnp.zeros_like(particles.log_weights),
+            diagnostic_weights=log_normalized_weights(particles.log_weights),
+            n_samples=particles.n_samples,
+            log_marginal_estimate=particles.log_marginal_likelihood(),
+            ancestor_indices=ancestors,
+        )
     )
 
 
@@ -269,7 +271,23 @@ resample.__static_parameters__ = ("method",)  # type: ignore[attr-defined]
 def _collection(traces: Any, log_weights: Array, n: int, log_marginal_estimate: Any) -> ParticleCollection:
     themselves = jnp.arange(n, dtype=jnp.int32)
     diagnostic = log_normalized_weights(log_weights)
-    return ParticleCollection(traces, log_weights, diagnostic, n, log_marginal_estimate, themselves)
+    return distinct(ParticleCollection(traces, log_weights, diagnostic, n, log_marginal_estimate, themselves))
+
+
+def distinct(particles: ParticleCollection) -> ParticleCollection:
+    """The same particles, no two leaves of which are one buffer, so that JAX may reuse the memory of each.
+
+    A return value is often a choice. Inside a compiled program a copy costs nothing.
+    """
+    seen: set[int] = set()
+
+    def own(leaf: Any) -> Any:
+        if id(leaf) in seen and isinstance(leaf, jax.Array):
+            return leaf.copy()
+        seen.add(id(leaf))
+        return leaf
+
+    return jax.tree.map(own, particles)
 
 
 def _moved(particles: ParticleCollection, traces: Any, log_weights: Array) -> ParticleCollection:

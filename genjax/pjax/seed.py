@@ -66,8 +66,8 @@ def seed(f: Callable[..., Any]) -> Callable[..., Any]:
         key = _as_typed_key(key)
         try:
             return compiled(key, *args, **kwargs)
-        except TypeError as error:
-            _explain_arguments(f, args, kwargs, error)
+        except (TypeError, ValueError) as error:
+            _explain(f, args, kwargs, error)
             raise
 
     # What `wraps` copied says nothing about the key; JAX reads signatures to find static arguments by name.
@@ -91,6 +91,29 @@ def _with_key(signature: inspect.Signature) -> inspect.Signature:
     parameters = list(signature.parameters.values())
     name = "key" if "key" not in signature.parameters else "seed_key"
     return signature.replace(parameters=[inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY), *parameters])
+
+
+def _explain(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> None:
+    """Say what to do about an error that `seed` is the reason for."""
+    text = str(error)
+    if isinstance(error, ValueError) and "out_axes" in text:
+        error.add_note(
+            "If this is jax.jacfwd or jax.hessian of a function that draws: each column would have a draw of its own. "
+            "Differentiate with the key fixed, `jax.jacfwd(lambda x: seed(f)(key, x))(x)`, or use jax.jacrev."
+        )
+    if not isinstance(error, TypeError):
+        return
+    _explain_arguments(function, args, kwargs, error)
+    labelled = jax.tree_util.tree_leaves_with_path((args, kwargs))
+    integers = [(path, leaf) for path, leaf in labelled if isinstance(leaf, (int, np.integer))]
+    if integers and ("oncrete" in text or "traced" in text.lower() or "tracer" in text.lower()):
+        listing = ", ".join(
+            f"{('args', 'kwargs')[path[0].idx]}{jax.tree_util.keystr(path[1:])} = {leaf!r}" for path, leaf in integers
+        )
+        error.add_note(
+            f"seed({getattr(function, '__name__', 'function')}) made arrays of its integer arguments: {listing}. Pass "
+            "what must stay a Python integer, such as a size, as `const(n)`, or close over it."
+        )
 
 
 def _explain_arguments(
@@ -161,9 +184,10 @@ def _holding(compiled: Callable[..., Any], function: Callable[..., Any]) -> Call
 
 
 def _interpreted(function: Callable[..., Any]) -> Callable[..., Any]:
-    def run(key: Any, /, *args: Any, **kwargs: Any) -> Any:
+    # A name that no argument of the function has: JAX wants the names of all of them to differ.
+    def run(_key_of_seed: Any, /, *args: Any, **kwargs: Any) -> Any:
         closed, flat, out_tree = stage_flat(function, *args, **kwargs)
-        return jax.tree.unflatten(out_tree, _run_keyed(closed, key, flat))
+        return jax.tree.unflatten(out_tree, _run_keyed(closed, _key_of_seed, flat))
 
     run.__name__ = f"seed({getattr(function, '__name__', 'function')})"
     return run
