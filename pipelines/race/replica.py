@@ -100,6 +100,10 @@ class Replica:
         """CPU time of the worker so far."""
         return self.client.cpu_seconds()
 
+    def waited_seconds(self) -> float | None:
+        """Seconds that the worker's threads have waited for a core so far."""
+        return self.client.waited_seconds()
+
     def outputs(self, announced: dict[str, Any]) -> Outputs:
         """The outputs that the worker holds, which are of the announced forms, through files."""
         self.folder.mkdir()

@@ -15,10 +15,11 @@ from pipelines.output.progress import Reporter
 from pipelines.plan import fingerprint, forms
 from pipelines.plan.cells import Cell
 from pipelines.plan.plan import CACHED, PlannedCell, PlannedRace, Problems, StudyPlan
-from pipelines.race import gate, timed_calls
+from pipelines.race import gate, spread, statistics, timed_calls
+from pipelines.race.heats import Lane, RaceResult, run_race
 from pipelines.race.replica import Outputs, Replica, memory_of
 from pipelines.race.timed_calls import TimedCalls
-from pipelines.race.timing import ContestantFailure, RaceResult, TimingSettings, as_failure, gate_seed, run_race
+from pipelines.race.timing import ContestantFailure, TimingSettings, as_failure, gate_seed
 from pipelines.results import provenance
 from pipelines.results.rows import OUTPUT
 from pipelines.results.store import Store
@@ -73,6 +74,8 @@ class Runner:
         self._race_options = {} if clock is None else {"clock": clock}
         self._handles = itertools.count()
         self._written: dict[str, dict[str, str]] = {}
+        self._spreads: dict[str, list[tuple[float, int]]] = {"time": [], "ratio": []}
+        """What was seen so far of how far processes differ."""
 
     def run(self, plan: StudyPlan) -> None:
         """Measures what the plan says; every cell that ran has a record afterwards."""
@@ -213,6 +216,7 @@ class Runner:
             failure = failures.get(index) or self._finish(entrant)
             if failure is not None:
                 failures[index] = failure
+        priors = self._learn(result, failures, baseline)
         seen = timed_calls.with_peers(
             [timed_calls.facts([r.timed_calls for r in e.replicas]) for e in entrants], baseline
         )
@@ -228,10 +232,30 @@ class Runner:
             confined = all(replica.client.confined for replica in entrant.replicas)
             cores = _cores(entrant.planned.cell, configuration) if confined else None
             calls = {**seen[index], "judged": sum(replica.judged for replica in entrant.replicas)}
-            entrant.facts["timing"] = {**common, **timing, "cores": cores, "timed_calls": calls}
+            entrant.facts["timing"] = {
+                **common, **timing, "cores": cores, "timed_calls": calls, "priors": priors,
+            }  # fmt: skip
             entrant.facts["memory"] = entrant.memory()
             self._save(entrant, configuration, arrays)
             self._forget(entrant)
+
+    def _learn(
+        self, result: RaceResult, failures: dict[int, ContestantFailure], baseline: int | None
+    ) -> dict[str, dict[str, float] | None]:
+        """What this race and those before it tell of how far processes of one program differ; see `spread.py`."""
+        for index, lane in enumerate(result.lanes):
+            if index in failures or not lane.seconds:
+                continue
+            seconds, processes = np.array(lane.seconds), np.array(lane.processes)
+            found = {"time": statistics.spread_of(seconds, processes)}
+            if baseline is not None and baseline not in failures and index != baseline:
+                paired = np.isfinite(lane.baseline_seconds)
+                ratios = seconds[paired] / np.array(lane.baseline_seconds)[paired]
+                found["ratio"] = statistics.spread_of(ratios, processes[paired]) if len(ratios) else None
+            for kind, one in found.items():
+                self._spreads[kind] += [] if one is None else [one]
+        fitted = {kind: spread.fitted(known) for kind, known in self._spreads.items()}
+        return {kind: None if prior is None else vars(prior).copy() for kind, prior in fitted.items()}
 
     def _finish(self, entrant: Entrant) -> ContestantFailure | None:
         """Judges what no block has been judged for, once the clock has stopped for all."""
@@ -338,19 +362,22 @@ def _cores(cell: Cell, configuration: Configuration) -> int | None:
 def _timing(
     result: RaceResult, index: int, baseline: int | None, paired: int | None, settings: Any
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    lane: Lane = result.lanes[index]
     timing = {
-        "rounds": len(result.seconds),
-        "processes": len(np.unique(result.processes)),
-        "calls": result.calls[index],
-        "stop": result.stop,
+        "rounds": lane.rounds if index != baseline else result.rounds,
+        "blocks": len(lane.seconds),
+        "processes": len(set(lane.processes)),
+        "calls": lane.calls,
+        "stop": lane.stop,
         "is_baseline": index == baseline,
         "idle_fraction": result.idle_fraction,
         "idle_after_fraction": result.idle_after[index],
+        "waited_fraction": lane.waited_fraction,
         "min_block_seconds": settings.min_block_seconds,
     }
-    arrays = {"samples_s": result.seconds[:, index], "processes": result.processes}
+    arrays = {"samples_s": np.array(lane.seconds, np.float64), "processes": np.array(lane.processes)}
     if paired is not None:
-        arrays["baseline_samples_s"] = result.seconds[:, paired]
+        arrays["baseline_samples_s"] = np.array(lane.baseline_seconds, np.float64)
     return timing, arrays
 
 

@@ -11,11 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines.race.spread import Prior, moderated
+
 RESAMPLES = 2000
 LEVEL = 0.95
+LEAST_ROUNDS = 5
+"""Fewer blocks have no interval, and nothing can be told."""
 ESTIMATOR = (
-    "median over rounds, ratios paired by round; of several processes, the geometric mean of theirs with Student's 95% "
-    "interval; of one process, a bootstrap 95% interval over rounds, which does not cover differences between processes"
+    "median over blocks, ratios paired by heat; of several processes, the geometric mean of theirs with Student's 95% "
+    "interval, whose variance is moderated by those of the other contestants of the run; of one process, a bootstrap "
+    "95% interval within one process, which does not cover differences between processes"
 )
 """Named in every printed summary."""
 
@@ -34,7 +39,9 @@ class Interval:
         return self.high - self.low
 
 
-def median_interval(samples: np.ndarray, seed: int = 0, processes: np.ndarray | None = None) -> Interval:
+def median_interval(
+    samples: np.ndarray, seed: int = 0, processes: np.ndarray | None = None, prior: Prior | None = None
+) -> Interval:
     """The median of (n_rounds,) samples and its 95% interval.
 
     Args:
@@ -42,7 +49,9 @@ def median_interval(samples: np.ndarray, seed: int = 0, processes: np.ndarray | 
         seed: of the bootstrap.
         processes: (n_rounds,) int, the process of each round; None for one process. With one, the interval is the
             percentile bootstrap over rounds. With k >= 2, and m_i the median of process i, the estimate is
-            exp(mean log m) and the interval exp(mean log m +- t(0.975, k - 1) sd(log m) / sqrt(k)).
+            exp(mean log m) and the interval exp(mean log m +- t(0.975, d) s / sqrt(k)), with s^2 the variance of
+            the log m_i and d = k - 1; a prior moderates both, of two values per process or more (`spread.py`).
+        prior: what the variances between processes of other contestants tell.
 
     Raises:
         ValueError: for no samples, or for samples that are not finite, or of several processes not positive.
@@ -51,7 +60,7 @@ def median_interval(samples: np.ndarray, seed: int = 0, processes: np.ndarray | 
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError(f"median_interval needs (n_rounds,) finite samples, got shape {values.shape}: {values}.")
     if processes is not None and len(np.unique(processes)) > 1:
-        return _over_processes(values, np.asarray(processes))
+        return _over_processes(values, np.asarray(processes), prior)
     generator = np.random.default_rng(seed)
     resampled = values[generator.integers(0, len(values), size=(RESAMPLES, len(values)))]
     tails = 50 * (1 - LEVEL)
@@ -59,18 +68,74 @@ def median_interval(samples: np.ndarray, seed: int = 0, processes: np.ndarray | 
     return Interval(float(np.median(values)), float(low), float(high))
 
 
-def _over_processes(values: np.ndarray, processes: np.ndarray) -> Interval:
-    from scipy import special  # not at import: the worker imports this file
+def _over_processes(values: np.ndarray, processes: np.ndarray, prior: Prior | None) -> Interval:
+    from scipy import special  # not at import: it takes a while
 
-    if not (values > 0).all():
-        raise ValueError(f"times and ratios of several processes must be positive, got {values.min()}.")
-    logs = np.log([np.median(values[processes == process]) for process in np.unique(processes)])
-    half = special.stdtrit(len(logs) - 1, 0.5 + LEVEL / 2) * logs.std(ddof=1) / np.sqrt(len(logs))
+    logs = process_logs(values, processes)
+    if len(values) < 2 * len(logs):
+        prior = None  # blocks that stand alone carry noise that those of others, which are averaged, do not have
+    variance, freedom = moderated(float(logs.var(ddof=1)), len(logs) - 1, prior)
+    half = special.stdtrit(freedom, 0.5 + LEVEL / 2) * np.sqrt(variance / len(logs))
     return Interval(*(float(np.exp(logs.mean() + sign * half)) for sign in (0, -1, 1)))
 
 
+def spread_of(values: np.ndarray, processes: np.ndarray) -> tuple[float, int] | None:
+    """(variance of the log medians of processes, degrees of freedom), what a prior is fitted to.
+
+    None for one process, and for fewer than two blocks per process, where it is the noise of blocks.
+    """
+    logs = process_logs(values, processes)
+    if len(logs) < 2 or len(values) < 2 * len(logs):
+        return None
+    return float(logs.var(ddof=1)), len(logs) - 1
+
+
+def process_logs(values: np.ndarray, processes: np.ndarray) -> np.ndarray:
+    """(n_processes,) log median of each process.
+
+    Raises:
+        ValueError: a value is not positive.
+    """
+    if not (values > 0).all():
+        raise ValueError(f"times and ratios of several processes must be positive, got {values.min()}.")
+    return np.log([np.median(values[processes == process]) for process in np.unique(processes)])
+
+
+def aim(ratio: float, width: float) -> float:
+    """How narrow the 95% interval of a ratio should be, relative to it: the question decides.
+
+    Args:
+        ratio: to the baseline.
+        width: what is wanted within a factor of 2; 2.5 times that to a factor of 10, 6.25 times beyond: 4%, 10%, 25%.
+    """
+    factor = max(ratio, 1 / ratio) if ratio > 0 else np.inf
+    return width * (1.0 if factor <= 2 else 2.5 if factor <= 10 else 6.25)
+
+
+def settled(values: np.ndarray, processes: np.ndarray, width: float) -> bool:
+    """Whether more blocks would hardly narrow the interval: the noise within processes takes half of `width` at most.
+
+    With sigma the spread of log values around their process's median (sqrt(pi / 2) times the mean absolute deviation,
+    for n values in k processes corrected by sqrt(n / (n - k))), the mean of the medians has a standard error of
+    sqrt(pi / 2) sigma / sqrt(n) from it. Of one block per process nothing can be told within; then all of the spread
+    counts, against the whole width.
+    """
+    logs = np.log(values)
+    names, members = np.unique(processes, return_inverse=True)
+    n, k = len(logs), len(names)
+    if n < 2 * k:
+        return n >= LEAST_ROUNDS and 2 * 2.78 * float(logs.std(ddof=1)) / np.sqrt(n) <= width
+    centres = np.array([np.median(logs[members == one]) for one in range(k)])
+    sigma = np.sqrt(np.pi / 2) * float(np.abs(logs - centres[members]).mean()) * np.sqrt(n / (n - k))
+    return bool(2 * 1.96 * np.sqrt(np.pi / 2) * sigma / np.sqrt(n) <= 0.5 * width)
+
+
 def ratio_interval(
-    samples: np.ndarray, baseline: np.ndarray, seed: int = 0, processes: np.ndarray | None = None
+    samples: np.ndarray,
+    baseline: np.ndarray,
+    seed: int = 0,
+    processes: np.ndarray | None = None,
+    prior: Prior | None = None,
 ) -> Interval:
     """The median over rounds of sample / baseline in the same round, with its interval; see `median_interval`.
 
@@ -83,7 +148,7 @@ def ratio_interval(
         raise ValueError(
             f"ratio_interval pairs rounds: got {np.shape(samples)} samples, {np.shape(baseline)} of baseline."
         )
-    return median_interval(np.asarray(samples, np.float64) / np.asarray(baseline, np.float64), seed, processes)
+    return median_interval(np.asarray(samples, np.float64) / np.asarray(baseline, np.float64), seed, processes, prior)
 
 
 INDEPENDENT_ESTIMATOR = (
@@ -146,30 +211,38 @@ def flags(
     samples: np.ndarray,
     ratio: Interval | None,
     *,
+    own: Interval,
     interval_width: float,
     idle_fraction: float | None,
     max_idle_fraction: float,
     load_average: float | None,
     cores: int | None,
-    processes: np.ndarray | None = None,
+    n_processes: int = 2,
+    is_baseline: bool = False,
 ) -> list[str]:
     """Why a row's times may not be trusted, one short sentence each; empty if nothing was seen.
 
     Args:
-        samples: (n_rounds,) seconds per call.
+        samples: (n_blocks,) seconds per call.
         ratio: the paired ratio to the baseline, if there is one.
-        interval_width: the width relative to the value that the race aimed at.
+        own: the median of the samples.
+        interval_width: the width relative to the value that is wanted within a factor of 2, see `aim`.
         idle_fraction: CPU seconds of idle workers per second of timed block.
         max_idle_fraction: beyond which that is a flag.
-        load_average: when the race started.
+        load_average: when the race started, where nothing better is known.
         cores: of the machine.
-        processes: (n_rounds,) int, the process of each round.
+        n_processes: that the samples are from.
+        is_baseline: its interval is not judged: the race is about ratios.
     """
     found = []
-    own = median_interval(samples, processes=processes)
     judged = ratio or own
-    if judged.width > interval_width * judged.value:
-        found.append(f"95% interval is {judged.width / judged.value:.0%} wide (aim {interval_width:.0%})")
+    wanted = aim(judged.value, interval_width) if ratio else interval_width
+    if len(samples) < LEAST_ROUNDS:
+        found.append(f"{len(samples)} blocks are too few for an interval")
+    elif not is_baseline and judged.width > wanted * judged.value:
+        found.append(f"95% interval is {judged.width / judged.value:.0%} wide (aim {wanted:.0%})")
+    if len(samples) >= LEAST_ROUNDS and n_processes < 2:
+        found.append("the interval is within one process")
     if own.value > 1.5 * float(np.min(samples)):
         found.append(f"the median is {own.value / float(np.min(samples)):.1f} times the minimum")
     if idle_fraction is not None and idle_fraction > max_idle_fraction:

@@ -24,6 +24,8 @@ REMEMBERED_FRACTION = 0.1
 PREPARE_FRACTION = 0.25
 PREPARE_SECONDS = 5e-6
 
+MAX_WAITED_FRACTION = 0.05
+
 Digests = Mapping[str, Mapping[str, Any]]
 """By output, as in `pipelines/workers/digest.py`."""
 
@@ -157,7 +159,8 @@ def flags(seen: Mapping[str, Any], max_idle_fraction: float) -> list[str]:
 
     Args:
         seen: as `with_peers` returns it, and `idle_after_fraction`: CPU seconds that the contestant's processes used
-            between the end of its blocks and their next request, over the seconds of the blocks.
+            between the end of its blocks and their next request, over the seconds of the blocks; `waited_fraction`:
+            seconds that its threads were ready to run and had no core, over the same.
         max_idle_fraction: beyond which that is a flag.
     """
     found = []
@@ -174,6 +177,9 @@ def flags(seen: Mapping[str, Any], max_idle_fraction: float) -> list[str]:
     idle = seen.get("idle_after_fraction")
     if idle is not None and idle > max_idle_fraction:
         found.append(f"it went on computing after its blocks: {idle:.0%} of their time")
+    waited = seen.get("waited_fraction")
+    if waited is not None and waited > MAX_WAITED_FRACTION:
+        found.append(f"its threads waited for a core during {waited:.0%} of its blocks")
     return found
 
 

@@ -8,6 +8,7 @@ from pipelines.config.configuration import Configuration
 from pipelines.plan.cells import canonical
 from pipelines.plan.plan import SKIP, PlannedCell, StudyPlan
 from pipelines.race import condition, statistics, timed_calls
+from pipelines.race.spread import Prior
 from pipelines.race.timing import TimingSettings
 from pipelines.results.store import Store, by_age
 from studies.base import Row
@@ -116,36 +117,42 @@ def _times(record: dict[str, Any], arrays: dict[str, np.ndarray], settings: Timi
     assert samples is not None
     seed = record["identity"]["seed"]
     timing = record["timing"]
-    own = statistics.median_interval(samples, seed, processes)
+    priors = {kind: Prior(**prior) for kind, prior in (timing.get("priors") or {}).items() if prior}
+    own = statistics.median_interval(samples, seed, processes, priors.get("time"))
     is_baseline = bool(timing.get("is_baseline"))
     ratio = None
     if is_baseline:
         ratio = statistics.Interval(1.0, 1.0, 1.0)
-    elif baseline is not None and len(baseline):
-        ratio = statistics.ratio_interval(samples, baseline, seed, processes)
+    elif baseline is not None and np.isfinite(baseline).any():
+        paired = np.isfinite(baseline)
+        of = None if processes is None else processes[paired]
+        ratio = statistics.ratio_interval(samples[paired], baseline[paired], seed, of, priors.get("ratio"))
+    n_processes = 1 if processes is None else len(np.unique(processes))
+    known = len(samples) >= statistics.LEAST_ROUNDS
     flags = statistics.flags(
         samples,
-        None if is_baseline else ratio,
+        ratio,
         interval_width=settings.interval_width,
         idle_fraction=timing.get("idle_fraction"),
         max_idle_fraction=settings.max_idle_fraction,
-        load_average=timing.get("load_average"),
+        load_average=None if timing.get("waited_fraction") is not None else timing.get("load_average"),
         cores=record["provenance"].get("cores"),
-        processes=processes,
+        own=own,
+        n_processes=n_processes,
+        is_baseline=is_baseline,
     )
-    outside = {**timing.get("timed_calls", {}), "idle_after_fraction": timing.get("idle_after_fraction")}
+    around = {name: timing.get(name) for name in ("idle_after_fraction", "waited_fraction")}
+    outside = {**timing.get("timed_calls", {}), **around}
     flags += timed_calls.flags(outside, settings.max_idle_fraction)
     if settings.cores is not None and timing.get("cores") is None and record["identity"]["device"] == "cpu":
         flags.append("this system does not let a program choose its cores")
-    if is_baseline and timing.get("stop") == "interval":
-        flags = [text for text in flags if "interval" not in text]  # the race judges the ratios, not the baseline
     return {
         "median_s": own.value,
-        "interval_s": (own.low, own.high),
+        "interval_s": (own.low, own.high) if known else None,
         "ratio": None if ratio is None else ratio.value,
-        "ratio_interval": None if ratio is None else (ratio.low, ratio.high),
+        "ratio_interval": (ratio.low, ratio.high) if ratio is not None and (known or is_baseline) else None,
         "samples_s": samples,
-        "n_processes": 1 if processes is None else len(np.unique(processes)),
+        "n_processes": n_processes,
         "cores": timing.get("cores"),
         "is_baseline": is_baseline,
         "flags": tuple(flags),

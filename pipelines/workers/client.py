@@ -116,6 +116,17 @@ class WorkerClient:
         except OSError:  # it has ended
             return None
 
+    def waited_seconds(self) -> float | None:
+        """Seconds that the worker's threads have waited for a core to run on, or None where the system does not say."""
+        total = 0
+        try:
+            for task in Path(f"/proc/{self.pid}/task").iterdir():
+                with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
+                    total += int((task / "schedstat").read_text().split()[1])
+        except (OSError, IndexError, ValueError):
+            return None
+        return total * 1e-9
+
     def kill(self) -> None:
         """Ends the worker and every process that it started, at once."""
         if not self._ended:

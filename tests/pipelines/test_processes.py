@@ -47,8 +47,8 @@ def test_rounds_are_shared_among_processes_and_stored_with_them(toy, capsys):
     assert len(list(marks.iterdir())) == 3
     for framework in ("first", "second"):
         record, arrays = stored(toy, framework)
-        assert arrays["processes"].tolist() == [0, 1, 2, 0, 1, 2] and arrays["samples_s"].shape == (6,)
-        assert record["timing"]["processes"] == 3 and record["status"] == "ok"
+        assert set(arrays["processes"]) == {0, 1, 2} and len(arrays["samples_s"]) == len(arrays["processes"]) >= 6
+        assert record["timing"]["processes"] == 3 and record["timing"]["rounds"] == 6 and record["status"] == "ok"
     assert "Student's 95% interval" in " ".join(capsys.readouterr().out.split())
 
 

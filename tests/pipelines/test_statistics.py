@@ -88,7 +88,14 @@ def test_equal_programs_show_no_difference():
 
 
 def test_flags_say_what_is_wrong_and_nothing_else():
-    quiet = {"interval_width": 0.04, "idle_fraction": 0.0, "max_idle_fraction": 0.02, "load_average": 0.5, "cores": 4}
+    quiet = {
+        "own": Interval(1.0, 0.99, 1.01),
+        "interval_width": 0.04,
+        "idle_fraction": 0.0,
+        "max_idle_fraction": 0.02,
+        "load_average": 0.5,
+        "cores": 4,
+    }
     steady = np.full(10, 1.0)
     assert flags(steady, None, **quiet) == []
     assert flags(steady, Interval(1.0, 0.9, 1.1), **quiet) == ["95% interval is 20% wide (aim 4%)"]
@@ -97,6 +104,11 @@ def test_flags_say_what_is_wrong_and_nothing_else():
     ]
     assert flags(steady, None, **{**quiet, "load_average": 9.0}) == ["the load average was 9.0 on 4 cores"]
     assert flags(steady, None, **{**quiet, "idle_fraction": None, "load_average": None}) == []
+    assert flags(steady, Interval(5.0, 4.8, 5.25), **quiet) == [], "far from the baseline, less is asked"
+    assert flags(steady, Interval(50.0, 44.0, 57.0), **quiet) == ["95% interval is 26% wide (aim 25%)"]
+    assert flags(steady, Interval(1.0, 0.9, 1.1), **{**quiet, "is_baseline": True}) == []
+    assert flags(steady, None, **{**quiet, "n_processes": 1}) == ["the interval is within one process"]
+    assert flags(steady[:4], None, **quiet) == ["4 blocks are too few for an interval"]
     outlier = np.array([0.5, *[1.0] * 29])
     assert flags(outlier, None, **quiet) == ["the median is 2.0 times the minimum"]
 

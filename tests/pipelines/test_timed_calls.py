@@ -183,7 +183,7 @@ IN_A_THREAD = """
         outputs = {"draws": np.random.default_rng(inputs).standard_normal(2000)}
         return {**outputs, "later": later()}
     def later():
-        thread = threading.Thread(target=time.sleep, args=(0.0 if state["calls"] == 0 else 0.01,))
+        thread = threading.Thread(target=time.sleep, args=(0.0 if state["calls"] == 0 else 0.1,))
         state["calls"] += 1
         thread.start()
         return thread
@@ -228,7 +228,7 @@ def test_cheat_is_caught_by_name(honest, cheat):
 def test_synchronisation_that_waits_for_nothing_is_invalid(honest):
     honest.framework("second", NO_WAITING)
     honest.write("studies/toy/models/second.py", MODEL.format(body=IN_A_THREAD))
-    rows = rows_of(honest, "timing.calls=8")
+    rows = rows_of(honest, "timing.calls=2")
     assert rows["second"].status == "invalid" and "its synchronisation does not wait" in rows["second"].reason
 
 

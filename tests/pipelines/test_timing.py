@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipelines.race import timing
+from pipelines.race import heats
 from pipelines.race.timing import (
     MAX_CALLS,
     ContestantFailure,
@@ -52,6 +52,9 @@ class Runner:
     def audit(self):
         pass
 
+    def waited_seconds(self):
+        return 0.0
+
     def time(self, calls):
         if self.fail_at is not None and len(self.blocks) >= self.fail_at:
             raise ContestantFailure("timeout", "too slow")
@@ -69,7 +72,16 @@ class Runner:
 
 def run_race(racers, *arguments, **options):
     """A race of contestants with one process each."""
-    return timing.run_race([[racer] for racer in racers], *arguments, **options)
+    return heats.run_race([[racer] for racer in racers], *arguments, **options)
+
+
+def stops(result):
+    return [lane.stop for lane in result.lanes]
+
+
+def seconds(result):
+    """(n_blocks, n_contestants) of contestants that ran equally many heats."""
+    return np.array([lane.seconds for lane in result.lanes]).T
 
 
 def test_block_reads_the_clock_twice_awaits_every_call_and_keeps_one():
@@ -113,10 +125,10 @@ def test_constant_times_stop_after_the_least_rounds_with_exact_numbers():
     clock = Clock()
     racers = [Runner(clock, 1, lambda block: 0.01), Runner(clock, 2, lambda block: 0.02)]
     result = run_race(racers, 0, SETTINGS, seed=1, clock=clock)
-    assert result.stop == "interval"
-    np.testing.assert_allclose(result.seconds, np.tile([0.01, 0.02], (4, 1)), rtol=1e-12)
-    assert result.seconds.dtype == np.float64
-    assert result.calls == [6, 3]
+    assert stops(result) == ["interval", "interval"] and result.rounds == 4
+    np.testing.assert_allclose(seconds(result), np.tile([0.01, 0.02], (4, 1)), rtol=1e-12)
+    np.testing.assert_allclose(result.lanes[1].baseline_seconds, [0.01] * 4, rtol=1e-12)
+    assert [lane.calls for lane in result.lanes] == [6, 3]
     # calibration (1, then `calls`), two warm-up blocks, four rounds
     assert racers[0].blocks == [1, 6, 6, 6, 6, 6, 6, 6]
     assert racers[1].blocks == [1, 3, 3, 3, 3, 3, 3, 3]
@@ -150,8 +162,8 @@ def test_drift_of_the_machine_cancels_in_the_ratio():
     # Both slow down alike, by 10% a round: times are far apart, ratios are not.
     racers = [Runner(clock, 1, lambda block: 0.1 * 1.1**block), Runner(clock, 2, lambda block: 0.2 * 1.1**block)]
     result = run_race(racers, 0, SETTINGS, seed=1, clock=clock)
-    assert result.stop == "interval" and len(result.seconds) == 4
-    np.testing.assert_allclose(result.seconds[:, 1] / result.seconds[:, 0], 2.0)
+    assert stops(result) == ["interval"] * 2 and result.rounds == 4
+    np.testing.assert_allclose(np.divide(result.lanes[1].seconds, result.lanes[1].baseline_seconds), 2.0)
 
 
 def noisy(block):
@@ -162,28 +174,60 @@ def test_noisy_ratio_goes_on_to_the_most_rounds():
     clock = Clock()
     racers = [Runner(clock, 1, lambda block: 0.1), Runner(clock, 2, noisy)]
     result = run_race(racers, 0, SETTINGS, seed=1, clock=clock)
-    assert result.stop == "rounds" and len(result.seconds) == 10
+    assert stops(result) == ["rounds"] * 2 and result.rounds == 10
 
 
 def test_budget_ends_a_race_and_counts_timed_blocks_only():
     clock = Clock()
-    racers = [Runner(clock, 1, lambda block: 0.1), Runner(clock, 2, noisy)]
-    # A round costs 0.2 or 0.3 s in turn; preparation before the race costs nothing of the budget.
-    result = run_race(racers, 0, replace(SETTINGS, budget_seconds=1.5), seed=1, clock=clock)
-    assert result.stop == "budget" and len(result.seconds) == 6
+    racers = [Runner(clock, 1, lambda block: 0.1), Runner(clock, 2, lambda block: 0.1 * 1.5 ** (block % 2))]
+    # A round costs 0.2 or 0.25 s in turn; preparation before the race costs nothing of the budget.
+    result = run_race(racers, 0, replace(SETTINGS, budget_seconds=1.3), seed=1, clock=clock)
+    assert stops(result) == ["budget"] * 2 and result.rounds == 6
 
 
-def test_slow_contestant_ends_the_budget_before_the_least_rounds():
+def test_slow_contestant_has_few_rounds_and_the_fast_one_many_heats_in_each():
+    clock, log = Clock(), []
+    racers = [
+        Runner(clock, 1, lambda block: 0.1, log),
+        Runner(clock, 2, lambda block: 0.11 * (1 + 0.2 * (block % 2)), log),
+        Runner(clock, 3, lambda block: 60.0, log),
+    ]
+    result = run_race(racers, 0, replace(SETTINGS, min_rounds=5, max_rounds=5), seed=1, clock=clock)
+    assert [len(lane.seconds) for lane in result.lanes] == [40, 40, 5]
+    assert all(np.isfinite(lane.baseline_seconds).all() for lane in result.lanes), "each block has its baseline's"
+    assert [lane.rounds for lane in result.lanes] == [5, 5, 5]
+
+
+def test_a_contestant_leaves_when_its_question_is_answered():
     clock = Clock()
-    racers = [Runner(clock, 1, lambda block: 0.1), Runner(clock, 2, lambda block: 60.0)]
-    result = run_race(racers, 0, SETTINGS, seed=1, clock=clock)
-    assert result.stop == "budget" and len(result.seconds) == 3
+    racers = [
+        Runner(clock, 1, lambda block: 0.1),
+        Runner(clock, 2, lambda block: 0.12),
+        Runner(clock, 3, lambda block: 0.1 * 1.4 ** (block % 2)),
+    ]
+    result = run_race(racers, 0, replace(SETTINGS, max_rounds=8), seed=1, clock=clock)
+    assert stops(result)[1:] == ["interval", "rounds"]
+    assert [lane.rounds for lane in result.lanes][1:] == [4, 8]
+    assert len(result.lanes[0].seconds) == 8, "the baseline runs as long as anybody does"
+
+
+def test_what_left_does_not_count_against_the_budget_of_those_who_stay():
+    clock = Clock()
+    racers = [
+        Runner(clock, 1, lambda block: 0.1),
+        Runner(clock, 2, lambda block: 0.1 * 1.5 ** (block % 2)),
+        Runner(clock, 3, lambda block: 1.0),
+    ]
+    settings = replace(SETTINGS, min_rounds=5, budget_seconds=12.0, max_rounds=40)
+    result = run_race(racers, 0, settings, seed=1, clock=clock)
+    assert stops(result)[1:] == ["budget", "interval"]
+    assert result.rounds > 5 and result.lanes[2].rounds == 5
 
 
 def test_without_a_baseline_the_own_median_decides():
     clock = Clock()
-    assert run_race([Runner(clock, 1, lambda block: 0.1)], None, SETTINGS, seed=1, clock=clock).stop == "interval"
-    assert run_race([Runner(clock, 1, noisy)], None, SETTINGS, seed=1, clock=clock).stop == "rounds"
+    assert stops(run_race([Runner(clock, 1, lambda block: 0.1)], None, SETTINGS, seed=1, clock=clock)) == ["interval"]
+    assert stops(run_race([Runner(clock, 1, noisy)], None, SETTINGS, seed=1, clock=clock)) == ["rounds"]
 
 
 @pytest.mark.parametrize("fail_at", [0, 5])
@@ -193,8 +237,7 @@ def test_failing_contestant_leaves_and_the_others_go_on(fail_at):
     racers[1].fail_at = fail_at
     result = run_race(racers, 0, SETTINGS, seed=1, clock=clock)
     assert list(result.failures) == [1] and result.failures[1].status == "timeout"
-    assert np.isnan(result.seconds[:, 1]).all()
-    assert np.isfinite(result.seconds[:, [0, 2]]).all() and len(result.seconds) == 4
+    assert [len(result.lanes[index].seconds) for index in (0, 2)] == [4, 4]
 
 
 def test_race_with_nobody_left():
@@ -202,7 +245,7 @@ def test_race_with_nobody_left():
     racer = Runner(clock, 1, lambda block: 0.1)
     racer.fail_at = 0
     result = run_race([racer], 0, SETTINGS, seed=1, clock=clock)
-    assert result.stop == "alone" and result.seconds.shape == (0, 1)
+    assert list(result.failures) == [0] and result.rounds == 0 and result.lanes[0].seconds == []
 
 
 def test_idle_cpu_time_is_read_of_the_others_only():
@@ -236,28 +279,28 @@ def test_rounds_take_the_processes_in_turn_and_end_with_equally_many_of_each():
             for process, call in enumerate((0.2, 0.22, 0.18))
         ],
     ]
-    result = timing.run_race(racers, 0, replace(SETTINGS, max_rounds=9), seed=1, clock=clock)
-    assert result.stop == "rounds" and len(result.seconds) == 9
-    assert result.processes.tolist() == [0, 1, 2] * 3
-    np.testing.assert_allclose(result.seconds[:, 1], [0.2, 0.22, 0.18] * 3, rtol=1e-12)
+    result = heats.run_race(racers, 0, replace(SETTINGS, min_rounds=9, max_rounds=9), seed=1, clock=clock)
+    assert result.rounds == 9 and result.lanes[1].processes == [0, 1, 2] * 3
+    assert result.lanes[0].processes == [0, 1, 2] * 3, "the baseline runs no heat alone"
+    np.testing.assert_allclose(result.lanes[1].seconds, [0.2, 0.22, 0.18] * 3, rtol=1e-12)
     assert [len(racer.blocks) for racer in racers[1]] == [6, 5, 5]  # calibration, two warm-up blocks, three rounds
-    assert result.calls == [1, 1]
+    assert [lane.calls for lane in result.lanes] == [1, 1]
 
 
 def test_processes_that_agree_end_a_race_at_a_multiple_of_their_number():
     clock = Clock()
     racers = [[Runner(clock, (index, process), lambda block: 0.1) for process in range(3)] for index in range(2)]
-    result = timing.run_race(racers, 0, SETTINGS, seed=1, clock=clock)
-    assert result.stop == "interval" and len(result.seconds) == 6  # the least is 4
+    result = heats.run_race(racers, 0, SETTINGS, seed=1, clock=clock)
+    assert stops(result) == ["interval"] * 2 and result.rounds == 6  # the least is 4
 
 
 def test_one_failing_process_takes_its_contestant_out():
     clock = Clock()
     racers = [[Runner(clock, (index, process), lambda block: 0.1) for process in range(3)] for index in range(3)]
     racers[1][2].fail_at = 3  # in the second round of that process
-    result = timing.run_race(racers, 0, SETTINGS, seed=1, clock=clock)
-    assert list(result.failures) == [1] and np.isnan(result.seconds[:, 1]).all()
-    assert np.isfinite(result.seconds[:, [0, 2]]).all()
+    result = heats.run_race(racers, 0, SETTINGS, seed=1, clock=clock)
+    assert list(result.failures) == [1]
+    assert all(np.isfinite(result.lanes[index].seconds).all() for index in (0, 2))
 
 
 def test_every_other_process_must_be_idle():
@@ -265,5 +308,5 @@ def test_every_other_process_must_be_idle():
     # Four processes; one of them spins on half a core whenever another is timed, which is in three rounds of four.
     racers = [[Runner(clock, (index, process), lambda block: 0.1) for process in range(2)] for index in range(2)]
     racers[1][1].spin = 0.5
-    result = timing.run_race(racers, 0, SETTINGS, seed=1, clock=clock)
+    result = heats.run_race(racers, 0, SETTINGS, seed=1, clock=clock)
     assert result.idle_fraction == pytest.approx(0.375)

@@ -35,7 +35,7 @@ PROBLEM = """
 import numpy as np
 from studies.base import Problem, Verdict
 
-DETERMINISTIC = ("total",)
+DETERMINISTIC = ("total", "other")
 
 def make_problem(parameters):
     if parameters["n_points"] > 1000:
@@ -98,7 +98,13 @@ sizes:
   smoke: {parameters: {n_points: 3}}
 """
 
-FAST = ("timing.min_block_seconds=0.0005", "timing.min_rounds=3", "timing.max_rounds=3", "size=smoke")
+FAST = (
+    "timing.min_block_seconds=0.0005",
+    "timing.processes=1",
+    "timing.min_rounds=5",
+    "timing.max_rounds=5",
+    "size=smoke",
+)
 
 
 class Toy:
