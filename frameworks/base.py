@@ -46,6 +46,10 @@ class Program:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
+class Unavailable(Exception):
+    """Raised by a model or framework whose program cannot run on this machine: the cell is skipped with the reason."""
+
+
 def with_outputs(program: Program, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Program:
     """The program whose outputs are `change(outputs)`; the change is timed with it."""
     return replace(program, run=lambda inputs: change(program.run(inputs)))

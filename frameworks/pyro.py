@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pyro
 import torch
+from pyro import poutine
 from pyro.infer import HMC, MCMC
 from pyro.infer.importance import vectorized_importance_weights
 from pyro.infer.mcmc.util import initialize_model
+from pyro.ops.jit import trace as jit_trace
 
 from frameworks.base import Framework, Program
 
@@ -85,6 +87,53 @@ class Pyro(Framework):
                 )
                 latents = {name: guide_trace.nodes[name]["value"].reshape(-1) for name in guide_trace.stochastic_nodes}
             return {**latents, "log_weights": log_weights}
+
+        return Program(self._prepare(args), run)
+
+    def prior_importance_sampling(
+        self,
+        model: Callable[..., Any],
+        args: tuple[Any, ...],
+        prior: Callable[[], Any],
+        *,
+        n_particles: int,
+        jit_compile: bool,
+    ) -> Program:
+        """Importance sampling of a model of all particles at once by its own prior; the weights are the likelihood.
+
+        Args:
+            model: model function with a plate of `n_particles` as its last batch dimension; its observations are among
+                its arguments.
+            args: the model's arguments.
+            prior: the model's latent sites, under that plate.
+            n_particles: number of particles.
+            jit_compile: whether the likelihood is compiled by `pyro.ops.jit`, as Pyro's own `JitTrace_ELBO` is.
+
+        Returns:
+            Program whose outputs are the prior's sites, (n_particles, ...) each, and `log_weights` (n_particles,):
+            log w_i = log p(data | latents_i).
+        """
+
+        def draw() -> dict[str, torch.Tensor]:
+            drawn = poutine.trace(prior).get_trace()
+            return {name: drawn.nodes[name]["value"] for name in drawn.stochastic_nodes}
+
+        names = list(draw())
+
+        def log_likelihood(*values: torch.Tensor) -> torch.Tensor:
+            latents, given = dict(zip(names, values, strict=False)), values[len(names) :]
+            nodes = poutine.trace(poutine.condition(model, latents)).get_trace(*given).nodes
+            sites = [nodes[name] for name in nodes if nodes[name]["type"] == "sample" and name not in names]
+            observed = [site for site in sites if site["is_observed"] and type(site["fn"]).__name__ != "_Subsample"]
+            terms = [site["fn"].log_prob(site["value"]).reshape(-1, n_particles).sum(0) for site in observed]
+            return torch.stack(terms).sum(0)
+
+        weigh = jit_trace(log_likelihood, ignore_warnings=True) if jit_compile else log_likelihood
+
+        def run(inputs: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+            with torch.inference_mode():
+                latents = draw()
+                return {**latents, "log_weights": weigh(*latents.values(), *inputs)}
 
         return Program(self._prepare(args), run)
 

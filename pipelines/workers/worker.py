@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from frameworks.base import Built, Framework, Program
+from frameworks.base import Built, Framework, Program, Unavailable
 from pipelines.plan.tree import load_framework, load_module
 from pipelines.race.timing import time_block
 from pipelines.workers import protocol
@@ -209,7 +209,7 @@ def serve(worker: Worker, requests: TextIO, replies: TextIO) -> None:
 def _answer(operation: Any, request: dict[str, Any]) -> dict[str, Any]:
     try:
         return {"ok": True, **operation(request)}
-    except Skipped as skipped:
+    except (Skipped, Unavailable) as skipped:
         return {"ok": False, "status": "skipped", "reason": str(skipped), "traceback": None}
     except Exception as error:  # noqa: BLE001 whatever a framework raises becomes the cell's row
         text = f"{type(error).__name__}: {error}"
