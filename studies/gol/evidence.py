@@ -91,27 +91,53 @@ def gains_of_sweeps(before: np.ndarray, after: np.ndarray, target: np.ndarray, b
     return gained
 
 
+class Counts(NamedTuple):
+    """How many judged draws there are of each kind; what a sum over draws needs of millions of cells.
+
+    Args:
+        n: (k, 19, 9, 2, 2) int, by sweep, gained agreements from -9 to 9, class, state after and state before.
+        log_probability: (k, 19, 1, 2, 1) of a cell of this gain to become dead, or alive.
+    """
+
+    n: np.ndarray
+    log_probability: np.ndarray
+
+
+SIGNS = np.array([-1.0, 1.0])[:, None]
+GAINS = np.arange(-9, 10)
+
+
+def counts_of(draws: Draws) -> Counts:
+    """The draws, counted."""
+    n_sweeps, height, width = draws.after.shape
+    classes = 3 * (np.arange(height) % 3)[:, None] + np.arange(width) % 3
+    sweeps = np.arange(n_sweeps)[:, None, None]
+    kinds = ((sweeps * 19 + draws.gained + 9) * 9 + classes) * 4 + 2 * draws.after + draws.before
+    n = np.bincount(kinds[:, draws.is_judged].ravel(), minlength=n_sweeps * 19 * 9 * 4)
+    return Counts(n.reshape(n_sweeps, 19, 9, 2, 2), _log_probability(draws.log_odds_of_one))
+
+
+def _log_probability(log_odds_of_one: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    odds = scale * log_odds_of_one[:, None, None, None, None] * GAINS[:, None, None, None]
+    return special.log_expit(SIGNS * odds)
+
+
 def log_ratios(draws: Draws, sweeps: Iterable[int]) -> dict[str, float]:
     """Log likelihood ratio of each fault, in nats, over all draws of `sweeps`, the numbers of the draws' sweeps."""
-    odds, judged = draws.log_odds_of_one[:, None, None], draws.is_judged
-    signs = np.where(draws.after, 1.0, -1.0)
-
-    def log_probability(gained: np.ndarray, scale: float = 1.0) -> np.ndarray:
-        return special.log_expit(signs * gained * (scale * odds))
-
-    right = np.where(judged, log_probability(draws.gained), 0.0)
+    n, right = counts_of(draws)
     found = {}
     for scale in SCALES:
-        wrong = np.where(judged, log_probability(draws.gained, scale), 0.0)
-        found[f"log odds {scale:g} times what the softness says"] = float((wrong - right).sum())
-    is_edge = draws.gained != draws.gained_if_alive_beyond
-    alive = np.where(judged & is_edge, log_probability(draws.gained_if_alive_beyond) - right, 0.0)
-    found["living cells beyond the edge"] = float(alive.sum())
-    kept = np.log(1 - LAZY + np.where(draws.before == draws.after, LAZY, 0.0) / np.exp(right))
-    kept = np.where(judged, kept, 0.0)
-    for row, column in np.ndindex(3, 3):
-        found[f"cells of class ({row}, {column}) left out"] = float(kept[:, row::3, column::3].sum())
-    for sweep, total in zip(sweeps, kept.sum(axis=(1, 2)), strict=True):
+        wrong = _log_probability(draws.log_odds_of_one, scale)
+        found[f"log odds {scale:g} times what the softness says"] = float((n * (wrong - right)).sum())
+    at_edge = np.nonzero((draws.gained != draws.gained_if_alive_beyond) & draws.is_judged)
+    odds = np.where(draws.after[at_edge], 1.0, -1.0) * draws.log_odds_of_one[at_edge[0]]
+    alive, dead = (special.log_expit(odds * gains[at_edge]) for gains in (draws.gained_if_alive_beyond, draws.gained))
+    found["living cells beyond the edge"] = float((alive - dead).sum())
+    is_kept = np.eye(2)  # state after, state before
+    kept = n * np.log(1 - LAZY + LAZY * is_kept / np.exp(right))
+    for index, total in enumerate(kept.sum(axis=(0, 1, 3, 4))):
+        found[f"cells of class {divmod(index, 3)} left out"] = float(total)
+    for sweep, total in zip(sweeps, kept.sum(axis=(1, 2, 3, 4)), strict=True):
         found[f"sweep {sweep} left out"] = float(total)
     return found
 

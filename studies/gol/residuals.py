@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from studies.gol.evidence import Draws
+from studies.gol.evidence import GAINS, Draws, counts_of
 
 STANDARD_ERRORS = 6.0
 """Bounds hold with probability at least 1 - 2 exp(-STANDARD_ERRORS^2 / 2) = 1 - 3e-8 each."""
@@ -27,31 +27,33 @@ def bound(variance: float, largest: float = 1.0) -> float:
 def largest_deviation(draws: Draws) -> tuple[float, str | None]:
     """The largest sum of `sums` as a share of its bound, and a sentence on the first sum beyond its bound."""
     largest = 0.0
-    for what, differences, variances in sums(draws):
-        total, limit = differences.sum(), bound(variances.sum())
+    for what, total, variance in sums(draws):
+        limit = bound(variance)
         largest = max(largest, abs(total) / limit)
         if not abs(total) <= limit:
             return largest, f"{what} is {total:+.1f} off what the exact conditionals say (limit {limit:.1f})"
     return largest, None
 
 
-def sums(draws: Draws) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Sums that are zero in expectation: what they count, their differences, and the variances of these."""
-    probability = 1 / (1 + np.exp(-draws.gained * draws.log_odds_of_one[:, None, None]))
-    residuals = np.where(draws.is_judged, draws.after - probability, 0.0)
-    variances = np.where(draws.is_judged, probability * (1 - probability), 0.0)
-    _, height, width = draws.after.shape
-    classes = 3 * (np.arange(height) % 3)[:, None] + np.arange(width) % 3
-    for gain in range(-9, 10):
-        chosen = (draws.gained == gain) & draws.is_judged
-        what = f"of {chosen.sum()} cells for which living agrees with {gain:+d} more next cells, the number alive"
-        yield what, residuals[chosen], variances[chosen]
+def sums(draws: Draws) -> Iterator[tuple[str, float, float]]:
+    """Sums that are zero in expectation: what they count, their values, and the sums of their variances."""
+    n, log_probability = counts_of(draws)
+    alive = np.exp(log_probability[..., 1:, :])
+    differences, variances = n * (np.arange(2)[:, None] - alive), n * alive * (1 - alive)
+    # By gain and class, of all sweeps and states together.
+    totals, spreads = differences.sum(axis=(0, 3, 4)), variances.sum(axis=(0, 3, 4))
+    for gain, total, spread, count in zip(GAINS, totals, spreads, n.sum(axis=(0, 2, 3, 4)), strict=True):
+        what = f"of {count} cells for which living agrees with {gain:+d} more next cells, the number alive"
+        yield what, float(total.sum()), float(spread.sum())
         # Draws that are shared within a class show in its own sum.
-        for index in range(9):
-            inside = chosen & (classes == index)
-            yield f"{what} in class {index}", residuals[inside], variances[inside]
+        yield from ((f"{what} in class {index}", float(total[index]), float(spread[index])) for index in range(9))
     # A chain that stands still at a likely board has the right number alive, but too few cells that changed.
-    yield "the number of cells that changed", np.where(draws.before, -residuals, residuals), variances
+    changed = differences * np.array([1, -1])  # state before
+    yield "the number of cells that changed", float(changed.sum()), float(variances.sum())
+    sweeps = np.arange(len(draws.after))[:, None, None]
+    probability = alive[:, :, 0, 0, 0][sweeps, draws.gained + 9]
+    residuals = np.where(draws.is_judged, draws.after - probability, 0.0)
+    variance = np.where(draws.is_judged, probability * (1 - probability), 0.0)
     what = "the product of neighbours in a class"
-    yield what, residuals[:, :-3] * residuals[:, 3:], variances[:, :-3] * variances[:, 3:]
-    yield what, residuals[:, :, :-3] * residuals[:, :, 3:], variances[:, :, :-3] * variances[:, :, 3:]
+    yield what, (residuals[:, :-3] * residuals[:, 3:]).sum(), (variance[:, :-3] * variance[:, 3:]).sum()
+    yield what, (residuals[:, :, :-3] * residuals[:, :, 3:]).sum(), (variance[:, :, :-3] * variance[:, :, 3:]).sum()
