@@ -105,7 +105,7 @@ def class_left_out_at_smoke(framework, data, parameters):
     return model.sweeps(framework, data, parameters, functools.partial(own_sweep, left_out=(4,)))
 
 
-@mutant(task="reconstruction", effect="one class of nine never drawn", size="smoke", cheap=True)
+@mutant(task="reconstruction", effect="one class of nine never drawn", size="smoke")
 def class_left_out_of_the_picture(framework, data, parameters):
     """The cells in the middle of every block of nine keep their state."""
     return model.reconstruction(framework, data, parameters, functools.partial(own_sweep, left_out=(4,)))
@@ -114,7 +114,7 @@ def class_left_out_of_the_picture(framework, data, parameters):
 # ---------------------------------------------------------------- another world
 
 
-@mutant(task="sweeps", effect="living cells beyond the edge", parameters={"height": 32, "n_sweeps": 5}, cheap=True)
+@mutant(task="sweeps", effect="living cells beyond the edge", parameters={"height": 32, "n_sweeps": 5})
 def living_edge(framework, data, parameters):
     """Cells beyond the edge live."""
     return model.sweeps(framework, data, parameters, functools.partial(own_sweep, lives_beyond=True))
@@ -126,7 +126,7 @@ def living_edge_at_smoke(framework, data, parameters):
     return model.sweeps(framework, data, parameters, functools.partial(own_sweep, lives_beyond=True))
 
 
-@mutant(task="reconstruction", effect="living cells beyond the edge", size="smoke", cheap=True)
+@mutant(task="reconstruction", effect="living cells beyond the edge", size="smoke")
 def living_edge_of_the_picture(framework, data, parameters):
     """Cells beyond the edge live."""
     return model.reconstruction(framework, data, parameters, functools.partial(own_sweep, lives_beyond=True))

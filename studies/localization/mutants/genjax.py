@@ -80,7 +80,7 @@ def one_move(framework, data, parameters):
     return repeated_move(model.comparison(framework, data, {**parameters, "n_moves": 1}), parameters["n_moves"])
 
 
-@mutant(task="comparison", effect="1 trajectory of 5", parameters={"method": "smc_hmc"}, size="smoke", cheap=True)
+@mutant(task="comparison", effect="1 trajectory of 5", parameters={"method": "smc_hmc"}, size="smoke")
 def one_trajectory(framework, data, parameters):
     """The only move stands for all."""
     return repeated_move(model.comparison(framework, data, {**parameters, "n_moves": 1}), parameters["n_moves"])
