@@ -1,10 +1,13 @@
 """`./run report [overrides]`: the page of what is stored, without measuring or drawing anything."""
 
 import sys
+from dataclasses import replace
+from pathlib import Path
 
-from pipelines.config.configuration import configure
+from pipelines.config.configuration import Configuration, configure
 from pipelines.entry import guarded
 from pipelines.output import claims
+from pipelines.output.archive import opened
 from pipelines.output.page.build import figure_entries, write_page
 from pipelines.output.progress import Reporter
 from pipelines.output.terminal import Terminal
@@ -21,14 +24,20 @@ def main(arguments: list[str], tree: Tree | None = None) -> int:
     def run() -> int:
         configurations = configure(arguments, tree or Tree())
         reporter = Reporter(Terminal())
-        store = Store(configurations[0].results, reporter.say)
-        rows = {one.study: claims.stored_rows(one, store) for one in configurations}
-        judged = claims.judge_all(configurations, store, rows)
-        figures = {one.study: figure_entries(one) for one in configurations}
-        reporter.say(f"report: {write_page(configurations, rows, judged, figures)}")
-        return 0
+        with opened(configurations[0].results) as results:
+            store = Store(results, reporter.say)
+            drawn_in = None if results == configurations[0].results else results.with_name("figs")
+            return _write([replace(one, results=results) for one in configurations], store, reporter, drawn_in)
 
     return guarded(run)
+
+
+def _write(configurations: list[Configuration], store: Store, reporter: Reporter, drawn_in: Path | None) -> int:
+    rows = {one.study: claims.stored_rows(one, store) for one in configurations}
+    judged = claims.judge_all(configurations, store, rows)
+    figures = {one.study: figure_entries(one, drawn_in) for one in configurations}
+    reporter.say(f"report: {write_page(configurations, rows, judged, figures, drawn_in=drawn_in)}")
+    return 0
 
 
 if __name__ == "__main__":

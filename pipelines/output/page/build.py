@@ -42,6 +42,7 @@ def write_page(
     judged: Sequence[Judged],
     figures: Mapping[str, Sequence[content.FigureEntry]],
     notes: Sequence[str] = (),
+    drawn_in: Path | None = None,
 ) -> Path:
     """Writes the folder and returns the path of `index.html`.
 
@@ -51,6 +52,7 @@ def write_page(
         judged: the claims about these studies.
         figures: of each study; their files are copied beside the page.
         notes: sentences for the head of the page, such as that a run is still at work.
+        drawn_in: the folder of the figures' files; None for the run's own.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -60,7 +62,9 @@ def write_page(
     try:
         shutil.rmtree(fresh, ignore_errors=True)
         (fresh / "figures").mkdir(parents=True)
-        placed = {study: [_place(one, figs, fresh) for one in entries] for study, entries in figures.items()}
+        placed = {
+            study: [_place(one, drawn_in or figs, fresh) for one in entries] for study, entries in figures.items()
+        }
         page = _page(configurations, rows, judged, placed, notes)
         text = (
             _environment()
@@ -126,7 +130,7 @@ def _page(
     )
 
 
-def figure_entries(configuration: Configuration) -> list[content.FigureEntry]:
+def figure_entries(configuration: Configuration, drawn_in: Path | None = None) -> list[content.FigureEntry]:
     """The study's chosen figures with what to see in them; `light` is the stem of the files if there are any."""
     from pipelines.output.figures import file_name  # loads matplotlib, which only the figures need
     from studies.base import figures_of
@@ -136,7 +140,7 @@ def figure_entries(configuration: Configuration) -> list[content.FigureEntry]:
     for name, settings in configuration.figures.items():
         specification = specifications[name]
         stem = file_name(specification, {**configuration.parameters, **settings})
-        is_there = bool(content.figure_files(configuration.figs, stem))
+        is_there = bool(content.figure_files(drawn_in or configuration.figs, stem))
         entries.append(
             content.FigureEntry(
                 configuration.study,
