@@ -165,6 +165,7 @@ def _measuring(
         return
     with scratch_folder() as scratch, WorkerPool(scratch, reporter.say) as pool:
         runner = Runner(store, problems, pool, scratch, reporter)
+        runner.require_memory(plans)
 
         def measure(plan: StudyPlan) -> float:
             start = time.monotonic()

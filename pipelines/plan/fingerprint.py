@@ -31,20 +31,21 @@ def inputs(
     cell: Cell, configuration: Configuration, description: FrameworkDescription, data: Mapping[str, np.ndarray]
 ) -> dict[str, str]:
     """Everything that enters the key of a cell, by a name that a person can read."""
-    tree = configuration.tree
+    shared = shared_inputs(configuration, cell.study, cell.device, description)
+    return {**own_inputs(cell, configuration, data_digest(data)), **shared}
+
+
+def own_inputs(cell: Cell, configuration: Configuration, data: str) -> dict[str, str]:
+    """The inputs that may differ between two cells of a framework in one study; `data` is the hash of its data."""
     found = {
         "parameters": digest(canonical(dict(cell.parameters))),
-        "data": data_digest(data),
+        "data": data,
         "seed": str(cell.seed),
         "device": cell.device,
         "dtype": cell.dtype,
         "stages": "+".join(cell.stages),
         "outputs kept": canonical(cell.keep),
-        "machine": machine(cell.device),
-        "environment": digest(canonical([configuration.environment, description.environment, description.command])),
     }
-    for name, value in acting_variables({**configuration.environment, **dict(description.environment)}).items():
-        found[f"variable {name}"] = value
     if cell.instance:
         found["instance"] = str(cell.instance)
     if cell.form:
@@ -53,10 +54,24 @@ def inputs(
         found["timing settings"] = _timing(configuration.timing.updated(cell.timing))
     if cell.gate_calls is not None:
         found["calls at the gate"] = str(cell.gate_calls)
-    model = tree.model_path(cell.study, description)
+    return found
+
+
+def shared_inputs(
+    configuration: Configuration, study: str, device: str, description: FrameworkDescription
+) -> dict[str, str]:
+    """The inputs that all cells of a framework in one study share: machine, variables, sources, versions."""
+    tree = configuration.tree
+    found = {
+        "machine": machine(device),
+        "environment": digest(canonical([configuration.environment, description.environment, description.command])),
+    }
+    for name, value in acting_variables({**configuration.environment, **dict(description.environment)}).items():
+        found[f"variable {name}"] = value
+    model = tree.model_path(study, description)
     private = sorted(model.parent.glob("_*.py")) if model.is_file() else []
     for path in [
-        *tree.study_sources(cell.study),
+        *tree.study_sources(study),
         *([model] if model.is_file() else []),
         *(path for path in private if path.stem != "__init__"),
         *tree.framework_sources(description),
@@ -68,6 +83,7 @@ def inputs(
     return found
 
 
+@cache
 def _timing(settings: TimingSettings) -> str:
     """The settings as text, without those that are not set."""
     return canonical({name: value for name, value in asdict(settings).items() if value is not None})

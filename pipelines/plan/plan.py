@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -77,6 +78,7 @@ class Problems:
     def __init__(self, tree: Tree):
         self.tree = tree
         self._made: dict[str, Problem] = {}
+        self._digests: dict[str, str] = {}
 
     def get(self, study: str, parameters: Mapping[str, Any]) -> Problem:
         """The problem of these parameters.
@@ -93,6 +95,13 @@ class Problems:
                 raise ConfigurationFaults([f"The study {study} cannot use its parameters: {text}"]) from error
         return self._made[name]
 
+    def digest(self, study: str, parameters: Mapping[str, Any]) -> str:
+        """A hash of the data of these parameters."""
+        name = canonical([study, dict(parameters)])
+        if name not in self._digests:
+            self._digests[name] = fingerprint.data_digest(self.get(study, parameters).data)
+        return self._digests[name]
+
 
 def make_plan(
     configuration: Configuration, store: Store, problems: Problems, chosen: list[Race] | None = None
@@ -105,16 +114,14 @@ def make_plan(
         problems: makes the data, whose hash enters every key.
         chosen: races other than those of the configuration, for benchmarks.
     """
+    planner = _Planner(configuration, store, problems)
     faults: list[str] = []
-    history: dict[str, dict[str, list[dict[str, Any]]]] = {}
     planned: list[PlannedRace] = []
     for race in races(configuration) if chosen is None else chosen:
         cells = []
         for cell in race.cells:
-            if cell.task not in history:
-                history[cell.task] = _by_identity(store, cell)
             try:
-                cells.append(_plan_cell(cell, configuration, store, problems, history[cell.task]))
+                cells.append(planner.plan(cell))
             except ConfigurationFaults as fault:
                 faults.extend(fault.faults)
         planned.append(PlannedRace(race, tuple(cells)))
@@ -154,23 +161,51 @@ def skip_reason(cell: Cell, description: FrameworkDescription, tree: Tree) -> st
     return f"{', '.join(missing)} is not installed" if missing else None
 
 
-def _plan_cell(
-    cell: Cell, configuration: Configuration, store: Store, problems: Problems, history: dict[str, list[dict[str, Any]]]
-) -> PlannedCell:
-    tree = configuration.tree
-    description = describe(cell.framework, tree)
-    reason = skip_reason(cell, description, tree)
-    if reason is not None:
-        has_model = tree.has_task(cell.study, cell.function, description)
-        return PlannedCell(cell, description, "", {}, SKIP, reason, has_model)
-    data = problems.get(cell.study, cell.parameters).data
-    inputs = fingerprint.inputs(cell, configuration, description, data)
-    identity = canonical(cell.identity)
-    key = fingerprint.key(inputs | {"identity": identity})
-    older = history.get(identity, [])
-    order = 1 + max((record.get("order") or 0 for record in older), default=0)
-    action, why = _action(_stored(store, cell, key, older), older, inputs)
-    return PlannedCell(cell, description, key, inputs, action, why, order=order)
+class _Planner:
+    """Plans cells, and finds out only once what many of them share: plans may have tens of thousands."""
+
+    def __init__(self, configuration: Configuration, store: Store, problems: Problems):
+        self.configuration, self.store, self.problems = configuration, store, problems
+        self.describe = cache(lambda framework: describe(framework, configuration.tree))
+        self._reasons: dict[tuple, tuple[str | None, bool]] = {}
+        self._shared: dict[tuple, dict[str, str]] = {}
+        self._history: dict[tuple, dict[str, list[dict[str, Any]]]] = {}
+
+    def plan(self, cell: Cell) -> PlannedCell:
+        """The cell with its key, and what will become of it."""
+        description = self.describe(cell.framework)
+        reason, has_model = self._skip(cell, description)
+        if reason is not None:
+            return PlannedCell(cell, description, "", {}, SKIP, reason, has_model)
+        data = self.problems.digest(cell.study, cell.parameters)
+        inputs = fingerprint.own_inputs(cell, self.configuration, data) | self._shared_inputs(cell, description)
+        identity = canonical(cell.identity)
+        key = fingerprint.key(inputs | {"identity": identity})
+        older = self._older(cell).get(identity, [])
+        order = 1 + max((record.get("order") or 0 for record in older), default=0)
+        action, why = _action(_stored(self.store, cell, key, older), older, inputs)
+        return PlannedCell(cell, description, key, inputs, action, why, order=order)
+
+    def _skip(self, cell: Cell, description: FrameworkDescription) -> tuple[str | None, bool]:
+        """Why the cell is skipped, and whether it has a model."""
+        slot = (cell.study, cell.function, cell.framework, cell.device)
+        if slot not in self._reasons:
+            tree = self.configuration.tree
+            has_model = tree.has_task(cell.study, cell.function, description)
+            self._reasons[slot] = skip_reason(cell, description, tree), has_model
+        return self._reasons[slot]
+
+    def _shared_inputs(self, cell: Cell, description: FrameworkDescription) -> dict[str, str]:
+        slot = (cell.study, cell.device, cell.framework)
+        if slot not in self._shared:
+            self._shared[slot] = fingerprint.shared_inputs(self.configuration, cell.study, cell.device, description)
+        return self._shared[slot]
+
+    def _older(self, cell: Cell) -> dict[str, list[dict[str, Any]]]:
+        slot = (cell.study, cell.task)
+        if slot not in self._history:
+            self._history[slot] = _by_identity(self.store, cell)
+        return self._history[slot]
 
 
 def _stored(store: Store, cell: Cell, key: str, older: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """The state of the machine around a race: governor, turbo, frequency, throttling, and work of others on its cores."""
 
 import contextlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,35 @@ class Condition:
     throttled: int | None
     thermal: int | None
     busy: dict[int, tuple[float, float]]
+
+
+class Watch:
+    """Watches the machine around a race from its making until `facts` is called.
+
+    Args:
+        workers: the workers of the race, each with `pid`, `cores` (None for all) and `cpu_seconds()`.
+    """
+
+    def __init__(self, workers: Iterable[Any]):
+        self._workers = list({worker.pid: worker for worker in workers}.values())
+        named = {core for worker in self._workers for core in worker.cores or ()}
+        self.cores = sorted(named or usable())
+        self._before, self._used = read(self.cores), self._cpu_seconds()
+
+    def facts(self) -> dict[str, Any]:
+        """What a record keeps of the time since then."""
+        used, after = self._cpu_seconds(), read(self.cores)
+        own = None if used is None or self._used is None else used - self._used
+        return {"cores": self.cores, **facts(self._before, after, own)}
+
+    def _cpu_seconds(self) -> float | None:
+        told = [worker.cpu_seconds() for worker in self._workers]
+        return None if any(one is None for one in told) else sum(one for one in told if one is not None)
+
+
+def usable() -> list[int]:
+    """The cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def read(cores: Iterable[int], system: Path = SYSTEM) -> Condition:

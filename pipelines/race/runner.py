@@ -14,8 +14,8 @@ from pipelines.errors import UserError
 from pipelines.output.progress import Reporter
 from pipelines.plan import fingerprint, forms
 from pipelines.plan.cells import Cell
-from pipelines.plan.plan import CACHED, PlannedCell, PlannedRace, Problems, StudyPlan
-from pipelines.race import gate, spread, statistics, timed_calls
+from pipelines.plan.plan import CACHED, SKIP, PlannedCell, PlannedRace, Problems, StudyPlan
+from pipelines.race import condition, gate, spread, statistics, timed_calls
 from pipelines.race.heats import Lane, RaceResult, run_race
 from pipelines.race.replica import Outputs, Replica, memory_of
 from pipelines.race.timed_calls import TimedCalls
@@ -23,6 +23,7 @@ from pipelines.race.timing import ContestantFailure, TimingSettings, as_failure,
 from pipelines.results import provenance
 from pipelines.results.rows import OUTPUT
 from pipelines.results.store import Store
+from pipelines.workers import memory
 from pipelines.workers.client import WorkerPool
 from studies.base import Problem
 
@@ -76,6 +77,23 @@ class Runner:
         self._written: dict[str, dict[str, str]] = {}
         self._spreads: dict[str, list[tuple[float, int]]] = {"time": [], "ratio": []}
         """What was seen so far of how far processes differ."""
+
+    def require_memory(self, plans: list[StudyPlan]) -> None:
+        """Says how much memory the workers will hold at once.
+
+        Raises:
+            NotEnoughMemory: it is not there; nothing was run.
+        """
+        running = [(plan.configuration, race) for plan in plans for race in plan.races if race.to_run]
+        slots = [(_cores(race.to_run[0].cell, where), _slots(race, where)) for where, race in running]
+        known: dict[str, int] = {}
+        for study, task in dict.fromkeys((race.cells[0].cell.study, race.cells[0].cell.task) for _, race in running):
+            for record in self.store.records(study, task):
+                peak = (record.get("memory") or {}).get("peak_host_bytes")
+                if isinstance(peak, int):
+                    name = record["identity"]["framework"]
+                    known[name] = max(peak, known.get(name, 0))
+        self.reporter.say(memory.require_memory(memory.most_at_once(slots), known, memory.available_bytes()))
 
     def run(self, plan: StudyPlan) -> None:
         """Measures what the plan says; every cell that ran has a record afterwards."""
@@ -203,6 +221,7 @@ class Runner:
                 f"round {rounds}, {spent:.0f} of at most {settings.budget_seconds:g} s",
             )
 
+        watch = condition.Watch(replica.client for one in entrants for replica in one.replicas)
         result = run_race(
             [one.replicas for one in entrants],
             baseline,
@@ -211,8 +230,9 @@ class Runner:
             progress=progress,
             **self._race_options,
         )
-        failures = dict(result.failures)
+        failures, state = dict(result.failures), watch.facts()
         for index, entrant in enumerate(entrants):
+            entrant.facts["condition"] = state
             failure = failures.get(index) or self._finish(entrant)
             if failure is not None:
                 failures[index] = failure
@@ -347,6 +367,17 @@ def _same_form(first: dict[str, np.ndarray], other: dict[str, np.ndarray], index
     if one != two:
         different = ", ".join(sorted(name for name in {*one, *two} if one.get(name) != two.get(name)))
         raise ContestantFailure("failed", f"call {index + 1} at the gate returned another shape or type of {different}")
+
+
+def _slots(race: PlannedRace, configuration: Configuration) -> list[tuple]:
+    """The workers of a race, as the pool tells them apart."""
+    found = []
+    for planned in race.cells:
+        cell = planned.cell
+        if planned.action != SKIP:
+            processes = _settings(cell, configuration).processes if _timed(cell) else 1
+            found += [(cell.framework, cell.dtype, cell.instance, cell.form, process) for process in range(processes)]
+    return found
 
 
 def _settings(cell: Cell, configuration: Configuration) -> TimingSettings:

@@ -61,6 +61,7 @@ class WorkerClient:
                 cwd=tree.root,
                 start_new_session=True,  # Ctrl-C is the parent's to handle; a kill takes the worker's children along
             )
+        self.cores = sorted(cores) if cores is not None and self.confined else None
         self._channel = Channel(self.process)
         self._ids = itertools.count(1)
         self._ended = False

@@ -1,0 +1,91 @@
+"""How much memory the workers of a run will hold at once, and whether that is there."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pipelines.errors import UserError
+from pipelines.results.machine import cgroup_folders, memory_limit_bytes
+
+SYSTEM = Path("/")
+WORKER_BYTES = 256 * 2**20
+"""What a worker holds of which no record tells: an interpreter with JAX or PyTorch (18 of them held 4.6 GB)."""
+
+
+class NotEnoughMemory(UserError):
+    """The workers of a run would not fit."""
+
+    exit_status = 1
+
+
+def available_bytes(system: Path = SYSTEM) -> int | None:
+    """Memory that new processes may take: of the machine, and of what the cgroups of this process allow."""
+    found = []
+    try:
+        for line in (system / "proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                found.append(int(line.split()[1]) * 1024)
+    except (OSError, ValueError, IndexError):
+        pass  # not Linux
+    limit, used = memory_limit_bytes(system), _used(system)
+    if limit is not None and used is not None:
+        found.append(max(0, limit - used))
+    return min(found, default=None)
+
+
+def needed_bytes(workers: Sequence[str], known: Mapping[str, int]) -> int:
+    """What the workers hold together.
+
+    Args:
+        workers: the framework of each worker that lives at the same time.
+        known: peaks that records tell, by framework.
+    """
+    return sum(known.get(framework, WORKER_BYTES) for framework in workers)
+
+
+def most_at_once(races: Iterable[tuple[int | None, Sequence[tuple]]]) -> list[str]:
+    """The frameworks of the most workers that live at the same time.
+
+    Args:
+        races: in their order, how many cores the workers of each are confined to, and a slot (framework, ...) for each
+            worker. Workers outlive a race, and end when one with other cores begins.
+    """
+    alive: dict[tuple, None] = {}
+    most: list[tuple] = []
+    before: int | None = None
+    for cores, slots in races:
+        if cores != before:
+            alive, before = {}, cores
+        alive |= dict.fromkeys(slots)
+        if len(alive) > len(most):
+            most = list(alive)
+    return [slot[0] for slot in most]
+
+
+def require_memory(workers: Sequence[str], known: Mapping[str, int], available: int | None) -> str:
+    """The line that says what a run needs.
+
+    Raises:
+        NotEnoughMemory: that is more than there is.
+    """
+    needed = needed_bytes(workers, known)
+    text = f"{len(workers)} workers at once, about {_gigabytes(needed)} of memory"
+    if available is None or needed <= available:
+        return text + ("" if available is None else f" of {_gigabytes(available)} available")
+    raise NotEnoughMemory(
+        f"This run needs {text}, and {_gigabytes(available)} is available. Nothing was run. Close other programs, or "
+        "ask for less: frameworks=[A,B], tasks=[A], timing.processes=1."
+    )
+
+
+def _used(system: Path) -> int | None:
+    for folder in cgroup_folders("memory", system):
+        for name in ("memory.current", "memory.usage_in_bytes"):
+            try:
+                return int((folder / name).read_text())
+            except (OSError, ValueError):
+                continue
+    return None
+
+
+def _gigabytes(number: int) -> str:
+    return f"{number / 1e9:.1f} GB"
