@@ -61,6 +61,8 @@ def rule_for(path: Path) -> Rule | None:
             return Rule(("genjax", "jax", "numpy", "matplotlib"), never=JAX_INTERNALS)
         case ("genjax", "pjax", "compat.py"):
             return Rule(("genjax", "jax", "jaxlib", "numpy"))
+        case ("genjax", "inference", "arviz.py"):
+            return Rule(("genjax", "jax", "numpy", "arviz"), never=JAX_INTERNALS)
         case ("genjax", *_):
             return Rule(("genjax", "jax", "numpy"), never=JAX_INTERNALS)
         case ("frameworks", "__init__.py" | "base.py"):

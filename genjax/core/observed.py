@@ -102,6 +102,13 @@ def observed_marks(trace: Any) -> Any:
     return unshare(stored[0], trace.raw_score()) if stored else {}
 
 
+def observed_paths(trace: Any) -> list[tuple[str, ...]]:
+    """The paths of a trace, or batch of traces, that are marked as observed, in full or in part."""
+    stored = stored_marks(trace)
+    whole, partial = _split(stored[0]) if stored and stored[0] != {} else ([], [])
+    return [*whole, *partial]
+
+
 def like(args: tuple[Any, ...], kwargs: dict[str, Any], trace: Any) -> tuple[Any, ...]:
     """What a move of `trace` to new arguments stores: the arguments, and the trace's own marks."""
     return args, kwargs, *stored_marks(trace)

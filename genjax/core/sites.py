@@ -41,14 +41,18 @@ class Site(Pytree):
 
 def site_of(support: Any, value: Any, log_density: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Site:
     """The site of a distribution called with these arguments."""
-    bounds = {}
+    bounds, known = {}, {}
     if support is not None:
         for field in dataclasses.fields(support):
             bound = getattr(support, field.name)
             if callable(bound):
                 shape = jnp.shape(value)[: jnp.ndim(value) - support.event_rank]
-                bounds[field.name] = jnp.broadcast_to(jnp.asarray(bound(*args, **kwargs)), shape)
-    return Site(value, log_density, bounds, Const(support))
+                found = bound(*args, **kwargs)
+                if isinstance(found, int):  # a number of categories, which a shape tells
+                    known[field.name] = found
+                else:
+                    bounds[field.name] = jnp.broadcast_to(jnp.asarray(found), shape)
+    return Site(value, log_density, bounds, Const(dataclasses.replace(support, **known) if known else support))
 
 
 def choose_sites(check: Any, true: Any, false: Any) -> Any:

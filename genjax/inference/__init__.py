@@ -1,8 +1,21 @@
 """Inference: importance sampling, Markov chain Monte Carlo, sequential Monte Carlo, variational inference."""
 
+from genjax.inference.adaptation import warmup as warmup
+from genjax.inference.arviz import to_arviz as to_arviz
 from genjax.inference.importance import ImportanceResult as ImportanceResult
 from genjax.inference.importance import importance_sampling as importance_sampling
 from genjax.inference.importance import log_evidence as log_evidence
+from genjax.inference.kernels import HMC as HMC
+from genjax.inference.kernels import MALA as MALA
+from genjax.inference.kernels import MH as MH
+from genjax.inference.kernels import NUTS as NUTS
+from genjax.inference.kernels import Info as Info
+from genjax.inference.kernels import Kernel as Kernel
+from genjax.inference.kernels import compose as compose
+from genjax.inference.kernels import cycle as cycle
+from genjax.inference.kernels import mix as mix
+from genjax.inference.kernels import nuts as nuts
+from genjax.inference.kernels import repeat as repeat
 from genjax.inference.mcmc import MCMCResult as MCMCResult
 from genjax.inference.mcmc import chain as chain
 from genjax.inference.mcmc import compute_ess as compute_ess
@@ -10,6 +23,9 @@ from genjax.inference.mcmc import compute_rhat as compute_rhat
 from genjax.inference.mcmc import hmc as hmc
 from genjax.inference.mcmc import mala as mala
 from genjax.inference.mcmc import mh as mh
+from genjax.inference.predictive import log_likelihood as log_likelihood
+from genjax.inference.predictive import predictive as predictive
+from genjax.inference.predictive import prior_predictive as prior_predictive
 from genjax.inference.resampling import ancestral_lineage as ancestral_lineage
 from genjax.inference.resampling import effective_sample_size as effective_sample_size
 from genjax.inference.resampling import resample_ancestors as resample_ancestors
@@ -24,6 +40,8 @@ from genjax.inference.smc import rejuvenate as rejuvenate
 from genjax.inference.smc import rejuvenation_smc as rejuvenation_smc
 from genjax.inference.smc import resample as resample
 from genjax.inference.smc import resample_csmc as resample_csmc
+from genjax.inference.summary import summary as summary
+from genjax.inference.unconstrained import unconstrained as unconstrained
 from genjax.inference.vi import VariationalApproximation as VariationalApproximation
 from genjax.inference.vi import elbo_factory as elbo_factory
 from genjax.inference.vi import elbo_vi as elbo_vi

@@ -12,13 +12,14 @@ import jax.numpy as jnp
 
 from genjax.core import Const, Pytree, Trace, get_choices
 from genjax.core.const import unwrap
+from genjax.inference.adaptation.warmup import Tuned, adapted
 from genjax.inference.diagnostics import diagnose
 from genjax.inference.kernels.function import as_kernel
 from genjax.inference.kernels.kernel import Info, Kernel
-from genjax.inference.repeat import Lanes, Schedule, repeat
+from genjax.inference.repeat import Lanes, Schedule, Start, begin, repeat
 
 #: Read by `seed`, which would otherwise trace plain integers.
-_STATIC = ("n_steps", "burn_in", "autocorrelation_resampling", "n_chains")
+_STATIC = ("n_steps", "burn_in", "autocorrelation_resampling", "n_chains", "n_warmup")
 
 
 @Pytree.dataclass
@@ -95,6 +96,8 @@ def chain(
             the states after steps `range(burn_in, n_steps, autocorrelation_resampling)`, counted from 0; the values do
             not depend on which are kept.
         n_chains: number of chains, run side by side under `vmap`.
+        n_warmup: steps before the first, not kept, in which each chain adapts step size and mass matrix of its kernel;
+            see `warmup`. For a `Kernel` only.
 
     Raises:
         TypeError: a count is traced, or no integer.
@@ -129,10 +132,18 @@ class Chain(Pytree):
         burn_in: Any = 0,
         autocorrelation_resampling: Any = 1,
         n_chains: Any = 1,
+        n_warmup: Any = 0,
     ) -> MCMCResult:
         schedule = _schedule(n_steps, burn_in, autocorrelation_resampling)
-        result = _run_chains(self.kernel, self.collect, initial_trace, schedule, _count(n_chains, "n_chains", 1))
-        return dataclasses.replace(result, kernel=self.kernel)
+        lanes = _lanes(initial_trace, _count(n_chains, "n_chains", 1))
+        n_warmup = _count(n_warmup, "n_warmup", 0)
+        if not n_warmup:
+            start = begin(self.kernel, initial_trace, lanes)
+            result = _run_chains(self.kernel, self.collect, start, schedule, lanes)
+            return dataclasses.replace(result, kernel=self.kernel)
+        start = adapted(self.kernel, initial_trace, n_warmup, lanes, {})
+        result = _run_chains(Tuned(self.kernel), self.collect, start, schedule, lanes)
+        return dataclasses.replace(result, kernel=jax.tree.unflatten(start.structure, start.leaves).kernel)
 
     @property
     def __static_parameters__(self) -> tuple[str, ...]:
@@ -159,8 +170,8 @@ def _make_run(kernel: Callable[[Any], Any], collect: Callable[[Any], Any] | None
         n_chains: Any = 1,
     ) -> MCMCResult:
         schedule = _schedule(n_steps, burn_in, autocorrelation_resampling)
-        n_chains = _count(n_chains, "n_chains", 1)
-        return _run_chains(as_kernel(kernel), collect, initial_trace, schedule, n_chains)
+        lanes, moves = _lanes(initial_trace, _count(n_chains, "n_chains", 1)), as_kernel(kernel)
+        return _run_chains(moves, collect, begin(moves, initial_trace, lanes), schedule, lanes)
 
     run.__static_parameters__ = _STATIC  # type: ignore[attr-defined]
     run.__name__ = f"chain({getattr(kernel, '__name__', 'kernel')})"
@@ -188,22 +199,27 @@ def _count(value: Any, name: str, smallest: int) -> int:
     return count
 
 
-def _run_chains(
-    kernel: Kernel, collect: Callable[[Any], Any] | None, initial: Any, schedule: Schedule, n_chains: int
-) -> MCMCResult:
+def _lanes(initial: Any, n_chains: int) -> Lanes | None:
+    if n_chains == 1:
+        return None
     batch_shape = jnp.shape(initial.raw_score())
-    different_starts = n_chains > 1 and len(batch_shape) > 0
-    if different_starts and batch_shape[0] != n_chains:
+    if batch_shape and batch_shape[0] != n_chains:
         raise ValueError(
             f"chain got n_chains={n_chains} and a batch of {batch_shape[0]} initial traces. Pass one trace per chain, "
             "or a single trace for all."
         )
-    lanes = None if n_chains == 1 else Lanes(n_chains, different_starts)
-    traces, info, constants = repeat(kernel, collect, initial, schedule, lanes)
+    return Lanes(n_chains, len(batch_shape) > 0)
+
+
+def _run_chains(
+    kernel: Kernel, collect: Callable[[Any], Any] | None, start: Start, schedule: Schedule, lanes: Lanes | None
+) -> MCMCResult:
+    traces, info, constants, _ = repeat(kernel, collect, start, schedule, lanes)
     accepts, info = (info.accept, info) if isinstance(info, Info) else (info, None)
     rate = jnp.mean(accepts) if accepts.size else jnp.array(jnp.nan)
+    n_chains = 1 if lanes is None else lanes.size
     result = MCMCResult(traces, accepts, rate, Const(schedule.n_kept), Const(n_chains), info=info)
-    if n_chains == 1:
+    if lanes is None:
         return result
     rhat, ess_bulk, ess_tail = diagnose(get_choices(traces), constants)
     return dataclasses.replace(result, rhat=rhat, ess_bulk=ess_bulk, ess_tail=ess_tail)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from genjax.core.arguments import Shared, raw_args, with_args
+from genjax.core.arguments import Shared, is_shared, raw_args, with_args
 from genjax.inference.carry import lean, map_traces, plain, require_same_structure, restore
 from genjax.inference.kernels.function import Function
 from genjax.inference.kernels.kernel import Kernel
@@ -33,6 +33,7 @@ class Schedule(NamedTuple):
     n_steps: int
     burn_in: int
     thinning: int
+    runs_all: bool = False
 
     @property
     def n_kept(self) -> int:
@@ -40,7 +41,9 @@ class Schedule(NamedTuple):
 
     @property
     def n_run(self) -> int:
-        """Steps until the last kept one; later steps would change nothing."""
+        """Steps until the last kept one; later steps would change nothing, unless the state at the end is asked for."""
+        if self.runs_all:
+            return self.n_steps
         return self.burn_in + (self.n_kept - 1) * self.thinning + 1 if self.n_kept else 0
 
     def slot(self, step: Any) -> Any:
@@ -57,6 +60,58 @@ class Lanes(NamedTuple):
     different_starts: bool
 
 
+class Start(NamedTuple):
+    """A kernel's state, or one per lane.
+
+    Attributes:
+        leaves: its arrays.
+        has_axis: whether each array has an axis of lanes in front; what lanes share has none.
+        structure: of the state, with lean traces.
+    """
+
+    leaves: list[jax.Array]
+    has_axis: list[bool]
+    structure: Any
+
+    def of_one_lane(self) -> list[Any]:
+        return [leaf[0] if has_axis else leaf for leaf, has_axis in zip(self.leaves, self.has_axis, strict=True)]
+
+    def axes(self) -> list[int | None]:
+        return [0 if has_axis else None for has_axis in self.has_axis]
+
+
+def begin(kernel: Kernel, initial: Any, lanes: Lanes | None) -> Start:
+    """The state of a kernel at `initial`, a trace or a batch of one per lane, whose `Shared` arguments stay shared."""
+    different = lanes is not None and lanes.different_starts
+    leaves, structure = jax.tree.flatten(lean(plain(initial)))
+    own = jax.tree.map(lambda node: different and not is_shared(node), initial, is_leaf=is_shared)
+    trace = Start([jnp.asarray(leaf) for leaf in leaves], jax.tree.leaves(lean(restore(own))), structure)
+    state_structure: Any = None
+
+    def init(*leaves: Any) -> list[Any]:
+        nonlocal state_structure
+        state = kernel.init(restore(jax.tree.unflatten(structure, leaves)))
+        flat, state_structure = jax.tree.flatten(map_traces(lambda trace: lean(plain(trace)), state))
+        return flat
+
+    closed, _, _ = stage_flat(init, *trace.of_one_lane())
+    place = {variable: i for i, variable in enumerate(closed.jaxpr.invars)}
+    outputs = closed.jaxpr.outvars
+    is_handed_on = [not isinstance(out, compat.Literal) and out in place for out in outputs]
+    computed = [out for out, handed_on in zip(outputs, is_handed_on, strict=True) if not handed_on]
+
+    def compute(leaves: list[Any]) -> list[Any]:
+        return evaluate_part(closed, dict(zip(closed.jaxpr.invars, leaves, strict=True)), computed)
+
+    run = jax.vmap(compute, in_axes=(trace.axes(),), axis_size=lanes.size) if lanes and different else compute
+    values = iter(run(trace.leaves))
+    state, has_axis = [], []
+    for out, handed_on in zip(outputs, is_handed_on, strict=True):
+        state.append(trace.leaves[place[out]] if handed_on else jnp.asarray(next(values)))
+        has_axis.append(trace.has_axis[place[out]] if handed_on else different)
+    return Start(state, has_axis, state_structure)
+
+
 class Repeated(NamedTuple):
     """What a kernel went through.
 
@@ -64,42 +119,40 @@ class Repeated(NamedTuple):
         kept: the kept states (what `collect` made of them) with leading axes ([lanes], n_kept).
         info: the kernel's info likewise, or its `accept` alone.
         constants: those arrays in `kept` that are the same at every step.
+        end: the state after the last step.
     """
 
     kept: Any
     info: Any
     constants: list[Any]
+    end: Start
 
 
 def repeat(
-    kernel: Kernel, collect: Callable[[Any], Any] | None, initial: Any, schedule: Schedule, lanes: Lanes | None
+    kernel: Kernel, collect: Callable[[Any], Any] | None, start: Start, schedule: Schedule, lanes: Lanes | None
 ) -> Repeated:
-    """Run a kernel by `schedule` from `initial`. The kernel is staged once.
+    """Run a kernel by `schedule` from `start`. The kernel is staged once.
 
     Args:
         kernel: the kernel.
         collect: `trace -> pytree of arrays`; None keeps traces.
-        initial: a trace, or a batch of one per lane.
+        start: the kernel's state.
         schedule: which steps to run and keep.
         lanes: None for a single chain.
 
     Raises:
         TypeError: the kernel returns a trace of another structure, or leaves of another shape.
     """
-    different = lanes is not None and lanes.different_starts
-    initial = map_traces(plain, initial)
-    state = jax.vmap(kernel.init)(initial) if different else kernel.init(initial)
-    start, structure = jax.tree.flatten(map_traces(lambda trace: lean(plain(trace)), state))
-    step = _stage(kernel, collect, structure, [jnp.asarray(leaf) for leaf in start], lanes)
-    kept = _loop(step, schedule, lanes)
+    step = _stage(kernel, collect, start)
+    kept, end = _loop(step, schedule, lanes)
     batch = (schedule.n_kept,) if lanes is None else (lanes.size, schedule.n_kept)
-    values = [kept[id(out)] if id(out) in kept else _spread(*step.constant(out, lanes), batch) for out in step.records]
+    values = [kept[id(out)] if id(out) in kept else _spread(*step.constant(out), batch) for out in step.records]
     stored = {id(array) for array in kept.values()}
     collected, info = jax.tree.unflatten(step.records_tree, values)
     constants = [value for value in jax.tree.leaves(collected) if id(value) not in stored]
     if collect is None:
         collected = _with_shared_args(restore(collected), step, lanes)
-    return Repeated(collected, info, constants)
+    return Repeated(collected, info, constants, end)
 
 
 class _Step(NamedTuple):
@@ -109,7 +162,7 @@ class _Step(NamedTuple):
     """
 
     jaxpr: Any
-    start: list[jax.Array]
+    start: Start
     moving: list[int]
     records: list[Any]
     records_tree: Any
@@ -124,20 +177,19 @@ class _Step(NamedTuple):
         """The input variables that are handed through, with their places."""
         return {var: i for i, var in enumerate(self.jaxpr.jaxpr.invars) if i not in self.moving}
 
-    def constant(self, out: Any, lanes: Lanes | None) -> tuple[Any, int]:
+    def constant(self, out: Any) -> tuple[Any, int]:
         """The value of an output that never changes, and how many of the batch's axes it has."""
         if isinstance(out, compat.Literal):
             return out.val, 0
         for variable, value in zip(self.jaxpr.jaxpr.constvars, self.jaxpr.consts, strict=True):
             if variable is out:
                 return value, 0
-        return self.start[self.fixed()[out]], int(lanes is not None and lanes.different_starts)
+        place = self.fixed()[out]
+        return self.start.leaves[place], int(self.start.has_axis[place])
 
 
-def _stage(
-    kernel: Kernel, collect: Callable[[Any], Any] | None, structure: Any, start: list[jax.Array], lanes: Lanes | None
-) -> _Step:
-    records_tree = structure
+def _stage(kernel: Kernel, collect: Callable[[Any], Any] | None, start: Start) -> _Step:
+    structure = records_tree = start.structure
 
     def step(*leaves: Any) -> list[Any]:
         nonlocal records_tree
@@ -152,30 +204,31 @@ def _stage(
         return [*jax.tree.leaves(new), *flat]
 
     while True:
-        first = [leaf[0] for leaf in start] if lanes is not None and lanes.different_starts else start
+        first = start.of_one_lane()
         # Not weakly typed, or the loop's input and output would differ.
         closed, _, _ = stage_flat(step, *(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in first))
-        outputs = closed.out_avals[: len(start)]
+        outputs = closed.out_avals[: len(first)]
         wanted = [jnp.promote_types(leaf.dtype, out.dtype) for leaf, out in zip(first, outputs, strict=True)]
         for i, (leaf, out) in enumerate(zip(first, outputs, strict=True)):
             if leaf.shape != out.shape:
-                path = jax.tree_util.tree_leaves_with_path(jax.tree.unflatten(structure, range(len(start))))[i][0]
+                path = jax.tree_util.tree_leaves_with_path(jax.tree.unflatten(structure, range(len(first))))[i][0]
                 raise TypeError(
                     f"The kernel of a chain changed the shape of {jax.tree_util.keystr(path)} from {leaf.shape} to "
                     f"{out.shape}. Start from a trace whose choices and arguments have the shapes that moves give them."
                 )
-        if [leaf.dtype for leaf in start] == wanted:
+        if [leaf.dtype for leaf in first] == wanted:
             break
-        start = [jnp.asarray(leaf, dtype) for leaf, dtype in zip(start, wanted, strict=True)]
+        leaves = [jnp.asarray(leaf, dtype) for leaf, dtype in zip(start.leaves, wanted, strict=True)]
+        start = start._replace(leaves=leaves)
     invars, outvars = closed.jaxpr.invars, closed.jaxpr.outvars
     moving = [i for i, variable in enumerate(invars) if outvars[i] is not variable]
-    return _Step(closed, start, moving, outvars[len(start) :], records_tree)
+    return _Step(closed, start, moving, outvars[len(first) :], records_tree)
 
 
-def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> dict[int, jax.Array]:
-    """The stored records by id of their variable, with leading axes ([lanes], n_kept)."""
+def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> tuple[dict[int, jax.Array], Start]:
+    """The stored records by id of their variable, with leading axes ([lanes], n_kept), and the state at the end."""
     invars, outvars = step.jaxpr.jaxpr.invars, step.jaxpr.jaxpr.outvars
-    outputs = step.stored
+    outputs = step.stored if schedule.n_kept else []
     state, new_state = [invars[i] for i in step.moving], [outvars[i] for i in step.moving]
     size = 1 if lanes is None else lanes.size
     ahead = drawn_ahead(step.jaxpr.jaxpr, state)
@@ -186,8 +239,8 @@ def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> dict[int, jax
     def per_lane(function: Callable[..., Any], *axes: Any) -> Callable[..., Any]:
         return function if lanes is None else jax.vmap(function, in_axes=axes, axis_size=lanes.size)
 
-    given = 0 if lanes is not None and lanes.different_starts else None
-    fixed_axes = [None if i in step.moving else given for i in range(len(step.start))]
+    axes, leaves = step.start.axes(), step.start.leaves
+    fixed_axes = [None if i in step.moving else axis for i, axis in enumerate(axes)]
 
     def move(state_values: Any, draws: Any, leaves: Any) -> tuple[list[Any], list[Any]]:
         known = dict(zip(invars, leaves, strict=True)) | dict(
@@ -199,16 +252,20 @@ def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> dict[int, jax
     def draw(leaves: Any) -> list[Any]:
         return evaluate_part(step.jaxpr, dict(zip(invars, leaves, strict=True)), ahead)
 
-    carry = [step.start[i] for i in step.moving]
-    if given is None and lanes is not None:
-        carry = [jnp.broadcast_to(leaf, (lanes.size, *leaf.shape)) for leaf in carry]
+    carry = [leaves[i] for i in step.moving]
+    if lanes is not None:
+        shared = [axes[i] is None for i in step.moving]
+        carry = [
+            jnp.broadcast_to(leaf, (lanes.size, *leaf.shape)) if spread else leaf
+            for leaf, spread in zip(carry, shared, strict=True)
+        ]
     lane_shape = () if lanes is None else (lanes.size,)
     step_once = per_lane(move, 0, 0, fixed_axes)
-    draw_once = per_lane(draw, [given] * len(step.start))
+    draw_once = per_lane(draw, axes)
 
     def body(loop: Any, xs: Any) -> tuple[Any, None]:
         (carry, buffers), (index, draws) = loop, xs
-        carry, values = step_once(carry, draws, step.start)
+        carry, values = step_once(carry, draws, leaves)
         slot = schedule.slot(index)
         buffers = [
             jax.lax.dynamic_update_index_in_dim(buffer, value, slot, 0)
@@ -219,7 +276,7 @@ def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> dict[int, jax
     buffers = [jnp.zeros((schedule.n_kept, *lane_shape, *out.aval.shape), out.aval.dtype) for out in outputs]
 
     def run(loop: Any, first: Any, count: int) -> Any:
-        draws = jax.vmap(draw_once, in_axes=(None,), axis_size=count)(step.start) if ahead else []
+        draws = jax.vmap(draw_once, in_axes=(None,), axis_size=count)(leaves) if ahead else []
         return jax.lax.scan(body, loop, (first + jnp.arange(count), draws))[0]
 
     loop = carry, buffers
@@ -227,10 +284,16 @@ def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> dict[int, jax
         n_blocks, rest = divmod(schedule.n_run, block)
         loop, _ = jax.lax.scan(lambda loop, i: (run(loop, i * block, block), None), loop, jnp.arange(n_blocks))
         loop = run(loop, n_blocks * block, rest) if rest else loop
-    _, buffers = loop
+    carry, buffers = loop
+    ends = dict(zip(step.moving, carry, strict=True))
+    has_axis = [lanes is not None if i in ends else own for i, own in enumerate(step.start.has_axis)]
+    end = step.start._replace(leaves=[ends.get(i, leaf) for i, leaf in enumerate(leaves)], has_axis=has_axis)
     if lanes is not None:
         buffers = [jnp.moveaxis(buffer, 1, 0) for buffer in buffers]
-    return dict(zip(map(id, step.stored), buffers, strict=True))
+    if not schedule.n_kept:
+        shape = (0,) if lanes is None else (lanes.size, 0)
+        buffers = [jnp.zeros((*shape, *out.aval.shape), out.aval.dtype) for out in step.stored]
+    return dict(zip(map(id, step.stored), buffers, strict=True)), end
 
 
 def _spread(value: Any, n_axes: int, batch: tuple[int, ...]) -> jax.Array:

@@ -170,6 +170,20 @@ def _supports(trace: Any) -> Any:
     return _supports(inner)
 
 
+def distribution_at(trace: Any, path: Any) -> Any:
+    """The distribution of a choice, by its key path; None where there is no single one."""
+    for key in (*path, None):
+        while isinstance(trace, Trace) and not isinstance(trace.get_gen_fn(), Distribution):
+            if isinstance(trace, CondTr):
+                return None
+            inner = trace.raw_choices()
+            if isinstance(inner, dict):
+                trace = inner.get(getattr(key, "key", key))
+                break
+            trace = inner
+    return trace.get_gen_fn() if isinstance(trace, Trace) else None
+
+
 def _of_branches(true: Any, false: Any) -> Any:
     if isinstance(true, dict) and isinstance(false, dict):
         shared = {addr: _of_branches(true[addr], false[addr]) for addr in true if addr in false}

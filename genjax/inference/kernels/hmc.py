@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +44,8 @@ class HMC(Kernel):
     n_steps: Any
     inverse_mass: Any = Pytree.field(default=None)
     transform: bool = Pytree.static(default=True)
+
+    target_acceptance: ClassVar[float] = 0.8  # of a warm-up
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "selection", sel(self.selection))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import jax.numpy as jnp
 
@@ -36,6 +36,8 @@ class MALA(Kernel):
     selection: Any
     step_size: Any
     transform: bool = Pytree.static(default=True)
+
+    target_acceptance: ClassVar[float] = 0.574  # of a warm-up
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "selection", sel(self.selection))

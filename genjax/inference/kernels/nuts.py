@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import jax.numpy as jnp
 
@@ -42,6 +42,8 @@ class NUTS(Kernel):
     inverse_mass: Any = Pytree.field(default=None)
     max_depth: int = Pytree.static(default=10)
     transform: bool = Pytree.static(default=True)
+
+    target_acceptance: ClassVar[float] = 0.8  # of a warm-up
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "selection", sel(self.selection))

@@ -1,5 +1,6 @@
 """Chains: what is kept, shapes, options, caching. Only one test depends on luck: means within 5 standard errors."""
 
+import dataclasses
 import functools
 
 import jax
@@ -275,8 +276,8 @@ def test_python_scalars_as_constraints_stay_a_carry():
 
 
 def test_a_kernel_that_changes_shapes_is_an_error_that_names_the_leaf():
-    with pytest.raises(TypeError, match=r"changed the shape of .*slope.* from \(\) to \(2,\)"):
-        make_chain(lambda t: t.update({"slope": jnp.zeros(2)}, 1.0)[0])(
+    with pytest.raises(TypeError, match=r"changed the shape of .*_retval.* from \(\) to \(2,\)"):
+        make_chain(lambda t: dataclasses.replace(t, _retval=jnp.zeros(2)))(
             model.generate({"slope": 0.0, "ys": 1.0}, 1.0)[0], 3
         )
 
@@ -331,7 +332,7 @@ def test_a_second_call_does_not_trace_again():
 
     seed(make_chain(counting))(KEY, TRACE, 10)
     n_first = len(traced)
-    assert n_first == 1  # staged once
+    assert n_first == 2  # staged for what steps hand on, and for a step
     for _ in range(3):
         seed(make_chain(counting))(KEY, TRACE, 10)  # written anew
     assert len(traced) == n_first
