@@ -1,4 +1,7 @@
-"""Elementwise functions that densities share, exact at the edges of a support and with finite derivatives there."""
+"""Elementwise functions that densities share, exact at the edges of a support and with finite derivatives there.
+
+Also `within_floats`, for draws.
+"""
 
 import math
 
@@ -82,11 +85,32 @@ def log1p_square(x: Array) -> Array:
 
 @log1p_square.defjvp
 def _log1p_square_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    # 2 x / (1 + x^2), or 2 / x where x^2 would overflow.
     (x,), (tangent,) = primals, tangents
-    is_large = jnp.abs(x) > 1 / jnp.finfo(x.dtype).eps
-    slope = jnp.where(is_large, 2, 2 * x) / jnp.where(is_large, x, 1 + x * x)
-    return log1p_square(x), slope * tangent
+    return log1p_square(x), _log1p_square_slope(x) * tangent
+
+
+@jax.custom_jvp
+def _log1p_square_slope(x: Array) -> Array:
+    """2 x / (1 + x^2), written so that nothing overflows but 1 / x, whose inverse is the right 0."""
+    return 2 / (x + 1 / x)
+
+
+@_log1p_square_slope.defjvp
+def _log1p_square_slope_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    # 2 (1 - x^2) / (1 + x^2)^2
+    (x,), (tangent,) = primals, tangents
+    share = 1 / (1 + x * x)
+    return _log1p_square_slope(x), 2 * share * (2 * share - 1) * tangent
+
+
+def within_floats(draw: Array) -> Array:
+    """A draw of a positive number: the smallest normal float instead of 0, the largest float instead of infinity.
+
+    Where a draw is rounded to 0 or to infinity, its density there is not that of the draw, and may be infinite.
+    NaN, for parameters that are not valid, stays.
+    """
+    limits = jnp.finfo(draw.dtype)
+    return jnp.clip(draw, limits.tiny, limits.max)
 
 
 def is_count(value: Array) -> Array:

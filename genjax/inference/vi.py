@@ -1,4 +1,4 @@
-"""Variational inference: gradient ascent on the ELBO, with the gradient estimator chosen per random choice.
+"""Variational inference: stochastic ascent on the ELBO, with the gradient estimator chosen per random choice.
 
 For a target density p(x, y), observations y and a family q(x; t),
 
@@ -23,6 +23,7 @@ from genjax.core.const import Const, unwrap
 from genjax.core.gfi import GFI
 from genjax.core.pytree import Pytree
 from genjax.inference.importance import count
+from genjax.inference.optimizers import Adam
 from genjax.inference.variational_families import full_covariance_normal_family as full_covariance_normal_family
 from genjax.inference.variational_families import mean_field_normal_family as mean_field_normal_family
 from genjax.pjax import modular_vmap, seed
@@ -118,19 +119,21 @@ def optimize_vi(
     track_history: bool | Const[bool] = True,
     optimizer: Any = None,
 ) -> VariationalApproximation:
-    """Maximise an expectation by stochastic gradient ascent.
+    """Maximise an expectation by stochastic gradients, with Adam unless another optimiser is given.
 
     Runs without a key, under `seed`, `jit` and `vmap`; it compiles once per objective and shapes.
 
     Args:
         elbo_fn: the objective, an `Expectation` over the parameters.
         init_params: where to start: any tree of floating numbers. A tuple holds several arguments of the objective.
-        learning_rate: step size r of `params <- params + r gradient`, used where no optimizer is given.
+        learning_rate: of Adam, used where no optimizer is given: a parameter moves by about that much a step, so it
+            takes `distance / learning_rate` steps to get anywhere.
         n_iterations: number of steps.
         track_history: whether to keep the parameters of every step.
         optimizer: anything with `init(params) -> state` and `update(gradients, state, params) -> (updates, state)`,
             such as an optax optimiser; it is given gradients of the loss, minus the objective, and its updates are
-            added. Under `seed` pass it as `Const(optimizer)`.
+            added. None is `Adam(learning_rate)`; `genjax.inference.optimizers.GradientDescent(r)` is plain ascent,
+            `params <- params + r gradient`. Under `seed` pass it as `Const(optimizer)`.
 
     Returns:
         A `VariationalApproximation`.
@@ -201,7 +204,8 @@ def _fit(models: Any, constraint: Any, target_args: Any, params: Any, learning_r
 
 
 def _ascend(elbo: Expectation, params: Any, learning_rate: Any, settings: Any) -> VariationalApproximation:
-    n_iterations, is_tracked, optimizer = settings.value
+    n_iterations, is_tracked, given = settings.value
+    optimizer = Adam(learning_rate) if given is None else given
 
     def step(loop: Any, _: None) -> tuple[Any, Any]:
         params, state = loop
@@ -209,15 +213,11 @@ def _ascend(elbo: Expectation, params: Any, learning_rate: Any, settings: Any) -
         value, gradient = elbo.value_and_grad_estimate(*arguments)
         if isinstance(params, tuple) and len(params) == 1:
             gradient = (gradient,)
-        if optimizer is None:
-            updates = jax.tree.map(lambda g: learning_rate * g, gradient)
-        else:
-            updates, state = optimizer.update(jax.tree.map(jnp.negative, gradient), state, params)
+        updates, state = optimizer.update(jax.tree.map(jnp.negative, gradient), state, params)
         params = jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, updates)
         return (params, state), (params if is_tracked else None, -value)
 
-    state = None if optimizer is None else optimizer.init(params)
-    (params, _), (history, losses) = jax.lax.scan(step, (params, state), None, length=n_iterations)
+    (params, _), (history, losses) = jax.lax.scan(step, (params, optimizer.init(params)), None, length=n_iterations)
     return VariationalApproximation(params, history, losses, Const(n_iterations))
 
 
