@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import genjax
 from frameworks.base import Program
 from frameworks.jax_base import JaxFramework
-from genjax.inference import chain, hmc, importance
+from genjax.inference import chain, importance
+from genjax.inference.kernels import HMC
 
 
 class GenJax(JaxFramework):
@@ -198,19 +199,20 @@ class GenJax(JaxFramework):
             n_chains: chains side by side.
 
         Returns:
-            Program whose outputs are the latents, (n_chains, n_samples, ...) each, and `log_density`
-            log p(latents, constraints) of each state, (n_chains, n_samples).
+            Program whose outputs are the latents, (n_chains, n_samples, ...) each, and of each step `log_density`
+            log p(latents, constraints) at its end and `acceptance_probability`, (n_chains, n_samples) each.
         """
         moved = genjax.sel(*start)
         loop = chain(
-            lambda trace: hmc(trace, moved, step_size, n_leapfrog),
+            HMC(moved, step_size, n_leapfrog),
             collect=lambda trace: {**latents(trace.get_choices(), constraints), "log_density": -trace.get_score()},
         )
 
         @genjax.seed
         def chains(constraints: dict[str, Any], start: dict[str, Any], args: tuple[Any, ...]) -> dict[str, jax.Array]:
             trace, _ = model.generate({**constraints, **start}, *args)
-            kept = loop(trace.observe(constraints), n_warmup + n_samples, burn_in=n_warmup, n_chains=n_chains).traces
+            result = loop(trace.observe(constraints), n_warmup + n_samples, burn_in=n_warmup, n_chains=n_chains)
+            kept = {**result.traces, "acceptance_probability": result.info.acceptance}
             return kept if n_chains > 1 else {name: values[None] for name, values in kept.items()}
 
         inputs = _prepare(constraints, args)
