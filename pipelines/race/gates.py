@@ -42,7 +42,7 @@ usage: python -m pipelines.race.gates [KEY=VALUE ...]
   seconds=S         the most that the runs of one mutant or cell may take (none)
   size=NAME         at this size instead of the mutant's own (or, of correct programs, paper)
   false_alarms=N    judge every correct program N times instead; at most 1 in 1,000 may be refused
-  write=FILE        put the table between the marks of a Markdown file
+  write=FILE        put each study's table between its marks in a Markdown file
 
 Exit status: 0 if every mutant is caught in 99% of its runs, 1 if one escapes or a right one is refused too often."""
 
@@ -52,7 +52,8 @@ CAUGHT = 0.99
 FALSE_ALARMS = 1e-3
 """The largest share of runs in which a right program may be refused."""
 
-MARKS = ("<!-- gates: begin -->", "<!-- gates: end -->")
+MARKS = ("<!-- gates of {study}: begin -->", "<!-- gates of {study}: end -->")
+"""Around the table of a study in a Markdown file."""
 
 
 @dataclass(frozen=True)
@@ -323,18 +324,22 @@ def _escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def write(text: str, path: Path) -> None:
-    """Replaces what stands between the marks of a file.
+def write(tallies: list[Tally], path: Path) -> None:
+    """Puts the table of each study between its marks of a file.
 
     Raises:
         ConfigurationFaults: the file has no such marks.
     """
     content = path.read_text(encoding="utf-8")
-    before, begin, rest = content.partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not begin or not end:
-        raise ConfigurationFaults([f"{path} has no lines {MARKS[0]} and {MARKS[1]} to put the table between."])
-    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+    for study in dict.fromkeys(tally.cell.study for tally in tallies):
+        marks = [mark.format(study=study) for mark in MARKS]
+        before, begin, rest = content.partition(marks[0])
+        _, end, after = rest.partition(marks[1])
+        if not begin or not end:
+            raise ConfigurationFaults([f"{path} has no lines {marks[0]} and {marks[1]} to put the table between."])
+        text = table([tally for tally in tallies if tally.cell.study == study])
+        content = f"{before}{begin}\n{text}\n{end}{after}"
+    path.write_text(content, encoding="utf-8")
 
 
 def run(words: list[str], tree: Tree | None = None) -> int:
@@ -353,10 +358,9 @@ def run(words: list[str], tree: Tree | None = None) -> int:
             reporter.say(f"{'  ' if tally.is_right else '! '}{_line(tally)}")
             pool.retire(configuration.recycle_after)
     tallies = [tally for tally, _ in chosen]
-    text = table(tallies)
     if options.write is not None:
-        write(text, options.write)
-    print("\n" + text)
+        write(tallies, options.write)
+    print("\n" + table(tallies))
     wrong = [tally for tally in tallies if not tally.is_right]
     kind = "right programs refused too often" if options.false_alarms else "mutants that escape"
     print(f"\n{len(tallies)} judged, {len(wrong)} {kind}")

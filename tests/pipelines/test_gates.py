@@ -78,11 +78,12 @@ def test_right_programs_are_judged_for_false_alarms(with_mutants, capsys):
 
 def test_the_table_goes_between_the_marks_of_a_file(with_mutants, tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{gates.MARKS[0]}\nold\n{gates.MARKS[1]}\nafter\n")
+    begin, end = (mark.format(study="toy") for mark in gates.MARKS)
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     gates.run(["runs=1", "mutant=more", f"write={page}"], with_mutants)
     text = page.read_text()
-    assert text.startswith(f"before\n{gates.MARKS[0]}\n| study |")
-    assert text.endswith(f"{gates.MARKS[1]}\nafter\n")
+    assert text.startswith(f"before\n{begin}\n| study |")
+    assert text.endswith(f"{end}\nafter\n")
     assert "old" not in text
 
 
