@@ -42,16 +42,22 @@ def _select_bernoulli(value: Array, log_probs: Array, log_complements: Array) ->
     # out a matrix of parameters x values. To keep 0 * inf out, the lowest float stands for half of -inf; halving and
     # doubling are exact, and doubling the lowest float gives -inf back.
     dtype = jnp.result_type(log_probs, log_complements)
+    if value.dtype == jnp.bool_:
+        return _weighed(value.astype(dtype), log_probs, log_complements)
     lowest = jnp.finfo(dtype).min
     half_log_probs = jnp.maximum(0.5 * log_probs, lowest)
     half_log_complements = jnp.maximum(0.5 * log_complements, lowest)
-    if value.dtype == jnp.bool_:
-        doubled = 2 * value.astype(dtype)
-        return doubled * half_log_probs + (2 - doubled) * half_log_complements
     is_one, is_zero = value == 1, value == 0
     outside = jnp.where(is_one | is_zero, 0, -jnp.inf).astype(dtype)
     doubled_one, doubled_zero = 2 * is_one.astype(dtype), 2 * is_zero.astype(dtype)
     return doubled_one * half_log_probs + doubled_zero * half_log_complements + outside
+
+
+def _weighed(truth: Array, log_probs: Array, log_complements: Array) -> Array:
+    """`_select_bernoulli` of a truth value in floats: 1, 0, or NaN where there is none."""
+    lowest = jnp.finfo(truth.dtype).min
+    doubled = 2 * truth
+    return doubled * jnp.maximum(0.5 * log_probs, lowest) + (2 - doubled) * jnp.maximum(0.5 * log_complements, lowest)
 
 
 def _log_bernoulli_density(value: Array, probs: Array) -> Array:
@@ -95,11 +101,13 @@ def _draw_flip(key: Array, p: Array, *, shape: Shape) -> Array:
 
 
 def _log_flip_density(value: Array, p: Array) -> Array:
-    # A value is a truth value, also when it comes as a number; NaN is not one.
-    log_density = _log_bernoulli_density(value.astype(jnp.bool_), p)
-    if not jnp.issubdtype(value.dtype, jnp.inexact):
-        return log_density
-    return jnp.where(jnp.isnan(value), jnp.nan, log_density)
+    # A value is a truth value, also when it comes as a number; NaN is not one. That is settled before the value meets
+    # the parameters, so that many values of many parameters cost no more than without it.
+    log_probs, log_complements = special.log(p), special.log_complement(p)
+    truth = value.astype(jnp.bool_).astype(jnp.result_type(log_probs, log_complements))
+    if jnp.issubdtype(value.dtype, jnp.inexact):
+        truth = jnp.where(jnp.isnan(value), jnp.nan, truth)
+    return _weighed(truth, log_probs, log_complements)
 
 
 flip = define(
