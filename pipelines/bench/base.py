@@ -27,6 +27,8 @@ from pipelines.workers.client import WorkerPool
 from studies.base import Row
 
 MET, MISSED, UNKNOWN = "met", "missed", "cannot tell"
+NARROW = 0.02
+"""Of a limit: an interval of that length around it is an answer, a longer one is none."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,11 @@ def judge_at_most(low: float, high: float, limit: float) -> str:
 
     Returns:
         "missed" if all of it lies above the limit; "met" if all of it lies at or below, or if it includes the limit and
-        is narrow (a tenth of the limit); a wide one that includes the limit cannot tell.
+        is narrow (a fiftieth of the limit); a wider one that includes the limit cannot tell.
     """
     if low > limit:
         return MISSED
-    return MET if high <= limit or high - low <= 0.1 * limit else UNKNOWN
+    return MET if high <= limit or high - low <= NARROW * limit else UNKNOWN
 
 
 def ratio_finding(what: str, ratio: Interval, details: str, limit: float, facts: dict[str, object]) -> Finding:

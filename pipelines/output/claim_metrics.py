@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from pipelines.race.decisions import proportion_interval
 from studies.base import Row, Rows
 
 
@@ -124,6 +125,23 @@ def spread(rows: Rows, settings: Mapping[str, Any]) -> Measured:
     return Measured(float(np.mean(values)), min(values), max(values))
 
 
+def proportion(rows: Rows, settings: Mapping[str, Any]) -> Measured:
+    """A gate's share of runs with its exact interval (Clopper and Pearson). Of several rows, the least or the largest.
+
+    Settings:
+        diagnostic: the share; count: the parameter that is the number of runs.
+        extreme: "least" or "largest", for several rows.
+    """
+    found = []
+    for row in rows:
+        trials = int(row.parameters[settings["count"]])
+        found.append(proportion_interval(round(_number(row, settings["diagnostic"]) * trials), trials))
+    if len(found) > 1 and settings.get("extreme") not in ("least", "largest"):
+        raise CannotTell(f"the claim is about one row, and {len(found)} match")
+    choose = max if settings.get("extreme") == "largest" else min
+    return Measured(*(choose(getattr(one, name) for one in found) for name in ("value", "low", "high")))
+
+
 def mean(rows: Rows, settings: Mapping[str, Any]) -> Measured:
     """A gate's number that is a mean over repetitions, with Student's 95% interval. One row.
 
@@ -152,10 +170,15 @@ METRICS: dict[str, Callable[[Rows, Mapping[str, Any]], Measured]] = {
         growth_of_speedup,
         diagnostic,
         spread,
+        proportion,
         mean,
     )
 }
 """By the name that `configs/claims.yaml` uses."""
+TIMED = frozenset(metric.__name__ for metric in (ratio, largest_ratio, margin, seconds, slope, bend, growth_of_speedup))
+"""Those made of times, which flags on their rows make doubtful."""
+LOGARITHMIC = frozenset(metric.__name__ for metric in (ratio, largest_ratio, margin, seconds, growth_of_speedup))
+"""Those whose error is relative."""
 
 
 def _one(rows: Rows) -> Row:

@@ -1,16 +1,21 @@
 """The claims of the paper against stored rows: `./run claims`, and the end of a whole run.
 
-Each claim of `configs/claims.yaml` gets one of four verdicts. Its metric's interval inside the accepted range is
-"reproduced", outside "not reproduced", across a limit "cannot tell". Rows that are missing or not right are "cannot
-tell" too, with the reason and the command that measures them. A claim about a GPU without a row of one "needs CUDA".
+Each claim of `configs/claims.yaml` gets one of five verdicts. Its metric's interval inside the accepted range is
+"reproduced", outside "not reproduced", across a limit "cannot tell". All claims are one family: a verdict that does not
+survive Holm's correction at 5%, or that another measurement would flip more than one time in twenty, is "cannot tell",
+and so is one from times that are flagged. Rows that are missing or not right are "cannot tell" too, with the reason and
+the command that measures them. A claim about a GPU without a row of one "needs CUDA". A claim that a gate demands
+before there is a row cannot fail here: it is "gated", and not counted as reproduced. `--power` prints the chance of a
+flip.
 """
 
 import json
+import math
 import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +26,26 @@ from rich.text import Text
 from pipelines.config.configuration import Configuration, configure
 from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, unknown
-from pipelines.output.claim_metrics import METRICS, CannotTell, Measured
+from pipelines.output.claim_metrics import LOGARITHMIC, METRICS, TIMED, CannotTell, Measured
 from pipelines.output.progress import Reporter
 from pipelines.output.terminal import Terminal
 from pipelines.plan.cells import Cell, races
 from pipelines.plan.plan import RUN, SKIP, PlannedCell, PlannedRace, StudyPlan, describe, skip_reason
 from pipelines.plan.tree import Tree
+from pipelines.race.decisions import beyond, flip_chance, holm
+from pipelines.race.statistics import Interval
 from pipelines.results import provenance
 from pipelines.results.rows import read_rows
 from pipelines.results.store import Store, store_error
 from studies.base import Row, Rows
 
 REPRODUCED, NOT_REPRODUCED, CANNOT_TELL, NEEDS_CUDA = "reproduced", "not reproduced", "cannot tell", "needs CUDA"
+GATED = "gated"
+FAMILY_LEVEL = 0.05
+"""The chance of any wrong verdict among all claims."""
+MOST_FLIPS = 0.05
+HARMLESS = ("95% interval is", "measured elsewhere")
+"""How flags begin that an interval already tells, or that say nothing about the times."""
 DEVICES = {"any": (), "cuda": ("cuda",), "both": ("cpu", "cuda")}
 
 Find = Callable[[str, str | None, str], Sequence[Row]]
@@ -56,6 +69,7 @@ class Claim:
     device: str
     run: str
     size: str | None = None
+    gated: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +79,8 @@ class Judged:
     Args:
         measured: the number, if there is one; `keys` are those of the rows that it is from.
         why: in words, and what to run if that helps.
+        flip: the chance that another measurement would say otherwise; None without a number.
+        p_value: that the truth is on the other side of the limit, before correction.
     """
 
     claim: Claim
@@ -73,6 +89,8 @@ class Judged:
     measured: Measured | None = None
     devices: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    flip: float | None = None
+    p_value: float | None = None
 
 
 def read_claims(tree: Tree) -> list[Claim]:
@@ -141,9 +159,47 @@ def judge(claim: Claim, device: str, find: Find) -> Judged:
     except CannotTell as reason:
         return Judged(claim, CANNOT_TELL, f"{reason}; {measure}", devices=devices, keys=keys)
     verdict, why = compare(measured, claim.accept)
+    doubts = _doubts(rows) if claim.metric["name"] in TIMED else []
+    if claim.gated and verdict == REPRODUCED:
+        verdict, why = GATED, f"{why}; the gate demands it before there is a row"
+    elif verdict in (REPRODUCED, NOT_REPRODUCED) and doubts:
+        verdict, why = CANNOT_TELL, f"{why}; flagged: {'; '.join(doubts)}"
+    flip, p_value = _chances(measured, claim)
     skipped = dict.fromkeys(row.label for row in chosen if row.status == "skipped")
     without = f"; without {', '.join(skipped)}, skipped" if skipped else ""
-    return Judged(claim, verdict, why + without, measured, devices, keys)
+    return Judged(claim, verdict, why + without, measured, devices, keys, flip, p_value)
+
+
+def _doubts(rows: Rows) -> list[str]:
+    """The flags of rows that make their times doubtful."""
+    told = (f"{row.framework}: {flag}" for row in rows for flag in row.flags if not flag.startswith(HARMLESS))
+    return list(dict.fromkeys(told))[:3]
+
+
+def _chances(measured: Measured, claim: Claim) -> tuple[float, float]:
+    """(chance that another measurement says otherwise, p-value that the truth is beyond the nearest limit)."""
+    interval = Interval(measured.value, measured.low, measured.high)
+    limits = claim.accept.get("at_least", -math.inf), claim.accept.get("at_most", math.inf)
+    logarithmic = claim.metric["name"] in LOGARITHMIC
+    inside = limits[0] <= measured.value <= limits[1]
+    p_values = [beyond(interval, one, logarithmic=logarithmic) for one in limits if math.isfinite(one)]
+    return flip_chance(interval, *limits), (max if inside else min)(p_values)
+
+
+def as_family(judged: list[Judged]) -> list[Judged]:
+    """The verdicts, corrected for their number and for luck; see the beginning of this file."""
+    found = list(judged)
+    open_ones = [index for index, one in enumerate(judged) if one.verdict in (REPRODUCED, NOT_REPRODUCED)]
+    adjusted = holm([judged[index].p_value or 0.0 for index in open_ones])
+    for index, p_value in zip(open_ones, adjusted, strict=True):
+        one = judged[index]
+        if p_value > FAMILY_LEVEL:
+            why = f"{one.why}; not shown once all claims are judged together (Holm: p = {p_value:.2g})"
+            found[index] = replace(one, verdict=CANNOT_TELL, why=why)
+        elif (one.flip or 0.0) > MOST_FLIPS:
+            why = f"{one.why}; another measurement would say otherwise in {one.flip:.0%} of cases"
+            found[index] = replace(one, verdict=CANNOT_TELL, why=why)
+    return found
 
 
 def compare(measured: Measured, accept: Mapping[str, float]) -> tuple[str, str]:
@@ -180,7 +236,7 @@ def judge_all(configurations: list[Configuration], store: Store, known: Mapping[
             cache[place] = stored_rows(configuration, store)
         return cache[place]
 
-    return [judge(claim, first.device, find) for claim in read_claims(first.tree) if claim.study in own]
+    return as_family([judge(claim, first.device, find) for claim in read_claims(first.tree) if claim.study in own])
 
 
 def stored_rows(configuration: Configuration, store: Store) -> list[Row]:
@@ -262,16 +318,26 @@ def write_claims(judged: list[Judged], folder: Path) -> Path:
 
 def tell(
     configurations: list[Configuration], store: Store, known: Mapping[str, Sequence[Row]], reporter: Reporter
-) -> None:
+) -> list[Judged]:
     """Judges, prints and writes; nothing in a checkout without claims."""
     judged = judge_all(configurations, store, known)
     if judged:
         print_claims(judged, reporter)
         reporter.say(f"  claims: {write_claims(judged, configurations[0].figs)}")
+    return judged
+
+
+def print_power(judged: list[Judged], reporter: Reporter) -> None:
+    """The chance that another measurement of the same kind would say otherwise, claim by claim."""
+    reporter.say("")
+    reporter.say("Chance that another measurement would say otherwise (above 5%: cannot tell)")
+    for one in judged:
+        chance = "no number" if one.flip is None else f"{one.flip:.1%}"
+        reporter.say(f"  {chance:>9}  {one.claim.figure:5}  {one.claim.text}")
 
 
 def main(arguments: list[str], tree: Tree | None = None) -> int:
-    """`python -m pipelines.output.claims [overrides]`: judges stored rows, measures nothing.
+    """`python -m pipelines.output.claims [--power] [overrides]`: judges stored rows, measures nothing.
 
     Returns:
         0 whatever the verdicts: that a claim is not reproduced is a finding. 2 for a request that cannot be understood.
@@ -282,9 +348,11 @@ def main(arguments: list[str], tree: Tree | None = None) -> int:
         return 0
 
     def run() -> int:
-        configurations = configure(arguments, tree or Tree())
+        configurations = configure([word for word in arguments if word != "--power"], tree or Tree())
         reporter = Reporter(Terminal())
-        tell(configurations, Store(configurations[0].results, reporter.say), {}, reporter)
+        judged = tell(configurations, Store(configurations[0].results, reporter.say), {}, reporter)
+        if "--power" in arguments:
+            print_power(judged, reporter)
         return 0
 
     return guarded(run)

@@ -173,21 +173,12 @@ def independent_ratio(
             rounds are resampled on their own.
         seed: of the bootstrap.
     """
-    groups = []
-    for values, of in ((samples, processes), (baseline, baseline_processes)):
-        own = np.zeros(len(values), int) if of is None else np.asarray(of)
-        groups.append(np.log([np.median(values[own == process]) for process in np.unique(own)]))
+    groups = _groups(samples, processes), _groups(baseline, baseline_processes)
     value = float(groups[0].mean() - groups[1].mean())
     if min(map(len, groups)) > 1:
-        from scipy import special  # not at import: the worker imports this file
+        from scipy import special  # not at import: it takes a while
 
-        variances = [group.var(ddof=1) / len(group) for group in groups]
-        error = float(np.sqrt(sum(variances)))
-        freedom = (
-            sum(variances) ** 2 / sum(v**2 / (len(g) - 1) for v, g in zip(variances, groups, strict=True))
-            if error
-            else 1
-        )
+        error, freedom = _welch(groups)
         half = float(special.stdtrit(freedom, 0.5 + LEVEL / 2)) * error
         return Interval(*(float(np.exp(value + sign * half)) for sign in (0, -1, 1)))
     generator = np.random.default_rng(seed)
@@ -198,6 +189,41 @@ def independent_ratio(
     tails = 50 * (1 - LEVEL)
     low, high = np.percentile(medians[0] / medians[1], [tails, 100 - tails])
     return Interval(float(np.exp(value)), float(low), float(high))
+
+
+def independent_p_value(
+    samples: np.ndarray,
+    baseline: np.ndarray,
+    processes: np.ndarray | None = None,
+    baseline_processes: np.ndarray | None = None,
+) -> float | None:
+    """Welch's two-sided p-value that two runs of several processes are equally fast; None where one has one process.
+
+    See `independent_ratio`.
+    """
+    groups = _groups(samples, processes), _groups(baseline, baseline_processes)
+    if min(map(len, groups)) < 2:
+        return None
+    from scipy import special
+
+    error, freedom = _welch(groups)
+    distance = abs(float(groups[0].mean() - groups[1].mean()))
+    if error == 0:
+        return float(distance == 0)
+    return 2 * float(special.stdtr(freedom, -distance / error))
+
+
+def _groups(values: np.ndarray, processes: np.ndarray | None) -> np.ndarray:
+    return process_logs(np.asarray(values), np.zeros(len(values), int) if processes is None else np.asarray(processes))
+
+
+def _welch(groups: tuple[np.ndarray, np.ndarray]) -> tuple[float, float]:
+    """Standard error of the difference of means, and its degrees of freedom."""
+    variances = [group.var(ddof=1) / len(group) for group in groups]
+    total = float(sum(variances))
+    if total == 0:
+        return 0.0, 1.0
+    return total**0.5, total**2 / sum(v**2 / (len(g) - 1) for v, g in zip(variances, groups, strict=True))
 
 
 def difference(interval: Interval) -> str:

@@ -1,14 +1,16 @@
 """Two result folders side by side: `./run compare OLD [NEW]`, NEW being this checkout's `results`.
 
 Cells are paired by what they are (study, task, framework, parameters, seed, device, dtype), whatever the sources or the
-machine were; of each the newest record counts. On one machine the times compare two versions. Between machines only
-the last column does, the ratio to the baseline of the race.
+machine were; of each the newest record counts. Judged is the ratio to the baseline of the race, which compares programs
+on one machine as on two; the baseline itself, and what has none, by its time. The verdicts are corrected for their
+number by Holm's method: any false alarm among all cells comes in one comparison of twenty. Rows of one process have no
+verdict.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from pipelines.errors import UserError
 from pipelines.output.terminal import Terminal
 from pipelines.plan.cells import canonical
 from pipelines.race import statistics
+from pipelines.race.decisions import holm
 from pipelines.race.statistics import Interval
 from pipelines.results.store import Store, by_age
 
@@ -28,6 +31,7 @@ FASTER, SLOWER, SAME, BROKE, MENDED, NEW, GONE = (
     "faster", "slower", "no difference shown", "broke", "mended", "new", "gone",
 )  # fmt: skip
 WORSE = (SLOWER, BROKE)
+FAMILY_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class Comparison:
         old_s: median seconds of one call; new_s likewise.
         time: new / old time of a call.
         ratio: new / old ratio to the baseline.
+        p_value: that nothing changed, of the ratio where there is one and else of the time, before correction; None for
+            fewer than two processes.
     """
 
     name: str
@@ -75,6 +81,7 @@ class Comparison:
     new_s: float | None = None
     time: Interval | None = None
     ratio: Interval | None = None
+    p_value: float | None = None
 
 
 def compare(old: Store, new: Store) -> list[Comparison]:
@@ -82,7 +89,20 @@ def compare(old: Store, new: Store) -> list[Comparison]:
     before, after = newest(old), newest(new)
     names = distinct_names({**before, **after})
     found = [_compare(names[one], before.get(one), after.get(one)) for one in {**before, **after}]
-    return sorted(found, key=lambda comparison: comparison.name)
+    return sorted(_corrected(found), key=lambda comparison: comparison.name)
+
+
+def _corrected(comparisons: list[Comparison]) -> list[Comparison]:
+    """Those that changed, once all are judged together: Holm's correction, any false alarm in 5% of comparisons."""
+    found = list(comparisons)
+    judged = [index for index, one in enumerate(found) if one.p_value is not None]
+    adjusted = holm([float(found[index].p_value or 0.0) for index in judged])
+    for index, p_value in zip(judged, adjusted, strict=True):
+        one = found[index]
+        interval = one.ratio or one.time
+        if p_value <= FAMILY_LEVEL and interval is not None:
+            found[index] = replace(one, verdict=FASTER if interval.value < 1 else SLOWER)
+    return found
 
 
 def newest(store: Store) -> dict[str, Side]:
@@ -140,11 +160,13 @@ def _compare(name: str, old: Side | None, new: Side | None) -> Comparison:
         return Comparison(name, MENDED)
     if old.times is None or new.times is None or not len(old.times) or not len(new.times):
         return Comparison(name, SAME, detail="not timed")
-    time, ratio = _quotient(new, old, "times"), None
+    time, ratio, what = _quotient(new, old, "times"), None, "times"
     if new.ratios is not None and old.ratios is not None:
-        ratio = _quotient(new, old, "ratios")
+        ratio, what = _quotient(new, old, "ratios"), "ratios"
     old_s, new_s = (_median(side) for side in (old, new))
-    return Comparison(name, statistics.difference(time), old_s=old_s, new_s=new_s, time=time, ratio=ratio)
+    p_value = statistics.independent_p_value(*_samples(new, old, what))
+    detail = "within one process" if p_value is None else ""
+    return Comparison(name, SAME, detail, old_s=old_s, new_s=new_s, time=time, ratio=ratio, p_value=p_value)
 
 
 def _median(side: Side) -> float:
@@ -153,9 +175,18 @@ def _median(side: Side) -> float:
 
 
 def _quotient(new: Side, old: Side, what: str) -> Interval:
-    return statistics.independent_ratio(
-        getattr(new, what), getattr(old, what), new.arrays.get("processes"), old.arrays.get("processes")
-    )
+    return statistics.independent_ratio(*_samples(new, old, what))
+
+
+def _samples(new: Side, old: Side, what: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """The values of both sides, then their processes, without blocks that had no baseline beside them."""
+    values, processes = [], []
+    for side in (new, old):
+        own, of = getattr(side, what), side.arrays.get("processes")
+        kept = np.isfinite(own)
+        values.append(own[kept])
+        processes.append(None if of is None else of[kept])
+    return values[0], values[1], processes[0], processes[1]
 
 
 def _reason(side: Side) -> str:
@@ -191,7 +222,11 @@ def show(comparisons: list[Comparison], old: Store, new: Store, console: Console
     console.print(
         ", ".join(f"{count} {word}" for word, count in counted.items() if count), highlight=False, soft_wrap=True
     )
-    console.print(f"Intervals: {statistics.INDEPENDENT_ESTIMATOR}.", highlight=False, soft_wrap=True)
+    console.print(
+        f"Intervals: {statistics.INDEPENDENT_ESTIMATOR}. Verdicts: Holm's correction at 5% over all cells.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _seconds(value: float | None) -> str:

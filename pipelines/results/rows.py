@@ -24,8 +24,8 @@ def read_rows(plan: StudyPlan, store: Store, exact: bool = True) -> list[tuple[P
     Args:
         plan: the cells.
         store: their records.
-        exact: True takes only records of the planned keys. False, for drawing without measuring, takes the newest ok
-            record of the cell where that key has none, and flags what has changed since.
+        exact: True takes only records of the planned keys. False, for drawing without measuring, takes the newest
+            record of the cell, whatever its status, where that key has none, and flags what has changed since.
     """
     newest = None if exact else Newest(store)
     return [(planned, _read_row(planned, plan.configuration, store, newest)) for planned in plan.cells]
@@ -47,7 +47,10 @@ def _read_row(planned: PlannedCell, configuration: Configuration, store: Store, 
 
 
 class Newest:
-    """The newest ok record of any cell, whatever the state of its sources. Reads each task's records once."""
+    """The newest record of any cell, whatever its status and the state of its sources. Reads each task's records once.
+
+    A row that is right and older than one that is wrong proves nothing about the program of today.
+    """
 
     def __init__(self, store: Store):
         self._store = store
@@ -57,9 +60,8 @@ class Newest:
         """The record and arrays of the cell of that identity, or None."""
         task = (identity["study"], identity["task"])
         if task not in self._keys:
-            ok = [record for record in self._store.records(*task) if record["status"] == "ok"]
-            ok.sort(key=by_age)
-            self._keys[task] = {canonical(record["identity"]): record["key"] for record in ok}
+            ordered = sorted(self._store.records(*task), key=by_age)
+            self._keys[task] = {canonical(record["identity"]): record["key"] for record in ordered}
         key = self._keys[task].get(canonical(identity))
         return None if key is None else self._store.load(*task, key)
 

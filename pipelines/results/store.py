@@ -102,7 +102,10 @@ class Store:
                 yield record
 
     def save(self, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Writes a record in one step. A row that is not "ok" never replaces one that is, or may be.
+        """Writes a record in one step. The newest counts, whatever its status.
+
+        "skipped" alone, which says nothing of the program, leaves an "ok" row in place, and nothing but "ok" replaces a
+        record of a later schema.
 
         Args:
             record: strict JSON values but for NaN and infinities, which are stored as null with their path.
@@ -202,7 +205,7 @@ class Store:
         if trusted is None:
             self._set_aside(folder, "corrupt")
             return None
-        return _KEEP if status != "ok" and old["status"] == "ok" else old
+        return _KEEP if status == "skipped" and old["status"] == "ok" else old
 
     def _set_aside(self, folder: Path, why: str) -> None:
         names = (f"{folder.name}.{why}{number or ''}" for number in range(10_000))

@@ -3,6 +3,7 @@
 import json
 import shlex
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,16 @@ from pipelines.config.configuration import configure
 from pipelines.errors import ConfigurationFaults
 from pipelines.output import claims
 from pipelines.output.claim_metrics import METRICS, CannotTell, Measured
-from pipelines.output.claims import CANNOT_TELL, NEEDS_CUDA, NOT_REPRODUCED, REPRODUCED, Claim, judge, read_claims
+from pipelines.output.claims import (
+    CANNOT_TELL,
+    NEEDS_CUDA,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    Claim,
+    as_family,
+    judge,
+    read_claims,
+)
 from pipelines.plan.cells import races
 from pipelines.plan.tree import REPOSITORY, Tree
 from studies.base import Row, Rows
@@ -225,12 +235,15 @@ def test_task_judges_what_is_stored_and_writes_it(toy, capsys):
     assert toy.run("frameworks=[first,second]", "stages=[run]") == 0
     capsys.readouterr()
     assert claims.main(words, toy.tree) == 0
-    assert "claims: 1 reproduced, 1 cannot tell, 1 needs CUDA" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "claims: 2 cannot tell, 1 needs CUDA" in out
+    assert "flagged: second: the interval is within one process" in " ".join(out.split())
     (record,) = [path for path in toy.records() if json.loads(path.read_text())["identity"]["framework"] == "second"]
     facts = json.loads((toy.root / "figs/smoke/claims.json").read_text())
     assert facts[0]["keys"] == [record.parent.name] and facts[0]["measured"]["value"] > 0
     table = (toy.root / "figs/smoke/claims.md").read_text()
-    assert f"| reproduced | accepted: at most 1000 | toy/total/{record.parent.name[:12]} |" in table
+    assert "| cannot tell | accepted: at most 1000; flagged: second: the interval" in table
+    assert f"toy/total/{record.parent.name[:12]} |" in table
     assert "measure with: ./run toy" in table
 
 
@@ -241,7 +254,54 @@ def test_whole_run_ends_with_the_claims(toy, capsys):
     toy.model("first", study="other")
     assert toy.run() == 0
     out = capsys.readouterr().out
-    assert out.index("The whole run") < out.index("claims: 2 reproduced, 1 needs CUDA") < out.index("report: ")
+    assert (
+        out.index("The whole run")
+        < out.index("claims: 1 cannot tell, 1 reproduced, 1 needs CUDA")
+        < out.index("report: ")
+    )
+
+
+def test_power_is_printed(toy, capsys):
+    toy.write("configs/claims.yaml", TOY_CLAIMS)
+    assert claims.main([*FAST, "--power"], toy.tree) == 0
+    assert "no number  1      The third is exact" in capsys.readouterr().out
+
+
+def test_flags_on_times_leave_a_claim_open_but_a_wide_interval_decides_for_itself():
+    flagged = replace(row(ratio=(1.0, 0.98, 1.02)), flags=("it went on computing after its blocks: 60% of their time",))
+    judged = verdict(claim(), flagged)
+    assert judged.verdict == CANNOT_TELL and "it went on computing" in judged.why
+    wide = replace(row(ratio=(0.5, 0.4, 0.6)), flags=("95% interval is 40% wide (aim 4%)",))
+    assert verdict(claim(), wide).verdict == REPRODUCED
+    error = claim("diagnostic", diagnostic="error", accept={"at_most": 1.0})
+    assert verdict(error, replace(flagged, diagnostics={"error": 0.5})).verdict == REPRODUCED, "not about times"
+
+
+def test_a_claim_that_the_gate_demands_is_not_counted_as_reproduced():
+    demanded = replace(claim(), gated=True)
+    assert verdict(demanded, row()).verdict == "gated"
+    assert verdict(demanded, row(ratio=(1.2, 1.1, 1.3))).verdict == NOT_REPRODUCED
+
+
+def test_the_family_of_claims_is_controlled_and_verdicts_that_flip_are_left_open():
+    sure, close = verdict(claim(), row(ratio=(0.5, 0.49, 0.51))), verdict(claim(), row(ratio=(1.0, 0.955, 1.047)))
+    assert close.verdict == REPRODUCED and 0.01 < close.p_value < 0.025 and close.flip > 0.05
+    alone = as_family([close])
+    assert alone[0].verdict == CANNOT_TELL and "another measurement would say otherwise in" in alone[0].why
+    family = as_family([sure, *[close] * 9])
+    assert [one.verdict for one in family] == [REPRODUCED] + [CANNOT_TELL] * 9
+    assert "Holm" in family[1].why
+
+
+def test_lost_runs_are_a_proportion_with_its_exact_interval():
+    lost = claim("proportion", accept={"at_least": 0.9}, diagnostic="lost_fraction", count="n_runs", extreme="least")
+    twenty = row(diagnostics={"lost_fraction": 0.9}, n_runs=20)
+    judged = verdict(lost, twenty)
+    assert judged.verdict == CANNOT_TELL and judged.measured.low == pytest.approx(0.683, abs=1e-3)
+    hundred = row(diagnostics={"lost_fraction": 0.98}, n_runs=100)
+    assert verdict(lost, hundred).verdict == REPRODUCED
+    both = verdict(replace(lost, rows={"task": "sum"}), hundred, twenty)
+    assert both.measured.value == 0.9
 
 
 def test_faults_of_the_file_are_named(toy, capsys):

@@ -1,12 +1,14 @@
 """Two result folders: what changed, by how much, and what cannot be told. The records are scripted."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from rich.console import Console
 from scipy import stats
 
+from pipelines.race import statistics
 from pipelines.race.statistics import independent_ratio
 from pipelines.results import compare
 from pipelines.results.store import Store
@@ -59,7 +61,7 @@ def test_ratio_to_the_baseline_compares_programs_on_two_machines(stores):
     put(old, "a", times(1.0), baseline=times(1.0))
     put(new, "a", times(3.0), baseline=times(3.0), cpu="B")
     (one,) = compare.compare(old, new)
-    assert one.verdict == "slower" and one.ratio.low < 1 < one.ratio.high
+    assert one.verdict == "no difference shown" and one.time.low > 2 and one.ratio.low < 1 < one.ratio.high
     output = io.StringIO()
     compare.show([one], old, new, Console(file=output, width=200))
     assert "Two machines" in output.getvalue() and "0123456789ab" in output.getvalue()
@@ -117,3 +119,28 @@ def test_independent_ratio_agrees_with_welch_and_covers():
     )
     # Binomial(300, 0.95) has standard error 0.0126: 0.06 is 4.8 of them (false alarm 2e-6).
     assert abs(covered / 300 - 0.95) < 0.06
+
+
+def test_false_alarms_of_a_whole_comparison_are_rare():
+    generator, alarms = np.random.default_rng(8), 0
+    same = compare.Comparison("cell", compare.SAME, time=statistics.Interval(0.9, 0.8, 1.0))
+    for _ in range(40):
+        cells = [replace(same, p_value=p_value) for p_value in generator.random(60)]
+        alarms += any(one.verdict != compare.SAME for one in compare._corrected(cells))
+    # Expected 2 of 40; 9 or more have a probability of 2e-4.
+    assert alarms < 9
+
+
+def test_one_process_gives_no_verdict(stores):
+    old, new = stores
+    for store, factor in ((old, 1.0), (new, 3.0)):
+        put(store, "a", times(factor)[:1])
+    (one,) = compare.compare(old, new)
+    assert one.verdict == "no difference shown" and one.detail == "within one process"
+
+
+def test_p_value_is_welchs():
+    a, b, processes = times(1.01), times(1.0), np.arange(50) % 5
+    logs = [np.log([np.median(x[processes == p]) for p in range(5)]) for x in (a, b)]
+    expected = stats.ttest_ind(*logs, equal_var=False).pvalue
+    assert statistics.independent_p_value(a, b, processes, processes) == pytest.approx(expected, rel=1e-9)

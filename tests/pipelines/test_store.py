@@ -57,10 +57,12 @@ def test_replacing_leaves_one_folder(store, tmp_path):
     assert store.load("toy", "total", "k1")[0]["note"] == 2
 
 
-def test_failure_never_replaces_an_ok_row(store):
+def test_the_newest_row_counts_whatever_its_status(store):
     store.save(record(note=1), {})
-    store.save(record(status="timeout", reason="slow"), {})
+    store.save(record(status="skipped", reason="not installed"), {})
     assert store.load("toy", "total", "k1")[0]["note"] == 1
+    store.save(record(status="invalid", reason="wrong"), {})
+    assert store.load("toy", "total", "k1")[0]["status"] == "invalid"
     store.save(record("k2", status="failed"), {})
     store.save(record("k2", status="ok"), {})
     assert store.load("toy", "total", "k2")[0]["status"] == "ok"

@@ -19,10 +19,10 @@ def test_default_is_the_published_comparison(configured):
     assert list(configured().figures) == ["problem", "comprehensive", "error_against_time"]
 
 
-def test_accuracy_takes_twenty_runs_and_the_particles_of_the_comparison(configured):
+def test_accuracy_takes_a_hundred_runs_and_the_particles_of_the_comparison(configured):
     cells = [cell for race in races(configured()) for cell in race.cells]
     judged = [cell for cell in cells if cell.task == "accuracy"]
-    assert {cell.parameters["n_runs"] for cell in judged} == {20}
+    assert {cell.parameters["n_runs"] for cell in judged} == {100}
     arms = {(cell.parameters["method"], n_particles_of(cell.parameters)) for cell in judged}
     timed = {
         (cell.parameters["method"], n_particles_of(cell.parameters))
