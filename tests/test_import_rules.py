@@ -15,6 +15,8 @@ JAX = ("jax", "jaxlib", "frameworks.jax_base")
 SYSTEMS = {
     "genjax": ("genjax", *JAX),
     "handcoded_jax": JAX,
+    # The only other reader of GenJAX: its samplers, not its language.
+    "handcoded_same_draws": ("genjax.distributions", "frameworks.handcoded_jax", *JAX),
     "numpyro": ("numpyro", *JAX),
     "tfp": ("tensorflow_probability", *JAX),
     "pyro": ("pyro", "torch"),
@@ -212,6 +214,7 @@ BAD = {
     "frameworks/jax_base.py": ["import numpyro", "from frameworks import numpyro"],
     "frameworks/numpyro.py": ["import genjax", "from frameworks.genjax import GenJAX", "import pipelines.race.timing"],
     "frameworks/torch.py": ["import jax", "import pyro", "from frameworks import jax_base"],
+    "studies/gol/models/handcoded_same_draws.py": ["from genjax import gen", "import genjax.core", "import numpyro"],
     "frameworks/newcomer.py": ["import torch", "import pandas", "from studies.faircoin import problem"],
     "studies/base.py": ["import scipy", "import jax"],
     "studies/gol/problem.py": [

@@ -65,6 +65,27 @@ def margin(rows: Rows, settings: Mapping[str, Any]) -> Measured:
     return Measured(*(min(getattr(one, name) for one in found) for name in ("value", "low", "high")))
 
 
+def overhead(rows: Rows, settings: Mapping[str, Any]) -> Measured:
+    """The largest factor, over all groups, by which `of` takes longer than `over`: the quotient of their ratios.
+
+    Both ratios are to the baseline of one race, paired by round; their intervals count as independent, so that the
+    logarithms' half widths add as squares do.
+
+    Settings:
+        of, over: the two frameworks; group: the parameter that tells groups apart.
+    """
+    found = []
+    for group in rows.values(settings["group"]):
+        members = rows.where(**{settings["group"]: group})
+        one, other = (ratio(members.where(framework=settings[name]), settings) for name in ("of", "over"))
+        half = np.hypot(np.log(one.high / one.low) / 2, np.log(other.high / other.low) / 2)
+        value = one.value / other.value
+        found.append(Measured(value, float(value * np.exp(-half)), float(value * np.exp(half))))
+    if not found:
+        raise CannotTell("nothing was timed")
+    return max(found, key=lambda measured: measured.value)
+
+
 def seconds(rows: Rows, settings: Mapping[str, Any]) -> Measured:
     """Time of a call in seconds. One row."""
     return _time(_one(rows))
@@ -163,6 +184,7 @@ METRICS: dict[str, Callable[[Rows, Mapping[str, Any]], Measured]] = {
     for metric in (
         ratio,
         largest_ratio,
+        overhead,
         margin,
         seconds,
         slope,

@@ -14,7 +14,7 @@ from studies import figure_style as style
 from studies.base import FigureContext, Row, Rows, figure, how_timed
 from studies.faircoin.problem import posterior_estimates
 
-PANEL_ORDER = ("genjax", "handcoded_jax", "numpyro")
+PANEL_ORDER = ("genjax", "handcoded_same_draws", "handcoded_jax", "numpyro")
 """Posterior panels, left to right. Bars, top to bottom, begin with the baseline. Frameworks not named here follow."""
 
 N_BINS = 50

@@ -16,10 +16,10 @@ from studies import figure_style as style
 from studies.base import FigureContext, Row, Rows, figure, how_timed
 from studies.perfbench.export import other_precision
 
-ORDER = ("genjax", "handcoded_jax", "numpyro", "tfp", "pyro", "torch", "genjl", "genjl_static")
+ORDER = ("genjax", "handcoded_same_draws", "handcoded_jax", "numpyro", "tfp", "pyro", "torch", "genjl", "genjl_static")
 """Left to right in every group, and in legends. Frameworks not named here follow."""
 
-MARKERS = "osD^vPX*"
+MARKERS = "ohsD^vPX*"
 GROUP_WIDTH = 0.88
 WIDTHS_OF_REASONS = (36, 30, 24, 18, 14, 10)
 """Characters of a reason in a bar's place: the most for which it ends below the top of the axes."""

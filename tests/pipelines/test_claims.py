@@ -123,6 +123,13 @@ def test_claims_about_a_gpu():
             {"of": "genjax", "group": "n"},
             (1.5, 1.0, 2.0),
         ),
+        (
+            "overhead",
+            [row(n=1, ratio=(0.9, 0.9, 0.9)), row("b", n=1, ratio=(1.0, 1.0, 1.0))]
+            + [row(n=2, ratio=(1.2, 1.0, 1.44)), row("b", n=2, ratio=(0.8, 0.8, 0.8))],
+            {"of": "genjax", "over": "b", "group": "n"},
+            (1.5, 1.25, 1.8),
+        ),
         ("seconds", [row()], {}, (2.0, 1.9, 2.1)),
         (
             "bend",
