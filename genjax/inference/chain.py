@@ -16,6 +16,7 @@ from genjax.inference.adaptation.warmup import Tuned, adapted
 from genjax.inference.diagnostics import diagnose
 from genjax.inference.kernels.function import as_kernel
 from genjax.inference.kernels.kernel import Info, Kernel
+from genjax.inference.kernels.start import check_start
 from genjax.inference.repeat import Lanes, Schedule, Start, begin, repeat
 
 #: Read by `seed`, which would otherwise trace plain integers.
@@ -134,6 +135,7 @@ class Chain(Pytree):
         n_chains: Any = 1,
         n_warmup: Any = 0,
     ) -> MCMCResult:
+        check_start(initial_trace)
         schedule = _schedule(n_steps, burn_in, autocorrelation_resampling)
         lanes = _lanes(initial_trace, _count(n_chains, "n_chains", 1))
         n_warmup = _count(n_warmup, "n_warmup", 0)
@@ -144,6 +146,9 @@ class Chain(Pytree):
         start = adapted(self.kernel, initial_trace, n_warmup, lanes, {})
         result = _run_chains(Tuned(self.kernel), self.collect, start, schedule, lanes)
         return dataclasses.replace(result, kernel=jax.tree.unflatten(start.structure, start.leaves).kernel)
+
+    def __check_arguments__(self, initial_trace: Any, *args: Any, **kwargs: Any) -> None:
+        check_start(initial_trace)
 
     @property
     def __static_parameters__(self) -> tuple[str, ...]:

@@ -58,12 +58,15 @@ def seed(f: Callable[..., Any]) -> Callable[..., Any]:
     # The arrays of a callable tree are arguments, and not part of the program.
     compiled = _with_tree(_compiled(type(f).__call__), f) if _is_tree(f) else _compiled(f)
     static_names = getattr(f, "__static_parameters__", ())
+    check = getattr(f, "__check_arguments__", None)
 
     @functools.wraps(f)
     def seeded(key: Any, /, *args: Any, **kwargs: Any) -> Any:
         if static_names:
             args, kwargs = _keep_static(f, static_names, args, kwargs)
         key = _as_typed_key(key)
+        if check is not None:  # of values, which are not known any more once the function is staged
+            check(*args, **kwargs)
         try:
             return compiled(key, *args, **kwargs)
         except (TypeError, ValueError) as error:

@@ -12,6 +12,9 @@ from genjax.inference.kernels.gibbs import Gibbs as Gibbs
 from genjax.inference.kernels.gibbs import gibbs as gibbs
 from genjax.inference.kernels.hmc import HMC as HMC
 from genjax.inference.kernels.hmc import hmc as hmc
+from genjax.inference.kernels.involutive import Involutive as Involutive
+from genjax.inference.kernels.involutive import involutive as involutive
+from genjax.inference.kernels.involutive import propose as propose
 from genjax.inference.kernels.kernel import Info as Info
 from genjax.inference.kernels.kernel import Kernel as Kernel
 from genjax.inference.kernels.kernel import TraceState as TraceState

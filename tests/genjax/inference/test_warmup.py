@@ -167,6 +167,17 @@ def test_windows_cover_the_warm_up(n_steps):
         np.testing.assert_array_equal(lengths, [25, 50, 100, 200, 500])
 
 
+def test_a_start_without_a_density_is_an_error_that_names_the_site():
+    @gen
+    def target():
+        scale = half_normal(1.0) @ "scale"
+        return normal(0.0, scale) @ "x"
+
+    for start, log_density in (({"scale": -1.0, "x": 0.3}, "scale' has the log density -inf"), ({"x": jnp.nan}, "nan")):
+        with pytest.raises(ValueError, match=log_density):
+            seed(chain(NUTS("x")))(KEY, target.generate(start)[0], 3)
+
+
 def test_bad_input():
     with pytest.raises(TypeError, match="adapts kernels with a step_size.*got MH"):
         chain(MH("mu"))(TRACE, 10, n_warmup=10)

@@ -24,6 +24,7 @@ from genjax.inference.kernels import (
     Function,
     Gibbs,
     Info,
+    Involutive,
     Kernel,
     RandomWalk,
     Slice,
@@ -48,6 +49,25 @@ def model():
     return x
 
 
+@gen
+def skewed_step(choices):
+    """A proposal whose density depends on the state, and is not symmetric."""
+    x = normal(0.5 * choices["x"] + 0.3, 0.8) @ "x"
+    gamma(4.0, 4.0 / choices["scale"]) @ "scale"
+    return x
+
+
+@gen
+def factor(choices):
+    return gamma(5.0, 4.0 + choices["share"]) @ "factor"
+
+
+def rescale(choices, auxiliary):
+    """Multiply scale by the factor and divide x by it; the way back has the inverse factor."""
+    f = auxiliary["factor"]
+    return {"scale": choices["scale"] * f, "x": choices["x"] / f}, {"factor": 1 / f}
+
+
 MOVED = sel("scale", "share", "x")
 VECTOR, MATRIX = jnp.array([0.5, 1.2, 0.8]), jnp.array([[0.5, 0.2, 0.0], [0.2, 1.2, 0.1], [0.0, 0.1, 0.8]])
 hmc_of_all = HMC(MOVED, 0.3, 3)
@@ -62,6 +82,8 @@ KERNELS = {
     "hmc of a dense mass": HMC(MOVED, 0.4, 3, MATRIX),
     "nuts": NUTS(MOVED, 0.4, max_depth=4),
     "nuts of a dense mass": NUTS(MOVED, 0.5, MATRIX, max_depth=4),
+    "proposal": Involutive(skewed_step),
+    "involution": Involutive(factor, rescale),
     "gibbs": Gibbs("coin"),
     "random walk": RandomWalk(MOVED, 0.5),
     "slice": Slice(MOVED, 1.5),
