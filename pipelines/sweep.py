@@ -19,6 +19,7 @@ from pipelines.config.paths import quoted, typed_path
 from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, UserError, unknown
 from pipelines.plan.tree import REPOSITORY
+from pipelines.workers import guardian
 
 PLUGINS = {
     "local": ("hydra-joblib-launcher", ">=1.2,<1.3"),
@@ -79,7 +80,8 @@ def job(config: DictConfig) -> int:
     for name in ("results", "figs"):
         if not any(word.startswith(f"{name}=") for word in words):
             words.append(f"{name}={quoted(folder / name)}")
-    status = subprocess.call([sys.executable, "-m", "pipelines", *words], cwd=REPOSITORY)
+    with guardian.guarding() as environment:  # the run ends with the sweep, also if that is killed
+        status = subprocess.call([sys.executable, "-m", "pipelines", *words], cwd=REPOSITORY, env=environment)
     (folder / "exit_status").write_text(f"{status}\n")
     return status
 

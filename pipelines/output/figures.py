@@ -133,13 +133,14 @@ def _context(
 
 
 def _device_name(rows: list[Row], device: str) -> str:
-    """The device that the rows were measured on, from their records."""
+    """The device that the rows were measured on, from their records; all of them, if there are several."""
+    found: dict[str, None] = {}
     for row in rows:
         where = row.record.get("provenance", {})
         if row.status == "ok" and where:
             gpus = where.get("gpus") or []
-            return gpus[0].split(", driver")[0] if gpus else f"{where['cpu']}, {where['usable_cores']} cores"
-    return device
+            found[gpus[0].split(", driver")[0] if gpus else f"{where['cpu']}, {where['usable_cores']} cores"] = None
+    return " and ".join(found) or device
 
 
 def _write(

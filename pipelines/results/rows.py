@@ -10,6 +10,7 @@ from pipelines.plan.plan import SKIP, PlannedCell, StudyPlan
 from pipelines.race import condition, statistics, timed_calls
 from pipelines.race.spread import Prior
 from pipelines.race.timing import TimingSettings
+from pipelines.results.machine import machine
 from pipelines.results.store import Store, by_age
 from studies.base import Row
 
@@ -41,7 +42,10 @@ def _read_row(planned: PlannedCell, configuration: Configuration, store: Store, 
     if newest is not None:
         found = newest.get(cell.identity)
         if found is not None:
-            return row_of(*found, planned, configuration, flag="measured elsewhere or with earlier sources")
+            where = found[0]["inputs"].get("machine")
+            elsewhere = where is not None and where != machine(cell.device)
+            flag = f"measured on another machine: {where}" if elsewhere else "measured with earlier sources"
+            return row_of(*found, planned, configuration, flag=flag)
     status, reason = ("skipped", planned.why) if planned.action == SKIP else ("failed", "not measured")
     return _row(planned, status, reason)
 
@@ -49,7 +53,8 @@ def _read_row(planned: PlannedCell, configuration: Configuration, store: Store, 
 class Newest:
     """The newest record of any cell, whatever its status and the state of its sources. Reads each task's records once.
 
-    A row that is right and older than one that is wrong proves nothing about the program of today.
+    A row that is right and older than one that is wrong proves nothing about the program of today. In a store that
+    holds records of several machines those of this one come first, so that a figure does not mix them.
     """
 
     def __init__(self, store: Store):
@@ -60,7 +65,9 @@ class Newest:
         """The record and arrays of the cell of that identity, or None."""
         task = (identity["study"], identity["task"])
         if task not in self._keys:
-            ordered = sorted(self._store.records(*task), key=by_age)
+            here = machine(identity["device"])
+            records = self._store.records(*task)
+            ordered = sorted(records, key=lambda record: (record["inputs"].get("machine") == here, by_age(record)))
             self._keys[task] = {canonical(record["identity"]): record["key"] for record in ordered}
         key = self._keys[task].get(canonical(identity))
         return None if key is None else self._store.load(*task, key)

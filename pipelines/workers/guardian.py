@@ -12,11 +12,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-from pipelines.workers.processes import MARK, marked
+from pipelines.workers.processes import MARK, marked, new_mark
 
 GRACE_SECONDS = 2.0
 
@@ -45,6 +46,17 @@ def stop(guardian: subprocess.Popen) -> None:
     except subprocess.TimeoutExpired:
         guardian.kill()
         guardian.wait()
+
+
+@contextlib.contextmanager
+def guarding() -> Iterator[dict[str, str]]:
+    """Yields the environment for processes that must not outlive this one, however it ends, nor the block."""
+    mark = new_mark()
+    keeper = start(mark, [])
+    try:
+        yield {**os.environ, MARK: mark}
+    finally:
+        stop(keeper)
 
 
 def main(arguments: list[str]) -> int:

@@ -60,3 +60,16 @@ def test_nothing_to_remove(tmp_path):
 def test_unknown_kind(words, capsys):
     assert clean.main(words) == 2
     assert "Name some of: figs, results, caches" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kind", "folder"), [("figs", "figs"), ("perfbench", "figs"), ("perfbench", "results")])
+def test_folder_that_is_a_link_keeps_what_it_points_to(tmp_path, tmp_path_factory, capsys, kind, folder):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "perfbench").mkdir()
+    (elsewhere / "perfbench" / "record.json").write_text("kept")
+    (elsewhere / "perfbench_a.pdf").write_text("kept")
+    (tmp_path / folder).symlink_to(elsewhere)
+    before = files(elsewhere)
+    assert clean.clean([kind], tmp_path) == []
+    assert files(elsewhere) == before and (tmp_path / folder).is_symlink()
+    assert "is a link: what it points to is left alone" in capsys.readouterr().err

@@ -194,7 +194,7 @@ def test_drawing_alone_uses_the_newest_rows_and_flags_them(toy, capsys):
     toy.model("second", before="inputs = dict(inputs)")
     capsys.readouterr()
     assert toy.run("stages=[figures,report]") == 0
-    assert "measured elsewhere or with earlier sources" in capsys.readouterr().out
+    assert "measured with earlier sources" in capsys.readouterr().out
 
 
 def test_drawing_alone_without_rows_is_an_error_status(toy, capsys):

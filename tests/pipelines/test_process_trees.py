@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from pipelines.plan.tree import REPOSITORY
 from pipelines.workers import guardian, processes
 from tests.pipelines.test_faults import PATIENCE_SECONDS, statuses, wait_for
 
@@ -97,3 +98,26 @@ def test_guardian_leaves_others_alone_and_ends(tmp_path):
         assert own.wait(PATIENCE_SECONDS) == -signal.SIGTERM
         assert other.poll() is None
         other.kill()
+
+
+KEEPS = """
+import subprocess, sys, time
+from pipelines.workers.guardian import guarding
+with guarding() as environment:
+    sleep = [sys.executable, "-S", "-c", "import time; time.sleep(120)"]
+    child = subprocess.Popen(sleep, env=environment, start_new_session=True)
+    print(child.pid, flush=True)
+    child.wait()
+"""
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_job_of_a_sweep_ends_with_the_sweep(number):
+    """`pipelines.sweep` starts its runs inside this block."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen([sys.executable, "-c", KEEPS], stdout=subprocess.PIPE, text=True, env=environment) as sweep:
+        child = psutil.Process(int(sweep.stdout.readline()))
+        sweep.send_signal(number)
+        assert sweep.wait(PATIENCE_SECONDS) == -number
+    wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)

@@ -17,7 +17,8 @@ def record(key="k1", status="ok", **more):
         **{"study": "toy", "task": "total", "framework": "first"},
         **{"parameters": {}, "seed": 1, "device": "cpu", "dtype": "float32"},
     }
-    return {"key": key, "identity": identity, "inputs": {}, "status": status, "provenance": {"started": "x"}, **more}
+    own = {"key": key, "identity": identity, "inputs": {}, "status": status, "provenance": {"started": "x"}}
+    return {**own, **more}
 
 
 @pytest.fixture

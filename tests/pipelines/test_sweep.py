@@ -10,14 +10,16 @@ from omegaconf import OmegaConf
 
 from pipelines import sweep
 from pipelines.plan.tree import REPOSITORY
+from pipelines.workers import processes
 
 
 def jobs(monkeypatch, tmp_path, *words, statuses=(0, 0)):
     """The command lines of a sweep's jobs, and its exit status; the jobs themselves are scripted."""
     started, left = [], list(statuses)
 
-    def call(command, cwd):
+    def call(command, cwd, env):
         assert command[:3] == [sys.executable, "-m", "pipelines"] and cwd == REPOSITORY
+        assert processes.MARK in env, "the run ends with the sweep"
         started.append(command[3:])
         return left.pop(0)
 
