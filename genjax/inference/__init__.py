@@ -48,3 +48,6 @@ from genjax.inference.vi import elbo_vi as elbo_vi
 from genjax.inference.vi import full_covariance_normal_family as full_covariance_normal_family
 from genjax.inference.vi import mean_field_normal_family as mean_field_normal_family
 from genjax.inference.vi import optimize_vi as optimize_vi
+from genjax.inference.wake_sleep import iwelbo as iwelbo
+from genjax.inference.wake_sleep import sleep_loss as sleep_loss
+from genjax.inference.wake_sleep import wake_loss as wake_loss

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ from genjax.inference.kernels.start import check_start
 from genjax.inference.repeat import Lanes, Schedule, Start, begin, repeat
 
 #: Read by `seed`, which would otherwise trace plain integers.
-_STATIC = ("n_steps", "burn_in", "autocorrelation_resampling", "n_chains", "n_warmup")
+_STATIC = ("n_steps", "burn_in", "autocorrelation_resampling", "n_chains", "n_warmup", "progress")
 
 
 @Pytree.dataclass
@@ -99,6 +100,8 @@ def chain(
         n_chains: number of chains, run side by side under `vmap`.
         n_warmup: steps before the first, not kept, in which each chain adapts step size and mass matrix of its kernel;
             see `warmup`. For a `Kernel` only.
+        progress: True writes the number of steps made to standard error some twenty times during the run, a function is
+            called with it and the number of all steps. Off by default. For a `Kernel` only.
 
     Raises:
         TypeError: a count is traced, or no integer.
@@ -134,17 +137,19 @@ class Chain(Pytree):
         autocorrelation_resampling: Any = 1,
         n_chains: Any = 1,
         n_warmup: Any = 0,
+        progress: Any = False,
     ) -> MCMCResult:
         check_start(initial_trace)
         schedule = _schedule(n_steps, burn_in, autocorrelation_resampling)
         lanes = _lanes(initial_trace, _count(n_chains, "n_chains", 1))
         n_warmup = _count(n_warmup, "n_warmup", 0)
+        report = _reporter(unwrap(progress), schedule.n_run)
         if not n_warmup:
             start = begin(self.kernel, initial_trace, lanes)
-            result = _run_chains(self.kernel, self.collect, start, schedule, lanes)
+            result = _run_chains(self.kernel, self.collect, start, schedule, lanes, report)
             return dataclasses.replace(result, kernel=self.kernel)
         start = adapted(self.kernel, initial_trace, n_warmup, lanes, {})
-        result = _run_chains(Tuned(self.kernel), self.collect, start, schedule, lanes)
+        result = _run_chains(Tuned(self.kernel), self.collect, start, schedule, lanes, report)
         return dataclasses.replace(result, kernel=jax.tree.unflatten(start.structure, start.leaves).kernel)
 
     def __check_arguments__(self, initial_trace: Any, *args: Any, **kwargs: Any) -> None:
@@ -204,6 +209,15 @@ def _count(value: Any, name: str, smallest: int) -> int:
     return count
 
 
+def _reporter(progress: Any, n_steps: int) -> Callable[[Any], None] | None:
+    """What is called with the number of steps made; None for no reports."""
+    if not progress:
+        return None
+    if callable(progress):
+        return lambda step: progress(int(step), n_steps)
+    return lambda step: print(f"chain: {int(step):,} of {n_steps:,} steps", file=sys.stderr)  # noqa: T201
+
+
 def _lanes(initial: Any, n_chains: int) -> Lanes | None:
     if n_chains == 1:
         return None
@@ -217,9 +231,14 @@ def _lanes(initial: Any, n_chains: int) -> Lanes | None:
 
 
 def _run_chains(
-    kernel: Kernel, collect: Callable[[Any], Any] | None, start: Start, schedule: Schedule, lanes: Lanes | None
+    kernel: Kernel,
+    collect: Callable[[Any], Any] | None,
+    start: Start,
+    schedule: Schedule,
+    lanes: Lanes | None,
+    report: Callable[[Any], None] | None = None,
 ) -> MCMCResult:
-    traces, info, constants, _ = repeat(kernel, collect, start, schedule, lanes)
+    traces, info, constants, _ = repeat(kernel, collect, start, schedule, lanes, report)
     accepts, info = (info.accept, info) if isinstance(info, Info) else (info, None)
     rate = jnp.mean(accepts) if accepts.size else jnp.array(jnp.nan)
     n_chains = 1 if lanes is None else lanes.size

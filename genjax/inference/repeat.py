@@ -129,7 +129,12 @@ class Repeated(NamedTuple):
 
 
 def repeat(
-    kernel: Kernel, collect: Callable[[Any], Any] | None, start: Start, schedule: Schedule, lanes: Lanes | None
+    kernel: Kernel,
+    collect: Callable[[Any], Any] | None,
+    start: Start,
+    schedule: Schedule,
+    lanes: Lanes | None,
+    report: Callable[[Any], None] | None = None,
 ) -> Repeated:
     """Run a kernel by `schedule` from `start`. The kernel is staged once.
 
@@ -139,12 +144,13 @@ def repeat(
         start: the kernel's state.
         schedule: which steps to run and keep.
         lanes: None for a single chain.
+        report: called on the host with the number of steps made, some twenty times in all.
 
     Raises:
         TypeError: the kernel returns a trace of another structure, or leaves of another shape.
     """
     step = _stage(kernel, collect, start)
-    kept, end = _loop(step, schedule, lanes)
+    kept, end = _loop(step, schedule, lanes, report)
     batch = (schedule.n_kept,) if lanes is None else (lanes.size, schedule.n_kept)
     values = [kept[id(out)] if id(out) in kept else _spread(*step.constant(out), batch) for out in step.records]
     stored = {id(array) for array in kept.values()}
@@ -225,7 +231,9 @@ def _stage(kernel: Kernel, collect: Callable[[Any], Any] | None, start: Start) -
     return _Step(closed, start, moving, outvars[len(first) :], records_tree)
 
 
-def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> tuple[dict[int, jax.Array], Start]:
+def _loop(
+    step: _Step, schedule: Schedule, lanes: Lanes | None, report: Callable[[Any], None] | None
+) -> tuple[dict[int, jax.Array], Start]:
     """The stored records by id of their variable, with leading axes ([lanes], n_kept), and the state at the end."""
     invars, outvars = step.jaxpr.jaxpr.invars, step.jaxpr.jaxpr.outvars
     outputs = step.stored if schedule.n_kept else []
@@ -266,6 +274,9 @@ def _loop(step: _Step, schedule: Schedule, lanes: Lanes | None) -> tuple[dict[in
     def body(loop: Any, xs: Any) -> tuple[Any, None]:
         (carry, buffers), (index, draws) = loop, xs
         carry, values = step_once(carry, draws, leaves)
+        if report is not None:
+            is_due = (index + 1) % max(1, schedule.n_run // 20) == 0
+            jax.lax.cond(is_due, lambda i: jax.debug.callback(report, i), lambda i: None, index + 1)
         slot = schedule.slot(index)
         buffers = [
             jax.lax.dynamic_update_index_in_dim(buffer, value, slot, 0)

@@ -167,6 +167,15 @@ def test_windows_cover_the_warm_up(n_steps):
         np.testing.assert_array_equal(lengths, [25, 50, 100, 200, 500])
 
 
+def test_progress_is_reported_on_request():
+    seen = []
+    target = gen(lambda: normal(0.0, 1.0) @ "x")
+    run = seed(chain(HMC("x", 0.5, 2)))
+    run(KEY, target.simulate(), 100, n_chains=2, progress=lambda step, n_steps: seen.append((step, n_steps)))
+    jax.effects_barrier()
+    assert sorted(seen) == [(step, 100) for step in range(5, 101, 5)]
+
+
 def test_a_start_without_a_density_is_an_error_that_names_the_site():
     @gen
     def target():

@@ -1,0 +1,78 @@
+"""Losses for amortised inference: the importance-weighted bound, and the wake and sleep phases.
+
+Sources: Burda, Grosse and Salakhutdinov, *Importance weighted autoencoders* (ICLR 2016); Bornschein and Bengio,
+*Reweighted wake-sleep* (ICLR 2015), sections 2.2 and 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from genjax.adev import Expectation
+from genjax.core import sel
+from genjax.core.lanes import scalar
+from genjax.inference.importance import as_args, count
+from genjax.inference.resampling import normalized_weights
+from genjax.inference.vi import elbo_factory
+
+Loss = Callable[..., jax.Array]
+
+
+def iwelbo(model: Any, family: Any, constraint: Any, args: tuple[Any, ...] = (), n_samples: Any = 10) -> Expectation:
+    """`E log (1/n) sum_i p(x_i, y) / q(x_i)`, x_i ~ q independent: `elbo_factory` with importance weighting."""
+    return elbo_factory(model, family, constraint, args, n_samples, is_importance_weighted=True)
+
+
+def sleep_loss(model: Any, family: Any, observed: Any, args: tuple[Any, ...] = (), n_samples: Any = 1) -> Loss:
+    """`loss(*params)`: an estimate of `-E log q(x; y, params)` over (x, y) drawn from the model.
+
+    Draws do not depend on the parameters, so that `jax.grad` of the loss is an unbiased gradient whatever the family's
+    distributions are, discrete ones too. It is least where q is the posterior for every y.
+
+    Args:
+        model: the generative function.
+        family: called as `family(constraint, *params)`; its choices are those of the model that are not observed.
+        observed: selection of the model's addresses that will be data.
+        args: the model's arguments.
+        n_samples: number of draws, averaged.
+    """
+    args, n, observed = as_args(args), count(n_samples, "n_samples"), sel(observed)
+
+    def one(params: Any) -> jax.Array:
+        choices = jax.lax.stop_gradient(model.simulate(*args).get_choices())
+        data, latent = model.filter(choices, observed)
+        return -scalar(family.assess(latent, data, *params)[0])
+
+    return lambda *params: jnp.mean(jax.vmap(lambda: one(params), in_axes=(), axis_size=n)())
+
+
+def wake_loss(model: Any, family: Any, constraint: Any, args: tuple[Any, ...] = (), n_samples: Any = 10) -> Loss:
+    """`loss(*params)`: an estimate of `-E log q(x; y, params)` over x from the posterior given the data y.
+
+    The posterior is approximated by n draws of the family with self-normalised importance weights, through which no
+    gradient goes: `-sum_i w_i log q(x_i; y, params)`. Its bias vanishes as 1/n.
+
+    Args:
+        model, family, args: as for `sleep_loss`.
+        constraint: the data y.
+        n_samples: n.
+    """
+    args, n = as_args(args), count(n_samples, "n_samples")
+
+    def one(params: Any) -> tuple[jax.Array, jax.Array]:
+        fixed = jax.lax.stop_gradient(params)
+        latent = jax.lax.stop_gradient(family.simulate(constraint, *fixed).get_choices())
+        log_q = scalar(family.assess(latent, constraint, *params)[0])
+        log_p = scalar(model.assess(model.merge(latent, constraint)[0], *args)[0])
+        return log_q, log_p
+
+    def loss(*params: Any) -> jax.Array:
+        log_q, log_p = jax.vmap(lambda: one(params), in_axes=(), axis_size=n)()
+        weights = jax.lax.stop_gradient(normalized_weights(log_p - log_q))
+        return -jnp.sum(weights * log_q)
+
+    return loss
