@@ -1,5 +1,6 @@
 """The closing summary on the terminal and `<results>/report.md`: every row, its estimator named, intervals, flags."""
 
+import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -84,6 +85,16 @@ def print_summary(
             reporter.say(f"  {'FAILED' if one.failed else 'no'} figure {one.name}: {one.reason}")
 
 
+def _false_alarms(results: Path) -> list[str]:
+    """What the last A/A races into this folder said, if there were any (`./run bench false_alarms`)."""
+    try:
+        content = json.loads((results / "bench" / "false_alarms.json").read_text(encoding="utf-8"))
+        (finding, *_) = content["findings"]
+        return [f"False alarms on this machine: {in_markdown(finding['what'])}: {in_markdown(finding['value'])}."]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # not measured here, which is nothing to report
+
+
 def write_report(outcomes: list[Outcome], seconds: float, results: Path) -> Path:
     """Writes `report.md`, the run's summary and a table per task, and returns its path."""
     first = outcomes[0].plan.configuration
@@ -94,6 +105,7 @@ def write_report(outcomes: list[Outcome], seconds: float, results: Path) -> Path
         f"Times are of one call: {statistics.ESTIMATOR}. Ratios refer to the baseline of the race.",
         "Compile and first call are single measurements; memory is the peak while the cell was in its worker.",
     ]
+    lines += _false_alarms(results)
     lines += ["", "## This run", "", *_markdown([summary.HEADER, *summary.table(outcomes, seconds)])]
     lines += ["", "Cells that were stored already cost no time.", ""]
     lines += [f"- {in_markdown(line)}" for line in summary.missing(outcomes)]

@@ -108,7 +108,7 @@ class Runner:
         self.pool.release(_cores(race.to_run[0].cell, configuration))
         for planned in race.to_run:
             self.reporter.activity(f"{race.race.title}: prepare and gate {planned.cell.framework}")
-            entrant = self._admit(planned, configuration)
+            entrant = self.admit(planned, configuration)
             if entrant is None:
                 self.reporter.advance()
             elif not _timed(planned.cell):
@@ -124,13 +124,13 @@ class Runner:
         for planned in race.cells:
             if planned.action == CACHED and _timed(planned.cell):
                 self.reporter.activity(f"{race.race.title}: {planned.cell.framework} races again")
-                entrant = self._admit(planned, configuration)
+                entrant = self.admit(planned, configuration)
                 if entrant is not None:
                     entrants.append(entrant)
         self._time(race, entrants, configuration)
         self.reporter.advance(measured)
 
-    def _admit(self, planned: PlannedCell, configuration: Configuration) -> Entrant | None:
+    def admit(self, planned: PlannedCell, configuration: Configuration) -> Entrant | None:
         """Prepares and gates one cell in all its processes; a cell that does not pass gets its record here."""
         facts: dict[str, Any] = {"provenance": {"started": provenance.now(), "load_average": provenance.load_average()}}
         entrant = Entrant(planned, [], facts)

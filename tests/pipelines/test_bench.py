@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from pipelines.bench import self_check
+from pipelines.bench import false_alarms, self_check
 from pipelines.bench.__main__ import run
 from pipelines.bench.base import Context, benchmarks, faults_of, judge_at_most
 from pipelines.errors import ConfigurationFaults
@@ -44,10 +44,28 @@ def test_self_check_races_two_workers_of_one_framework(toy):
     (finding,) = self_check.run(context)
     assert finding.what == "toy/total: first against itself"
     low, high = finding.facts["interval"]
-    assert low <= finding.facts["ratio"] <= high and finding.verdict in ("met", "missed")
+    assert low <= finding.facts["ratio"] <= high and finding.verdict in ("met", "missed", "cannot tell")
     records = [path.read_text() for path in (toy.root / "results/bench/toy/total").glob("*/record.json")]
     assert sorted('"instance": 1' in text for text in records) == [False, True]
     assert not (toy.root / "results/toy").exists(), "rows of benchmarks are kept apart"
+
+
+def test_false_alarms_are_counted_over_races_of_processes_dealt_anew(toy, monkeypatch):
+    monkeypatch.setattr(false_alarms, "RACES", 4)
+    monkeypatch.setattr(false_alarms, "PROCESSES", 2)
+    context = Context(toy.tree, (*FAST[:1], *FAST[2:], "study=toy"), Reporter(Console(file=io.StringIO())))
+    (finding,) = false_alarms.run(context)
+    assert finding.what == "toy/total: first against itself, 4 races"
+    assert finding.facts["races"] == 4 and 0 <= finding.facts["alarms"] <= 4
+    assert finding.verdict == ("met" if finding.facts["alarms"] == 0 else "missed")
+    assert 0 <= finding.facts["interval"][0] <= finding.facts["alarms"] / 4 <= finding.facts["interval"][1]
+
+
+def test_false_alarms_of_a_broken_program_have_no_number(toy):
+    toy.model("first", wrong=1.0)
+    context = Context(toy.tree, (*FAST, "study=toy"), Reporter(Console(file=io.StringIO())))
+    (finding,) = false_alarms.run(context)
+    assert finding.verdict == "missed" and "invalid: total is off by 1" in finding.value
 
 
 def test_self_check_of_a_broken_program_has_no_number(toy):
