@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from pipelines.race.decisions import proportion_interval
 from studies.base import Row, Rows
@@ -99,6 +98,8 @@ def slope(rows: Rows, settings: Mapping[str, Any]) -> Measured:
     xs = np.log([row.parameters[settings["over"]] for row in rows])
     if len(set(xs)) < 3:
         raise CannotTell(f"a slope needs three values of {settings['over']}, there are {len(set(xs))}")
+    from scipy import stats  # not at import: it takes half a second
+
     fit = stats.linregress(xs, np.log([_time(row).value for row in rows]))
     reach = stats.t.ppf(0.975, len(xs) - 2) * fit.stderr
     return Measured(float(fit.slope), float(fit.slope - reach), float(fit.slope + reach))
@@ -175,6 +176,8 @@ def mean(rows: Rows, settings: Mapping[str, Any]) -> Measured:
     count = min(row.parameters[name] for name in settings["counts"])
     if count < 2:
         raise CannotTell("one repetition has no interval")
+    from scipy import stats  # not at import: it takes half a second
+
     reach = float(stats.t.ppf(0.975, count - 1)) * sd / np.sqrt(count)
     return Measured(value, value - reach, value + reach)
 

@@ -86,7 +86,11 @@ class Runner:
         """
         running = [(plan.configuration, race) for plan in plans for race in plan.races if race.to_run]
         slots = [(_cores(race.to_run[0].cell, where), _slots(race, where)) for where, race in running]
-        known: dict[str, int] = {}
+        known = {
+            one.cell.framework: memory.expected_bytes(one.description.distributions)
+            for _, r in running
+            for one in r.cells
+        }
         for study, task in dict.fromkeys((race.cells[0].cell.study, race.cells[0].cell.task) for _, race in running):
             for record in self.store.records(study, task):
                 peak = (record.get("memory") or {}).get("peak_host_bytes")

@@ -8,7 +8,10 @@ from pipelines.results.machine import cgroup_folders, memory_limit_bytes
 
 SYSTEM = Path("/")
 WORKER_BYTES = 256 * 2**20
-"""What a worker holds of which no record tells: an interpreter with JAX or PyTorch (18 of them held 4.6 GB)."""
+"""What a worker holds of which no record tells: JAX, PyTorch or Julia (18 workers held 4.6 GB)."""
+LIGHT_WORKER_BYTES = 48 * 2**20
+"""The same for a system that needs NumPy and SciPy alone."""
+LIGHT = {"numpy", "scipy"}
 
 
 class NotEnoughMemory(UserError):
@@ -30,6 +33,11 @@ def available_bytes(system: Path = SYSTEM) -> int | None:
     if limit is not None and used is not None:
         found.append(max(0, limit - used))
     return min(found, default=None)
+
+
+def expected_bytes(distributions: Sequence[str]) -> int:
+    """What a worker holds, by the packages of its framework; foreign systems name none."""
+    return LIGHT_WORKER_BYTES if distributions and LIGHT.issuperset(distributions) else WORKER_BYTES
 
 
 def needed_bytes(workers: Sequence[str], known: Mapping[str, int]) -> int:

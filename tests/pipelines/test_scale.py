@@ -53,12 +53,13 @@ def test_workers_that_live_at_once_are_counted():
     first = [("genjax", 0), ("genjax", 1), ("torch", 0)]
     assert memory.most_at_once([(1, first), (1, [("genjax", 0), ("tfp", 0)])]) == ["genjax", "genjax", "torch", "tfp"]
     assert memory.most_at_once([(1, first), (2, first[:1])]) == ["genjax", "genjax", "torch"]
+    assert memory.expected_bytes(("numpy",)) < memory.expected_bytes(("jax", "numpy")) == memory.expected_bytes(())
     assert memory.needed_bytes(["genjax", "torch"], {"torch": 5}) == memory.WORKER_BYTES + 5
 
 
 def test_a_run_says_what_it_needs_and_refuses_before_anything_starts(toy, capsys, monkeypatch):
     assert toy.run("stages=[run]", "timing.processes=2", "frameworks=[first,second]") == 0
-    assert "4 workers at once, about 1.1 GB of memory" in capsys.readouterr().out
+    assert "4 workers at once, about 0.2 GB of memory" in capsys.readouterr().out
     monkeypatch.setattr(memory, "available_bytes", lambda: 10**6)
     assert toy.run("stages=[run]", "frameworks=[third]") == 1
     error = capsys.readouterr().err
