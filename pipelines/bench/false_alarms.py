@@ -67,6 +67,7 @@ def _ratios(entrant: Entrant, configuration: Configuration, context: Context) ->
         for failure in result.failures.values():
             raise failure
         lane = result.lanes[1]
+        settings = replace(settings, calls=lane.calls)  # calibrated once for all races
         processes = np.array(lane.processes)
         found.append(
             statistics.ratio_interval(
