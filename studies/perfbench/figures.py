@@ -252,6 +252,8 @@ def provenance(context: FigureContext, has_daggers: bool) -> list[str]:
     other = other_precision(context.rows)
     if other is not None:
         facts.append(other)
+    marks = {row.label: row.record.get("notes", {}).get("form_mark") for row in context.rows if row.status == "ok"}
+    facts += [f"{label}: {mark}" for label, mark in marks.items() if mark]
     flagged = sum(bool(row.flags) for row in context.rows)
     if flagged and has_daggers:
         facts.append("† measurement flagged as unstable")

@@ -168,6 +168,13 @@ def test_lines_are_times_and_effective_samples_per_second():
     assert "Gen.jl: skipped: julia is not installed" in note
 
 
+def test_figures_say_what_a_reader_must_know_of_a_form():
+    rows = make_rows("hmc", torch={"record": {"notes": {"form": "eager", "form_mark": "eager"}}})
+    drawing, _ = draw("hmc", rows)
+    note = " ".join(text.get_text() for text in drawing.texts)
+    assert ": eager" in note.replace("\n", " ")
+
+
 def test_summary_has_a_line_per_row_and_says_what_is_missing():
     rows = Rows([row for name in GRIDS for row in make_rows(name)])
     files = export.files(rows, make_problem)
