@@ -57,7 +57,7 @@ def find_knee(sizes: np.ndarray, times: np.ndarray) -> Knee | None:
 def draw_runtime(axes: Axes, context: FigureContext) -> list[str]:
     """Median time of one call with its interval and all rounds; the knee; other systems; returns facts to print."""
     rows = by_size(context, "scaling")
-    timed = [row for row in rows if row.status == "ok" and row.median_s is not None]
+    timed = [row for row in rows if row.status == "ok" and row.median_s is not None and row.interval_s is not None]
     medians = np.array([row.median_s for row in timed], np.float64)
     for row in timed:
         n = row.parameters["n_particles"]

@@ -142,7 +142,7 @@ def draw_timing(axes: Axes, rows: list[Row]) -> None:
     renderer = FigureCanvasAgg(axes.figure).get_renderer()
     bars = []
     for position, row in enumerate(rows):
-        if row.status != "ok" or row.ratio is None:
+        if row.status != "ok" or row.ratio is None or row.ratio_interval is None:  # too few blocks for an interval
             style.mark_bar(axes, position, row.label, missing_reason(row, baseline))
             continue
         percent, low, high = (100 * value for value in (row.ratio, *row.ratio_interval))
@@ -214,6 +214,8 @@ def missing_reason(row: Row, baseline: Row | None) -> str:
         return style.status_text(row.status, row.reason)
     if row.median_s is None:
         return style.STATUS_WORDS["missing"]
+    if row.ratio is not None:
+        return f"{1e3 * row.median_s:.3f} ms; too few blocks for an interval"
     fate = "is absent" if baseline is None else style.STATUS_SENTENCES[baseline.status]
     return f"{1e3 * row.median_s:.3f} ms; no ratio: the baseline {fate}"
 
