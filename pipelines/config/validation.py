@@ -68,6 +68,8 @@ def _check_timing(timing: dict[str, Any], tasks: dict[str, Any], faults: list[st
     for key, own in [("timing", {})] + [
         (f"study.tasks.{name}.timing", t.get("timing") or {}) for name, t in tasks.items()
     ]:
+        if key != "timing" and not own.keys() & {"min_rounds", "max_rounds", "cores"}:
+            continue  # the same as for the run
         settings = {**timing, **own}
         if settings["min_rounds"] > settings["max_rounds"]:
             least, most = settings["min_rounds"], settings["max_rounds"]

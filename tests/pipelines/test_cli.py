@@ -48,7 +48,7 @@ def faults(toy, capsys, *words):
         ("timing.budget_seconds=true", "timing.budget_seconds=True: must be a number of seconds"),
         ("timing.budget_seconds='4'", "timing.budget_seconds='4': must be a number of seconds"),
         ("timing.min_rounds=0", "timing.min_rounds=0: must be a whole number of rounds, from 1 to 1,000,000."),
-        ("timing.min_rounds=9", "timing.min_rounds=9 is above timing.max_rounds=3."),
+        ("timing.min_rounds=9", "timing.min_rounds=9 is above timing.max_rounds=5.\nRun with"),
         (
             "timing.calls=-5",
             "timing.calls=-5: must be a whole number of calls in a block, from 1 to 1,048,576, or null",
