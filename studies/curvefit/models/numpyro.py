@@ -6,8 +6,8 @@ import numpyro.distributions as dist
 
 
 def importance_sampling(framework, data, parameters):
-    """Program that proposes curves from the prior and weighs by model density over proposal density."""
-    return framework.importance_sampling(
+    """Program that draws curves from the prior and weighs each by the likelihood of the observations."""
+    return framework.prior_importance_sampling(
         basic_curve(parameters), (data["xs"], data["ys"]), prior, n_particles=parameters["n_particles"]
     )
 
