@@ -1,1 +1,1 @@
-"""One file per system under comparison. Every `frameworks/<name>.py` but `base.py` and `jax_base.py` is a framework."""
+"""One file per system under comparison: every `frameworks/<name>.py` but `base.py` and those named `..._base.py`."""

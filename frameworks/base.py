@@ -11,8 +11,10 @@ A system may have several ways of writing a program. The function with the task'
 the others are functions named `<task>__<form>`. `@form` says of each how it is written and where the system's users
 write it that way; `./run race-forms framework=<name>` times all of them against each other.
 
-The class attributes below are *literals*: planning reads them from the source text without importing the file, so that
-a plan never loads a framework. `configs/framework/<name>.yaml` may override any of them by the same name.
+Planning reads the class attributes below from the source text without importing the file, so that a plan never loads
+a framework. Base classes and constants of other `frameworks/` files are followed; see `pipelines/attributes.py`
+for what an attribute may be made of. `configs/framework/<name>.yaml` may override any of them by the same name.
+A file whose name ends in `_base` holds what several systems share and is not a framework.
 """
 
 import importlib.metadata
@@ -152,7 +154,10 @@ class Framework(ABC):
     Attributes:
         name: identifier, equal to the file's name.
         label: name in figures and tables.
-        color: its colour in every figure.
+        color: its colour in every figure; empty for a free one of a palette for all kinds of colour vision.
+        marker: its marker in every figure, by matplotlib's name; empty for a free one.
+        requirements: exact versions of what it needs beside `requirements.txt`, as lines of such a file. `./run`
+            installs them as a group with the framework's name, which `RUN_WITHOUT` may leave out.
         distributions: the packages whose versions enter a cell's key; the framework is skipped where one is missing.
         devices: devices that it can run on; elsewhere its cells are expected skips.
         command: the worker's command line; empty for this interpreter with `-m pipelines.workers.worker`. A command
@@ -172,7 +177,9 @@ class Framework(ABC):
 
     name: ClassVar[str]
     label: ClassVar[str]
-    color: ClassVar[str]
+    color: ClassVar[str] = ""
+    marker: ClassVar[str] = ""
+    requirements: ClassVar[tuple[str, ...]] = ()
     distributions: ClassVar[tuple[str, ...]] = ()
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     command: ClassVar[tuple[str, ...]] = ()

@@ -18,8 +18,7 @@ class GenJax(JaxFramework):
 
     name = "genjax"
     label = "Ours"
-    color = "deepskyblue"
-    distributions = ("jax", "jaxlib")
+    color = "#00BFFF"
     sources = ("genjax/**/*.py",)
 
     def importance_sampling(

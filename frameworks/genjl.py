@@ -16,7 +16,7 @@ class GenJl(Framework):
 
     name = "genjl"
     label = "Gen.jl"
-    color = "darkblue"
+    color = "#00008B"
     devices = ("cpu",)
     command = ("julia", "--startup-file=no", "--threads=1", "--project=julia", "julia/worker.jl")
     version_command = ("julia", "--version")

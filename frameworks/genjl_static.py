@@ -1,25 +1,11 @@
-"""Gen.jl, the static modelling language, in a Julia process of its own that speaks the worker protocol.
+"""Gen.jl, the static modelling language: the worker of `frameworks/genjl.py` with `@gen (static) function`."""
 
-Nothing of Julia is loaded here: this file only describes the worker `julia/worker.jl`, which reads the models in
-`studies/<study>/models/genjl.jl` and takes both of Gen's languages by the name of the framework.
-
-It computes in float64 whatever `dtype` says, as Gen's own distributions do; the notes of its rows say so. Julia makes
-`julia/Manifest.toml` when it installs Gen.jl. That file holds Gen's version and so counts among the sources: cells that
-were measured by the run that installed Gen.jl are measured once more.
-"""
-
-from frameworks.base import Framework
+from frameworks.genjl import GenJl
 
 
-class GenJlStatic(Framework):
-    """Description of the Julia worker for static generative functions, `@gen (static) function`."""
+class GenJlStatic(GenJl):
+    """Description of the Julia worker for static generative functions; the rest is as for dynamic ones."""
 
     name = "genjl_static"
     label = "Gen.jl static"
-    color = "cornflowerblue"
-    devices = ("cpu",)
-    command = ("julia", "--startup-file=no", "--threads=1", "--project=julia", "julia/worker.jl")
-    version_command = ("julia", "--version")
-    model_path = "studies/{study}/models/genjl.jl"
-    sources = ("julia/*.jl", "julia/*.toml")
-    start_seconds = 1800.0  # the first start downloads and compiles Gen.jl: minutes, or more on a slow machine
+    color = "#6495ED"

@@ -19,8 +19,7 @@ class HandcodedJax(JaxFramework):
 
     name = "handcoded_jax"
     label = "Handcoded JAX"
-    color = "gold"
-    distributions = ("jax", "jaxlib")
+    color = "#FFD700"
 
     def importance_sampling(
         self,

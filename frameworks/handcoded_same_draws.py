@@ -14,6 +14,5 @@ class HandcodedSameDraws(HandcodedJax):
 
     name = "handcoded_same_draws"
     label = "Handcoded JAX, same draws"
-    color = "khaki"
-    distributions = ("jax", "jaxlib")
-    sources = ("genjax/distributions/*.py", "frameworks/jax_base.py")
+    color = "#F0E68C"
+    sources = ("genjax/distributions/*.py",)

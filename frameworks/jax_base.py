@@ -16,6 +16,8 @@ from frameworks.base import Built, Framework, Program, phase
 class JaxFramework(Framework):
     """Base of the systems that compile through XLA. A subclass adds its name, colour, packages and inference."""
 
+    distributions = ("jax", "jaxlib")
+
     def unavailable(self, device: str) -> str | None:
         """Why JAX cannot run on `device`, or None."""
         reason = super().unavailable(device)

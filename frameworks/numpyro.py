@@ -19,8 +19,8 @@ class NumPyro(JaxFramework):
 
     name = "numpyro"
     label = "NumPyro"
-    color = "coral"
-    distributions = ("jax", "jaxlib", "numpyro")
+    color = "#FF7F50"
+    distributions = (*JaxFramework.distributions, "numpyro")
 
     def importance_sampling(
         self, model: Callable[..., Any], args: tuple[Any, ...], guide: Callable[[], Any], *, n_particles: int

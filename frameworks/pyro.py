@@ -1,6 +1,5 @@
 """Pyro: inference on models written with `pyro.sample`, vectorised over particles by plates."""
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,55 +12,27 @@ from pyro.infer.importance import vectorized_importance_weights
 from pyro.infer.mcmc.util import initialize_model
 from pyro.ops.jit import trace as jit_trace
 
-from frameworks.base import Framework, Program
+from frameworks.base import Program
+from frameworks.torch_base import TorchFramework
 
 
-class Pyro(Framework):
+class Pyro(TorchFramework):
     """Generic inference on model and guide functions."""
 
     name = "pyro"
     label = "Pyro"
-    color = "mediumseagreen"
-    distributions = ("pyro-ppl", "torch")
+    color = "#3CB371"
+    distributions = (*TorchFramework.distributions, "pyro-ppl")
     repeatable = False  # its calls draw from PyTorch's global generator
 
-    def unavailable(self, device: str) -> str | None:
-        """Why Pyro cannot run on `device`, or None."""
-        reason = super().unavailable(device)
-        if reason is None and device == "cuda" and not torch.cuda.is_available():
-            reason = f"no CUDA device: PyTorch {torch.__version__} sees none"
-        return reason
-
     def start(self, device: str, dtype: str) -> None:
-        """Sets the default float type and device, and as many threads as XLA uses: one for each usable core."""
-        torch.set_default_dtype({"float32": torch.float32, "float64": torch.float64}[dtype])
-        torch.set_default_device(device)
-        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-        # Checks of arguments would be timed, and no other system makes them.
+        """Sets what `TorchFramework` sets, and leaves out checks of arguments: no other system's time has any."""
+        super().start(device, dtype)
         pyro.enable_validation(False)
-        self._device = torch.device(device)
-
-    def device_name(self) -> str:
-        """The GPU's name; empty on CPU."""
-        return torch.cuda.get_device_name() if self._device.type == "cuda" else ""
-
-    def synchronize(self, values: Any) -> None:
-        """Waits for the GPU's queue; operations on the CPU are done when they return."""
-        del values
-        if self._device.type == "cuda":
-            torch.cuda.synchronize()
-
-    def to_numpy(self, outputs: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
-        """Copies every output to the host."""
-        return {name: value.detach().cpu().numpy() for name, value in outputs.items()}
 
     def inputs_of_calls(self, program: Program, seed: int, calls: int) -> Sequence[Any]:
         """The same tensors for all calls: each call draws on from where the last one left the global generator."""
         return [program.prepare(seed)] * calls
-
-    def device_memory_bytes(self) -> int | None:
-        """Peak bytes of the GPU's allocator; None on CPU."""
-        return int(torch.cuda.max_memory_allocated()) if self._device.type == "cuda" else None
 
     def importance_sampling(
         self, model: Callable[..., Any], args: tuple[Any, ...], guide: Callable[..., Any], *, n_particles: int

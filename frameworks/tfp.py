@@ -15,8 +15,8 @@ class TensorFlowProbability(JaxFramework):
 
     name = "tfp"
     label = "TFP on JAX"
-    color = "mediumpurple"
-    distributions = ("jax", "jaxlib", "tfp-nightly")
+    color = "#9370DB"
+    distributions = (*JaxFramework.distributions, "tfp-nightly")
 
     def importance_sampling(
         self,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from frameworks.base import Framework, Program, Unavailable, call_seeds
+from frameworks.base import Program, Unavailable, call_seeds
+from frameworks.torch_base import TorchFramework
 
 Tensors = dict[str, torch.Tensor]
 
@@ -16,30 +17,17 @@ LARGEST_BLOCK = 5
 """Leapfrog steps that are compiled as one function: twenty would take a minute to compile, and save little more."""
 
 
-class Torch(Framework):
+class Torch(TorchFramework):
     """Generic inference on hand-written samplers and log densities of tensors."""
 
     name = "torch"
     label = "Handcoded PyTorch"
-    color = "darkslategray"
-    distributions = ("torch",)
+    color = "#2F4F4F"
     environment = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}  # no pool of compiling processes that idles during the race
 
-    def unavailable(self, device: str) -> str | None:
-        """Why PyTorch cannot run on `device`, or None."""
-        reason = super().unavailable(device)
-        if reason is None and device == "cuda" and not torch.cuda.is_available():
-            build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a CPU build"
-            reason = f"no CUDA device: PyTorch {torch.__version__} ({build}) sees none"
-        return reason
-
     def start(self, device: str, dtype: str) -> None:
-        """Sets the default float type and device, and as many threads as XLA uses: one for each usable core."""
-        torch.set_default_dtype({"float32": torch.float32, "float64": torch.float64}[dtype])
-        torch.set_default_device(device)
-        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-        self._device = torch.device(device)
-        # Programs of one model share their code, and each is compiled for itself.
+        """Sets what `TorchFramework` sets, and lets programs of one model, which share code, be compiled apart."""
+        super().start(device, dtype)
         torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = 10_000
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,20 +41,6 @@ class Torch(Framework):
             raise Unavailable("torch.compile needs a C++ compiler, and neither CXX, g++ nor clang++ is one here")
         return torch.compile(function, fullgraph=True, dynamic=False)
 
-    def device_name(self) -> str:
-        """The GPU's name; empty on CPU."""
-        return torch.cuda.get_device_name() if self._device.type == "cuda" else ""
-
-    def synchronize(self, values: Any) -> None:
-        """Waits for the GPU's queue; operations on the CPU are done when they return."""
-        del values
-        if self._device.type == "cuda":
-            torch.cuda.synchronize()
-
-    def to_numpy(self, outputs: Tensors) -> dict[str, np.ndarray]:
-        """Copies every output to the host."""
-        return {name: value.detach().cpu().numpy() for name, value in outputs.items()}
-
     def inputs_of_calls(self, program: Program, seed: int, calls: int) -> Sequence[Any]:
         """Inputs that share every tensor, each with a generator of its own; see `Framework.inputs_of_calls`."""
         first = program.prepare(seed)
@@ -74,10 +48,6 @@ class Torch(Framework):
             return super().inputs_of_calls(program, seed, calls)
         generators = [torch.Generator(self._device).manual_seed(one) for one in call_seeds(seed, calls)[1:]]
         return [first, *({**first, "generator": generator} for generator in generators)]
-
-    def device_memory_bytes(self) -> int | None:
-        """Peak bytes of the GPU's allocator; None on CPU."""
-        return int(torch.cuda.max_memory_allocated()) if self._device.type == "cuda" else None
 
     def importance_sampling(
         self,

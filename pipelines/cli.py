@@ -17,6 +17,7 @@ from pipelines.output.closing import close, finish, is_writable, refresh_page
 from pipelines.output.progress import Reporter
 from pipelines.output.summary import Outcome
 from pipelines.output.terminal import Terminal
+from pipelines.plan.participants import without_part
 from pipelines.plan.plan import Problems, StudyPlan, make_plan
 from pipelines.plan.tree import Tree
 from pipelines.race.runner import Runner
@@ -143,12 +144,30 @@ def _plan(configurations: list[Configuration], store: Store, problems: Problems,
             faults.extend(fault.faults)
     if faults:
         raise ConfigurationFaults(faults)
+    _require_part(configurations)
     if not any(plan.cells for plan in plans):
         asked = [word for word in configurations[0].overrides if word.startswith(("frameworks=", "tasks=", "figures="))]
         raise ConfigurationFaults([f"No cell is asked for: {' '.join(asked)} leaves none of the studies' own."])
     for plan in plans:
         report.print_plan(plan, reporter)
     return plans
+
+
+def _require_part(configurations: list[Configuration]) -> None:
+    """Refuses a framework that was asked for by name and takes part in nothing.
+
+    Raises:
+        ConfigurationFaults: with the reasons.
+    """
+    faults = []
+    for name in configurations[0].asked or ():
+        if any(name in task["frameworks"] for one in configurations for task in one.tasks.values()):
+            continue
+        reasons = [reason for one in configurations for reason in without_part(one.tasks).get(name, {})]
+        if reasons:
+            faults.append(f"{name} was asked for and takes part in nothing: {'; '.join(dict.fromkeys(reasons))}.")
+    if faults:
+        raise ConfigurationFaults(faults)
 
 
 @contextmanager

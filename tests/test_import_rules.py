@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_PARTY = ("genjax", "frameworks", "studies", "pipelines", "tests")
 JAX = ("jax", "jaxlib", "frameworks.jax_base")
+TORCH = ("torch", "frameworks.torch_base")
 # The system that each framework stands for. A framework that is not listed may import anything but these.
 SYSTEMS = {
     "genjax": ("genjax", *JAX),
@@ -19,9 +20,10 @@ SYSTEMS = {
     "handcoded_same_draws": ("genjax.distributions", "frameworks.handcoded_jax", *JAX),
     "numpyro": ("numpyro", *JAX),
     "tfp": ("tensorflow_probability", *JAX),
-    "pyro": ("pyro", "torch"),
-    "torch": ("torch",),
+    "pyro": ("pyro", *TORCH),
+    "torch": TORCH,
     "genjl": (),
+    "genjl_static": ("frameworks.genjl",),
 }
 JAX_INTERNALS = ("jax._src", "jax.core", "jax.extend", "jax.interpreters", "jax.api_util", "jaxlib")
 SHARED_STUDY_MODULES = (
@@ -71,6 +73,8 @@ def rule_for(path: Path) -> Rule | None:
             return Rule(("numpy",))
         case ("frameworks", "jax_base.py"):
             return Rule(("numpy", "jax", "frameworks.base"))
+        case ("frameworks", "torch_base.py"):
+            return Rule(("numpy", "torch", "frameworks.base"))
         case ("frameworks", _):
             return rule_of_system(name)
         case ("studies", "__init__.py" | "base.py"):
@@ -98,7 +102,7 @@ def rule_for(path: Path) -> Rule | None:
         case ("pipelines", "bench", "programs", _):  # run in processes of their own, by the Python of any environment
             return Rule(("genjax", "jax", "numpy"), never=JAX_INTERNALS)
         case ("pipelines", "install", _):  # runs before anything is installed
-            return Rule(("pipelines.install", "pipelines.errors"))
+            return Rule(("pipelines.install", "pipelines.errors", "pipelines.attributes"))
         case ("pipelines", *_):
             drawing = ("matplotlib", "PIL", "studies.figure_style") if path.parts[1:-1] == ("output",) else ()
             return Rule((*PIPELINE_LIBRARIES, "pipelines", "frameworks.base", "studies.base", *drawing))
@@ -109,7 +113,12 @@ def rule_of_system(name: str) -> Rule:
     common = ("numpy", "frameworks.base")
     if name in SYSTEMS:
         return Rule((*SYSTEMS[name], *common))
-    others = {module for modules in SYSTEMS.values() for module in modules} - set(JAX)
+    others = {module for modules in SYSTEMS.values() for module in modules} - {
+        *JAX,
+        "frameworks.torch_base",
+        "frameworks.genjl",
+        "frameworks.handcoded_jax",
+    }
     return Rule(None, never=(*others, *PLANNING_ONLY, "studies", "pipelines"))
 
 

@@ -20,8 +20,8 @@ from pipelines.errors import ConfigurationFaults, unknown
 from pipelines.output.progress import Reporter
 from pipelines.output.terminal import Terminal
 from pipelines.plan.cells import Race
+from pipelines.plan.descriptions import describe
 from pipelines.plan.forms import SEPARATOR, forms_of
-from pipelines.plan.plan import describe
 from pipelines.plan.tree import Tree
 from pipelines.race import statistics
 from pipelines.results import provenance
@@ -63,7 +63,7 @@ def contest(race: Race, framework: str, tree: Tree) -> Race | None:
     own = next((cell for cell in race.cells if cell.framework == framework), None)
     if own is None or race.baseline is None or "time" not in own.stages:
         return None
-    forms = forms_of(tree.model_path(own.study, describe(framework, tree)), own.task)
+    forms = forms_of(tree.model_path(own.study, describe(framework, tree)), own.published)
     if len(forms) < 2:
         return None
     others = [
@@ -79,7 +79,7 @@ def contest(race: Race, framework: str, tree: Tree) -> Race | None:
 def measured(race: Race, rows: list[Row], framework: str, tree: Tree) -> list[Measured]:
     """The forms' ratios of one race; the published form is the first."""
     first = next(cell for cell in race.cells if cell.framework == framework)
-    forms = forms_of(tree.model_path(first.study, describe(framework, tree)), first.task)
+    forms = forms_of(tree.model_path(first.study, describe(framework, tree)), first.published)
     own = [(cell, row) for cell, row in zip(race.cells, rows, strict=True) if cell.framework == framework]
     published = _interval(own[0][1])
     found = []

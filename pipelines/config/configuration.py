@@ -19,10 +19,14 @@ from pipelines.config import flags, resolvers
 from pipelines.config.paths import typed_file, typed_path
 from pipelines.config.validation import check, dotted_keys, mistyped
 from pipelines.errors import ConfigurationFaults, unknown
+from pipelines.plan.participants import participants
 from pipelines.plan.tree import Tree
 from pipelines.race.timing import TimingSettings
 
 GROUPS = ("study", "size", "device")
+
+TASK_CHOICES: dict[str, Any] = {"skip": False, "frameworks": None}
+"""What a user may set for any task, whether or not its block names it: to leave it out, or to restrict its systems."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Configuration:
     Args:
         study: name; `parameters`, `tasks` and `figures` are the study's resolved blocks.
         overrides: the user's overrides, kept for provenance.
+        asked: the frameworks that the run is restricted to; None for all.
     """
 
     tree: Tree
@@ -61,6 +66,7 @@ class Configuration:
     limits: Limits
     recycle_after: int
     overrides: tuple[str, ...]
+    asked: tuple[str, ...] | None = None
 
 
 def configure(arguments: list[str], tree: Tree, study: str | None = None) -> list[Configuration]:
@@ -166,6 +172,7 @@ def _one(
     except (HydraException, OmegaConfBaseException) as error:
         faults.append(f"configs/study/{study}.yaml: {str(error).strip().splitlines()[0]}")
         return None
+    _open_choices(config)
     for key, value in overrides.items():
         _override(config, key, value, tree.root, faults)
     _free_tasks(config, overrides)
@@ -178,7 +185,6 @@ def _one(
     if len(faults) > before:
         return None
     block = values["study"]
-    frameworks = list(tree.frameworks())
     return Configuration(
         tree=tree,
         study=study,
@@ -188,7 +194,7 @@ def _one(
         seed=values["seed"],
         dtype=values["dtype"],
         parameters=block.get("parameters") or {},
-        tasks=_chosen_tasks(block, _wanted_tasks(study, values, tree), values["frameworks"], frameworks),
+        tasks=_chosen_tasks(study, block, _wanted_tasks(study, values, tree), values["frameworks"], tree),
         figures=_chosen_figures(block, values["figures"]),
         stages=tuple(stage for stage in values["stages"] if not (values.get("skip") or {}).get(stage)),
         results=_folder(tree, values["results"], "results" in overrides),
@@ -197,6 +203,7 @@ def _one(
         limits=Limits(**values["limits"]),
         recycle_after=values["worker"]["recycle_after"],
         overrides=tuple(words),
+        asked=None if values["frameworks"] is None else tuple(values["frameworks"]),
     )
 
 
@@ -239,6 +246,12 @@ def _override(config: DictConfig, key: str, value: Any, root: Path, faults: list
     OmegaConf.update(config, key, value, merge=False)
 
 
+def _open_choices(config: DictConfig) -> None:
+    """Gives every task the settings that a user may choose, so that they can be overridden."""
+    for task, block in (config.study.get("tasks") or {}).items():
+        config.study.tasks[task] = OmegaConf.merge(TASK_CHOICES, block or {})
+
+
 def _free_tasks(config: DictConfig, overrides: dict[str, Any]) -> None:
     """Lets a typed `timing.NAME` act on tasks that have a NAME of their own, unless theirs is typed too."""
     typed = [key.removeprefix("timing.") for key in overrides if key.startswith("timing.")]
@@ -264,12 +277,11 @@ def _wanted_tasks(study: str, values: dict[str, Any], tree: Tree) -> list[str]:
 
 
 def _chosen_tasks(
-    block: dict[str, Any], wanted: list[str], asked: list[str] | None, known: list[str]
+    study: str, block: dict[str, Any], wanted: list[str], asked: list[str] | None, tree: Tree
 ) -> dict[str, dict[str, Any]]:
     named = {name: dict(task or {}) for name, task in block["tasks"].items() if name in wanted}
     chosen = {name: task for name, task in named.items() if not task.get("skip")}
-    for task in chosen.values():
-        # A task that names no frameworks is for all that there are, so that a new file appears in every plan.
-        own = task.get("frameworks") or known
-        task["frameworks"] = own if asked is None else [name for name in asked if name in own]
+    for name, task in chosen.items():
+        found = participants(tree, study, name, task, asked)
+        task["frameworks"], task["absent"] = list(found.names), found.absent
     return chosen

@@ -108,6 +108,8 @@ class Task(_Block):
     skip: Flag = False
     keep: Names = None
     frameworks: Names = None
+    exclude: dict[str, str] | None = Field(None, description="a mapping from names of frameworks to reasons")
+    program: str | None = Field(None, description="the name of a function of the model files")
 
 
 def faults_of(model: type[BaseModel], values: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 from pipelines.config import schema
 from pipelines.errors import unknown
+from pipelines.plan.participants import misplaced_models
 from pipelines.plan.tree import Tree
 from pipelines.results.machine import usable_cores
 
@@ -25,8 +26,8 @@ def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> 
         named = task.get("frameworks") or []
         faults.extend(
             unknown("framework", str(fw), frameworks) + f" (task {study}/{name})"
-            for fw in named
-            if fw not in frameworks and not _declared(tree, str(fw))
+            for fw in [*named, *(task.get("exclude") or {})]
+            if fw not in frameworks
         )
         bad = [stage for stage in task.get("stages", ["gate", "time"]) if stage not in ("gate", "time")]
         faults.extend(unknown("stage", str(stage), ("gate", "time")) + f" (task {study}/{name})" for stage in bad)
@@ -59,6 +60,7 @@ def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> 
     if tree.figure_tasks(study).keys() != block["figures"].keys():
         drawn, listed = sorted(tree.figure_tasks(study)), sorted(block["figures"])
         faults.append(f"configs/study/{study}.yaml lists the figures {listed}, but figures.py draws {drawn}.")
+    faults.extend(misplaced_models(tree, study, block["tasks"]))
     _check_counts(block, "study", faults)
     _check_finite(block, "study", faults)
 
@@ -92,11 +94,6 @@ def _repeated(key: str, values: list[Any]) -> list[str]:
     """A value that is in a list twice would race with itself."""
     twice = list(dict.fromkeys(str(value) for value in values if values.count(value) > 1))
     return [f"{key}: {', '.join(twice)} is in the list more than once; name each once."] if twice else []
-
-
-def _declared(tree: Tree, framework: str) -> bool:
-    # A task may name a system whose file is not written yet; its cells are then skipped.
-    return framework in tree.choices("framework")
 
 
 def _check_counts(value: Any, key: str, faults: list[str]) -> None:

@@ -17,13 +17,14 @@ from pipelines.install.fault import ROOT, InstallationFault, say
 from pipelines.install.packages import broken_packages, installed_packages, remove_torn_packages
 from pipelines.install.pip import DISK_FULL, last_line, pip, refuse_redirects, require_pinned, watch
 from pipelines.install.requirements import (
-    IMPLIED,
     OPTIONAL_REQUIREMENTS,
     REQUIRED_GROUPS,
+    all_groups,
     fingerprint,
     left_out,
     names_of,
     read_groups,
+    with_dependents,
     without_also,
     write_lines,
 )
@@ -49,7 +50,7 @@ def wanted_groups(venv: str) -> Groups:
 
     Without RUN_WITH, optional groups that the environment holds stay wanted: they cost gigabytes to fetch again.
     """
-    groups = read_groups()
+    groups = all_groups()
     without = left_out()
     optional = [name for name in groups if name not in REQUIRED_GROUPS]
     unknown = [name for name in without if name not in optional]
@@ -57,7 +58,7 @@ def wanted_groups(venv: str) -> Groups:
         raise InstallationFault(
             f"RUN_WITHOUT={','.join(without)}: {unknown[0]!r} can't be left out. Choose from {optional}.", 2
         )
-    without += [IMPLIED[name] for name in without if name in IMPLIED and IMPLIED[name] not in without]
+    without = with_dependents(without)
     wanted = {name: lines for name, lines in groups.items() if name not in without}
     extra = read_groups(OPTIONAL_REQUIREMENTS)
     if "RUN_WITH" in os.environ:
@@ -142,16 +143,18 @@ def refresh(venv: str, wanted: Groups, lock: TextIO) -> None:
         # Somebody else's hand: which packages changed is known only to pip, so every group is looked at.
         say("packages were installed or removed by other means than ./run; checking all of them.")
         installed = {}
-    everything = read_groups()
+    everything = all_groups()
     for name in [name for name in installed if name not in wanted]:
         del installed[name]
         write_state(venv, version, installed)
         lines = everything.get(name) or read_groups(OPTIONAL_REQUIREMENTS).get(name, [])
-        if lines:
+        # What another group needs too stays, or that group would be broken.
+        gone = names_of(lines) - {package for group in wanted.values() for package in names_of(group)}
+        if gone:
             pip(
                 venv,
                 name,
-                ["uninstall", "--yes", *sorted(names_of(lines))],
+                ["uninstall", "--yes", *sorted(gone)],
                 f"removing {name}, which is no longer wanted",
                 lock,
             )
@@ -253,8 +256,9 @@ def is_supported(python: str) -> bool:
 def cannot_write(venv: str, error: OSError) -> InstallationFault:
     """Return the one line for a file system that refuses."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        optional = ",".join(name for name in all_groups() if name not in REQUIRED_GROUPS)
         return InstallationFault(
-            f"the disk of {venv} is full. The environment takes 1 to 6 GB; RUN_WITHOUT=torch,pyro takes the least, "
+            f"the disk of {venv} is full. The environment takes 1 to 6 GB; RUN_WITHOUT={optional} takes the least, "
             "and RUN_VENV=DIR puts it on another disk. Then run the same command again."
         )
     reason = error.strerror or str(error)

@@ -2,16 +2,68 @@
 
 import hashlib
 import os
+from pathlib import Path
 
+from pipelines.attributes import Attributes, Unreadable, is_framework
 from pipelines.install.fault import ROOT, InstallationFault
 
 OPTIONAL_REQUIREMENTS = "requirements-optional.txt"
 REQUIRED_GROUPS = ("core", "test")
-IMPLIED = {"torch": "pyro"}
-"""Leaving out the first leaves out the second, which would pull it in again."""
+EXTENSIONS = "ARTIFACT_EXTENSIONS"
+"""The variable that names folders of extensions, apart as in PATH."""
+REQUIREMENTS = "requirements.txt"
 
 
-def read_groups(name: str = "requirements.txt") -> dict[str, list[str]]:
+def all_groups() -> dict[str, list[str]]:
+    """Return the groups of requirements.txt, and those of frameworks that name requirements in their own files."""
+    groups = read_groups()
+    for name, lines in framework_groups().items():
+        groups[name] = [*groups.get(name, []), *lines]
+    return groups
+
+
+def framework_groups() -> dict[str, list[str]]:
+    """Return framework -> the `requirements` that its file names, read from the text; see `pipelines.attributes`."""
+    folders = [Path(folder) / "frameworks" for folder in (ROOT, *extension_folders())]
+    attributes, groups = Attributes(folders), {}
+    for path in [path for folder in folders for path in sorted(folder.glob("*.py")) if is_framework(path)]:
+        try:
+            found = attributes.of(path, path.stem, ("requirements",))
+        except Unreadable as error:
+            raise InstallationFault(str(error)) from None
+        if found is not None and found[0].get("requirements") and path.stem not in groups:
+            groups[path.stem] = [str(line) for line in found[0]["requirements"]]
+    return groups
+
+
+def extension_folders() -> list[str]:
+    """Return the folders of extensions that this run names; see `pipelines.plan.extensions`."""
+    return [folder for folder in os.environ.get(EXTENSIONS, "").split(os.pathsep) if folder]
+
+
+def with_dependents(groups: list[str], name: str = REQUIREMENTS) -> list[str]:
+    """Return the groups and those that need one of them, which would pull it in: headings such as `# [b: a]` say so."""
+    needs = dict(_headings(name))
+    found = list(groups)
+    for group in needs:  # a group stands below those that it needs
+        if group not in found and set(needs[group]) & set(found):
+            found.append(group)
+    return found
+
+
+def _headings(name: str) -> list[tuple[str, list[str]]]:
+    path = os.path.join(ROOT, name)
+    lines = Path(path).read_text(encoding="utf-8").splitlines() if os.path.exists(path) else []
+    return [_heading(line) for line in map(str.strip, lines) if line.startswith("# [") and "]" in line]
+
+
+def _heading(line: str) -> tuple[str, list[str]]:
+    """The group of a heading `# [group: needed, needed] why`, and the groups that it needs."""
+    group, _, needed = line[3 : line.index("]")].partition(":")
+    return group.strip(), [one.strip() for one in needed.split(",") if one.strip()]
+
+
+def read_groups(name: str = REQUIREMENTS) -> dict[str, list[str]]:
     """Return group -> requirement lines of a requirements file, in the order of the file."""
     groups: dict[str, list[str]] = {}
     current = None
@@ -25,7 +77,7 @@ def read_groups(name: str = "requirements.txt") -> dict[str, list[str]]:
         raise InstallationFault(f"{path} is missing. Is this a whole checkout?") from None
     for line in map(str.strip, text.splitlines()):
         if line.startswith("# [") and "]" in line:
-            current = line[3 : line.index("]")]
+            current = _heading(line)[0]
             groups[current] = []
         elif line and not line.startswith("#"):
             if current is None:

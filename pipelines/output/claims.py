@@ -30,7 +30,8 @@ from pipelines.output.claim_metrics import LOGARITHMIC, METRICS, TIMED, CannotTe
 from pipelines.output.progress import Reporter
 from pipelines.output.terminal import Terminal
 from pipelines.plan.cells import Cell, races
-from pipelines.plan.plan import RUN, SKIP, PlannedCell, PlannedRace, StudyPlan, describe, skip_reason
+from pipelines.plan.descriptions import describe
+from pipelines.plan.plan import RUN, SKIP, PlannedCell, PlannedRace, StudyPlan, skip_reason
 from pipelines.plan.tree import Tree
 from pipelines.race.decisions import beyond, flip_chance, holm
 from pipelines.race.statistics import Interval

@@ -10,11 +10,13 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.config.configuration import Configuration
 from pipelines.output import summary
 from pipelines.output.progress import Reporter
 from pipelines.output.summary import Outcome
 from pipelines.output.terminal import in_markdown
 from pipelines.plan.cells import canonical
+from pipelines.plan.participants import without_part
 from pipelines.plan.plan import CACHED, RUN, PlannedCell, StudyPlan
 from pipelines.race import statistics
 from pipelines.results import provenance
@@ -26,8 +28,12 @@ BAD = ("failed", "invalid", "timeout", "oom")
 """Statuses that make the exit status 1; "skipped" does not: an absent optional system is expected."""
 
 
+MOST_REASONS = 3
+"""Different reasons of one framework that the plan shows."""
+
+
 def print_plan(plan: StudyPlan, reporter: Reporter) -> None:
-    """The plan as a table: what will be done with every cell, and why. Equal neighbours share a line."""
+    """The plan as a table: what will be done with every cell and why, and who takes no part; equal ones on one line."""
     configuration = plan.configuration
     title = f"Plan of {configuration.study} (size {configuration.size}, {configuration.device})"
     grouped: dict[tuple[str, str, str], list[PlannedCell]] = {}
@@ -38,6 +44,7 @@ def print_plan(plan: StudyPlan, reporter: Reporter) -> None:
     for (name, action, why), cells in grouped.items():
         frameworks = ", ".join(dict.fromkeys(planned.cell.framework for planned in cells))
         lines.append((name, frameworks, str(len(cells)), action, why or "cached"))
+    lines += _absent(configuration)
     if not reporter.console.is_terminal:
         reporter.say(title)
         for name, frameworks, count, action, why in lines:
@@ -49,6 +56,18 @@ def print_plan(plan: StudyPlan, reporter: Reporter) -> None:
     for row in lines:
         table.add_row(*map(Text, row))  # plain text: brackets in it are no markup
     reporter.console.print(table)
+
+
+def _absent(configuration: Configuration) -> list[tuple[str, str, str, str, str]]:
+    """A line of the plan for all frameworks that take no part in the same tasks for the same reasons."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for framework, reasons in without_part(configuration.tasks).items():
+        tasks = [task for found in reasons.values() for task in found]
+        where = f"{configuration.study}/{tasks[0]}" if len(tasks) == 1 else f"{configuration.study}, {len(tasks)} tasks"
+        shown = list(reasons)[:MOST_REASONS]
+        more = f"; and {len(reasons) - len(shown)} more" if len(reasons) > len(shown) else ""
+        grouped.setdefault((where, "; ".join(shown) + more), []).append(framework)
+    return [(where, ", ".join(names), "0", "absent", why) for (where, why), names in grouped.items()]
 
 
 def exit_status(rows: list[Row], drawn: list[Any]) -> int:

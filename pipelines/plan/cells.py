@@ -22,6 +22,7 @@ class Cell:
             then have a leading axis of that size. None judges one call as it is.
         timing: timing settings that replace those of the run.
         form: which form of the framework's program; None for the published one. See `frameworks.base.form`.
+        program: the function of the model files that makes it, where that has another name than the task.
     """
 
     study: str
@@ -37,11 +38,17 @@ class Cell:
     gate_calls: int | None = None
     timing: Mapping[str, Any] = field(default_factory=dict)
     form: str | None = None
+    program: str | None = None
+
+    @property
+    def published(self) -> str:
+        """The function of the model file that makes the published form of the program."""
+        return self.program or self.task
 
     @property
     def function(self) -> str:
         """The function of the model file that makes the program."""
-        return function_name(self.task, self.form)
+        return function_name(self.published, self.form)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -91,7 +98,9 @@ class Race:
 def races(configuration: Configuration) -> list[Race]:
     """Every race of a configuration, in the order of the tasks, grids and replicates.
 
-    A task's block may hold `frameworks`, `baseline` (a framework, or a mapping of race parameters to values),
+    A task's block has its `frameworks` by now, found by presence (see `pipelines.plan.participants`). It may hold
+    `program` (the function of the model files, if not the task's name), `baseline` (a framework, or a mapping of race
+    parameters to values),
     `parameters` and `grid` (over the study's parameters), `replicates` (seeds seed, seed + 1, ...), `stages`, `keep`,
     `race_over` (what cells of one race may differ in; `[framework]`) and `budget_share` (of the timed seconds of a
     race, where many races share what one should cost; 1).
@@ -135,6 +144,7 @@ def _cells(configuration: Configuration, task: str, block: dict[str, Any], grid:
                     keep=None if keep is None else tuple(keep),
                     gate_calls=block.get("gate_calls"),
                     timing=block.get("timing") or {},
+                    program=block.get("program"),
                 )
 
 

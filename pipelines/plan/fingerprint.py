@@ -50,6 +50,8 @@ def own_inputs(cell: Cell, configuration: Configuration, data: str) -> dict[str,
         found["instance"] = str(cell.instance)
     if cell.form:
         found["form"] = cell.form
+    if cell.program:
+        found["program"] = cell.program
     if "time" in cell.stages:
         found["timing settings"] = _timing(configuration.timing.updated(cell.timing))
     if cell.gate_calls is not None:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from pipelines.config.configuration import Configuration
 from pipelines.errors import ConfigurationFaults
 from pipelines.plan import fingerprint
 from pipelines.plan.cells import Cell, Race, canonical, races
+from pipelines.plan.descriptions import describe
 from pipelines.plan.tree import FrameworkDescription, Tree
 from pipelines.results import helpers
 from pipelines.results.store import Store, by_age
@@ -128,23 +127,6 @@ def make_plan(
     if faults:
         raise ConfigurationFaults(faults)
     return StudyPlan(configuration, tuple(planned))
-
-
-def describe(framework: str, tree: Tree) -> FrameworkDescription:
-    """A framework's attributes: its file's, then `configs/framework/<name>.yaml`'s."""
-    description = (
-        tree.describe(framework)
-        if framework in tree.frameworks()
-        else FrameworkDescription(framework, framework, "#777777")
-    )
-    path = tree.configs / "framework" / f"{framework}.yaml"
-    if not path.is_file():
-        return description
-    values = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    try:
-        return description.updated(dict(values or {}))  # type: ignore[arg-type]
-    except TypeError as error:
-        raise ConfigurationFaults([f"{path}: {error}"]) from error
 
 
 def skip_reason(cell: Cell, description: FrameworkDescription, tree: Tree) -> str | None:

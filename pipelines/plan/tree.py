@@ -1,11 +1,12 @@
 """What is on disk: which frameworks, studies and models exist, and what a framework's file says of itself.
 
-Everything is found by presence under one root folder. Framework files are read as text (class attributes that are
-literals), so that planning imports no framework; the worker alone loads them. Standard library only.
+Everything is found by presence under one root folder. Framework files are read as text (`pipelines.attributes`),
+so that planning imports no framework; the worker alone loads them. Standard library only.
 """
 
 import ast
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -15,19 +16,21 @@ from types import ModuleType
 from typing import Any
 
 from frameworks.base import Framework
+from pipelines.attributes import Attributes, Unreadable, is_framework
 from pipelines.errors import ConfigurationFaults
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-NOT_FRAMEWORKS = ("__init__", "base", "jax_base")
 
 
 @dataclass(frozen=True)
 class FrameworkDescription:
-    """The literal class attributes of one framework; see `frameworks.base.Framework`."""
+    """The class attributes of one framework; see `frameworks.base.Framework`."""
 
     name: str
     label: str
-    color: str
+    color: str = ""
+    marker: str = ""
+    requirements: tuple[str, ...] = ()
     distributions: tuple[str, ...] = ()
     devices: tuple[str, ...] = ("cpu", "cuda")
     command: tuple[str, ...] = ()
@@ -56,7 +59,7 @@ class Tree:
     def frameworks(self) -> dict[str, Path]:
         """Framework files by name."""
         found = sorted((self.root / "frameworks").glob("*.py"))
-        return {path.stem: path for path in found if path.stem not in NOT_FRAMEWORKS and not path.stem.startswith("_")}
+        return {path.stem: path for path in found if is_framework(path)}
 
     def studies(self) -> dict[str, Path]:
         """Study folders by name: those with a `problem.py` and a configuration."""
@@ -72,8 +75,15 @@ class Tree:
         return sorted(path.stem for path in (self.configs / group).glob("*.yaml"))
 
     def describe(self, framework: str) -> FrameworkDescription:
-        """The attributes of a framework, read from its text."""
-        return _described(self.frameworks()[framework])
+        """The attributes of a framework, read from its text.
+
+        Raises:
+            ConfigurationFaults: the file has no class of that name, or an attribute that the text does not tell.
+        """
+        return _described(self.frameworks()[framework], self._attributes())
+
+    def _attributes(self) -> Attributes:
+        return Attributes(tuple(dict.fromkeys([self.root / "frameworks", REPOSITORY / "frameworks"])))
 
     def problem_module(self, study: str) -> ModuleType:
         """The study's `problem.py`, loaded."""
@@ -94,15 +104,11 @@ class Tree:
         return self.root / description.model_path.format(study=study, framework=description.name)
 
     def framework_sources(self, description: FrameworkDescription) -> list[Path]:
-        """The framework's file, the `frameworks/` files that it imports, and its declared `sources`."""
-        path = self.frameworks()[description.name]
-        here = REPOSITORY / "frameworks"
-        imported = {here / "base.py"}
-        for node in ast.walk(_parsed(path)):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("frameworks."):
-                imported.add(here / f"{node.module.removeprefix('frameworks.')}.py")
+        """The framework's file, the `frameworks/` files that it imports, and that those import, and its `sources`."""
+        path, base = self.frameworks()[description.name], REPOSITORY / "frameworks" / "base.py"
+        imported = self._attributes().files(path)
         declared = [found for glob in description.sources for found in self.root.glob(glob) if found.is_file()]
-        return sorted({path, *imported, *declared})
+        return sorted({path, base, *imported, *declared})
 
     def study_sources(self, study: str) -> list[Path]:
         """The Python files that decide a study's problem and its gate.
@@ -131,13 +137,33 @@ class Tree:
         return found
 
     def has_task(self, study: str, task: str, description: FrameworkDescription) -> bool:
-        """Whether the model file exists and, if it is Python, defines a function of the task's name."""
+        """Whether the model file exists and defines the function of the task."""
         path = self.model_path(study, description)
-        if not path.is_file():
-            return False
+        return path.is_file() and task in self.functions(path)
+
+    def functions(self, path: Path) -> frozenset[str]:
+        """The functions at the top of a model file."""
+        return _functions(path, path.stat().st_mtime_ns)
+
+    def programs(self, path: Path) -> dict[str, int]:
+        """The functions of a Python model file with the arguments `(framework, data, parameters)`, and their lines."""
         if path.suffix != ".py":
-            return True
-        return any(isinstance(node, ast.FunctionDef) and node.name == task for node in _parsed(path).body)
+            return {}
+        found = (node for node in _parsed(path).body if isinstance(node, ast.FunctionDef))
+        return {node.name: node.lineno for node in found if _arguments(node) == ["framework", "data", "parameters"]}
+
+    def model_files(self, study: str) -> list[Path]:
+        """The files in the study's `models/`, without those whose names begin with an underscore."""
+        found = (self.root / "studies" / study / "models").glob("*.*")
+        return sorted(path for path in found if path.is_file() and path.stem[:1] not in ("_", "."))
+
+    def shown(self, path: Path) -> str:
+        """A path as messages show it: relative to the root, if it lies there."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+
+
+def _arguments(node: ast.FunctionDef) -> list[str]:
+    return [argument.arg for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
 
 
 def _shared_imports(path: Path) -> Iterator[str]:
@@ -174,26 +200,24 @@ def load_framework(root: Path, name: str) -> Framework:
     raise ImportError(f"frameworks/{name}.py defines no subclass of Framework with name = {name!r}.")
 
 
-def _described(path: Path) -> FrameworkDescription:
-    known = {field.name for field in fields(FrameworkDescription)}
-    for node in _parsed(path).body:
-        if not isinstance(node, ast.ClassDef):
-            continue
-        literals: dict[str, Any] = {}
-        for statement in node.body:
-            target, value = _assignment(statement)
-            if target in known and value is not None:
-                try:
-                    literals[target] = _frozen(ast.literal_eval(value))
-                except ValueError:
-                    raise ConfigurationFaults(
-                        [f"{path}: {node.name}.{target} must be a literal (planning reads the text)."]
-                    ) from None
-        if literals.get("name") == path.stem:
-            literals.setdefault("label", path.stem)
-            literals.setdefault("color", "#777777")
-            return FrameworkDescription(**literals)
-    raise ConfigurationFaults([f"{path} defines no class with name = {path.stem!r}; see frameworks/base.py."])
+def _described(path: Path, attributes: Attributes) -> FrameworkDescription:
+    known = [field.name for field in fields(FrameworkDescription)]
+    try:
+        found = attributes.of(path, path.stem, known)
+    except Unreadable as error:
+        raise ConfigurationFaults([str(error)]) from None
+    if found is None:
+        raise ConfigurationFaults([f"{path} defines no class with name = {path.stem!r}; see frameworks/base.py."])
+    return FrameworkDescription(**{"label": path.stem} | {name: _frozen(value) for name, value in found[0].items()})
+
+
+@cache
+def _functions(path: Path, modified_ns: int) -> frozenset[str]:
+    """The functions at the top of a model file, in Python or in a language that writes `name(arguments)`."""
+    if path.suffix == ".py":
+        return frozenset(node.name for node in _parsed(path).body if isinstance(node, ast.FunctionDef))
+    text = path.read_text(encoding="utf-8")
+    return frozenset(re.findall(r"^(?:function )?(\w+)\(", text, re.MULTILINE))
 
 
 def _literal_tasks(path: Path, node: ast.FunctionDef, decorator: ast.Call, constants: dict) -> tuple[str, ...]:

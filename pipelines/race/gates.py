@@ -144,7 +144,7 @@ class Judge:
         """The outputs of one run after the other: of one call, or of `gate_calls` calls stacked."""
         cell, limits = tally.cell, configuration.limits
         description = self.tree.describe(cell.framework)
-        path, task = self.tree.model_path(cell.study, description), cell.task
+        path, task = self.tree.model_path(cell.study, description), cell.function
         if tally.mutant is not None:
             path, task = tally.mutant.path, tally.mutant.name
         client = self.pool.get(description, configuration, cell.dtype)
@@ -261,7 +261,6 @@ def tallies_of(options: Options, tree: Tree) -> list[tuple[Tally, Configuration]
         if options.false_alarms:
             of_study = configuration(study, options.size or "paper")
             cells = [cell for race in races(of_study) for cell in race.cells]
-            cells = [c for c in cells if tree.has_task(study, c.task, tree.describe(c.framework))]
             found += [(Tally(cell, None), of_study) for cell in cells if options.framework in (None, cell.framework)]
             continue
         for mutant in mutants_of(tree, study):

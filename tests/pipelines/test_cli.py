@@ -179,9 +179,10 @@ def test_figure_lists_must_agree(toy, capsys):
     assert "lists the figures ['missing', 'times'], but figures.py draws ['times']" in faults(toy, capsys)
 
 
-def test_framework_attributes_must_be_literals(toy, capsys):
-    toy.framework("second", "sources = (*(), 'x')")
-    assert "Second.sources must be a literal" in faults(toy, capsys)
+def test_framework_attributes_must_be_told_by_the_text(toy, capsys):
+    toy.framework("second", "sources = tuple(sorted('x'))")
+    error = faults(toy, capsys)
+    assert "frameworks/second.py, line " in error and "cannot tell what \"tuple(sorted('x'))\" is" in error
 
 
 def test_help_names_what_exists(toy, capsys):

@@ -133,30 +133,14 @@ def test_out_of_memory_has_its_own_status(toy):
     assert record_of(toy, "second")["status"] == "oom"
 
 
-def test_framework_without_model_or_package_is_an_expected_skip(toy, capsys):
+def test_framework_without_model_takes_no_part_and_without_package_is_an_expected_skip(toy, capsys):
     (toy.root / "studies/toy/models/second.py").unlink()
     toy.framework("third", 'distributions = ("no-such-package",)')
     assert toy.run() == 0
     out = capsys.readouterr().out
-    assert "skipped  total second: no model of toy/total for second" in out
+    assert "absent toy/total [second] 0 cells: no model of toy" in out
+    assert "total second" not in out
     assert "skipped  total third: no-such-package is not installed" in out
-
-
-def test_framework_missing_from_the_task_function(toy, capsys):
-    toy.write("studies/toy/models/second.py", "def other(framework, data, parameters):\n    return None\n")
-    assert toy.run() == 0
-    assert "no model of toy/total for second" in capsys.readouterr().out
-
-
-def test_task_without_framework_list_takes_every_framework(toy, capsys):
-    toy.write(
-        "configs/study/toy.yaml",
-        (toy.root / "configs/study/toy.yaml").read_text().replace("    frameworks: [first, second, third]\n", ""),
-    )
-    toy.framework("newcomer")
-    assert toy.run("stages=[plan]") == 0
-    out = capsys.readouterr().out
-    assert "skip   toy/total [newcomer] 1 cell: no model of toy/total for newcomer" in out
 
 
 def test_framework_configuration_overrides_the_file(toy):

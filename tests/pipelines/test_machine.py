@@ -10,7 +10,7 @@ import pytest
 from pipelines.config.configuration import configure
 from pipelines.plan import fingerprint
 from pipelines.plan.cells import races
-from pipelines.plan.plan import describe
+from pipelines.plan.descriptions import describe
 from pipelines.race import condition
 from pipelines.results import helpers, machine
 from pipelines.results.provenance import commit

@@ -12,12 +12,13 @@ from tests.pipelines import toy as checkout
 
 @pytest.fixture
 def two(toy):
-    """The toy checkout with a second study, of which one system has no model."""
+    """The toy checkout with a second study, which one system cannot run here."""
     toy.write("configs/study/other.yaml", checkout.CONFIG.replace("name: toy", "name: other"))
     toy.write("studies/other/problem.py", checkout.PROBLEM)
     toy.write("studies/other/figures.py", checkout.FIGURES.replace("toy_times", "other_times"))
     for name in ("first", "second"):
         toy.model(name, study="other")
+    toy.model("third", study="other", before="from frameworks.base import Unavailable; raise Unavailable('no licence')")
     return toy
 
 
@@ -36,7 +37,7 @@ def test_closing_summary_counts_cells_figures_and_time(two, capsys):
         ["total", "2 of 2", "6", "5", "1", "0", "0"],
     ]
     assert all(re.fullmatch(r"\d+ s", line[-1]) for line in found)
-    assert "skipped  1 cell (other: Third): no model of other/total for third" in lines[5]
+    assert "skipped  1 cell (other: Third): no licence" in lines[5]
 
 
 def test_wrong_and_failed_cells_are_told_once_per_reason_and_decide_the_exit_status(two, capsys):
@@ -61,15 +62,15 @@ def test_figure_that_cannot_be_drawn_is_named(two, capsys):
 def test_one_display_counts_on_through_all_studies(two, capsys):
     assert two.run() == 0
     out = capsys.readouterr().out
-    counts = [int(done) for done in re.findall(r"^  \[(\d+)/7\]", out, re.MULTILINE)]
-    assert counts == sorted(counts) and counts[0] == 0 and counts[-1] >= 5, "five cells and two figures"
+    counts = [int(done) for done in re.findall(r"^  \[(\d+)/8\]", out, re.MULTILINE)]
+    assert counts == sorted(counts) and counts[0] == 0 and counts[-1] >= 6, "six cells and two figures"
 
 
 def test_report_has_the_summary(two):
     assert two.run() == 0
     text = (two.root / "results/report.md").read_text()
     assert re.search(r"\| other \| 1 of 1 \| 3 \| 2 \| 1 \| 0 \| 0 \| \d+ s \|", text)
-    assert "- skipped  1 cell (other: Third): no model of other/total for third" in text
+    assert "- skipped  1 cell (other: Third): no licence" in text
 
 
 def test_single_study_has_no_closing_summary(toy, capsys):

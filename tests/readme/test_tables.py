@@ -7,7 +7,6 @@ import tomllib
 from pipelines.config import flags
 from pipelines.config.configuration import configure
 from pipelines.output.figures import file_name
-from pipelines.plan.cells import races
 from pipelines.plan.tree import REPOSITORY, Tree
 from studies.base import figures_of
 
@@ -70,13 +69,12 @@ def test_flags_of_every_study_are_listed():
 
 
 def test_what_to_expect_counts_as_the_configuration_does():
-    rows = table("study", "cells", "figures", "minutes")
+    rows = table("study", "figures", "minutes")
     expected = []
     for study in TREE.studies():
         (configuration,) = configure([f"study={study}"], TREE)
-        cells = sum(len(race.cells) for race in races(configuration))
-        expected.append([study, str(cells), str(len(configuration.figures))])
-    assert [row[:3] for row in rows] == expected
+        expected.append([study, str(len(configuration.figures))])
+    assert [row[:2] for row in rows] == expected
     for *_, minutes in rows:
         assert re.fullmatch(r"\d+(\.\d)?|not measured yet", minutes)
 

@@ -28,11 +28,6 @@ def importance_sampling__named(framework, data, parameters):
     )
 
 
-def importance_sweep(framework, data, parameters):
-    """The same as `importance_sampling`, over many sizes."""
-    return importance_sampling(framework, data, parameters)
-
-
 @form("vector", "the coefficients at one address")
 def hmc(framework, data, parameters):
     """Program of Hamiltonian Monte Carlo on the coefficients."""

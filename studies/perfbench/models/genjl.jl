@@ -102,8 +102,6 @@ function importance_sampling__points(inference, framework, data, parameters)
     return particles(inference, framework, by_point(framework, data), parameters)
 end
 
-importance_sweep(inference, framework, data, parameters) = importance_sampling(inference, framework, data, parameters)
-
 # form("broadcast", "one `broadcasted_normal`; the heights are a `CustomGradientGF`, whose gradient is written out",
 #      source="custom deterministic generative functions in Gen's reference", mark="gradient written out")
 function hmc(inference, framework, data, parameters)

@@ -44,11 +44,6 @@ def importance_sampling__scipy(framework, data, parameters):
     )
 
 
-def importance_sweep(framework, data, parameters):
-    """The same as `importance_sampling`, over many sizes."""
-    return importance_sampling(framework, data, parameters)
-
-
 @form("vector", "the three coefficients as one vector")
 def hmc(framework, data, parameters):
     """Program of Hamiltonian Monte Carlo on a, b, c."""

@@ -71,11 +71,6 @@ def importance_sampling__vmap(framework, data, parameters):
     )
 
 
-def importance_sweep(framework, data, parameters):
-    """The same as `importance_sampling`, over many sizes."""
-    return importance_sampling(framework, data, parameters)
-
-
 @form(
     "vector",
     "one site of three coefficients, the functional `hmc` in a `lax.scan`",

@@ -32,11 +32,6 @@ def importance_sampling__library(framework, data, parameters):
     )
 
 
-def importance_sweep(framework, data, parameters):
-    """The same as `importance_sampling`, over many sizes."""
-    return importance_sampling(framework, data, parameters)
-
-
 @form("product", "one site of three coefficients, the curve as a matrix product, `jit_compile`",
       source="pyro.infer.HMC in Pyro's reference", mark="compiled potential")  # fmt: skip
 def hmc(framework, data, parameters):

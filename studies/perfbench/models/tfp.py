@@ -40,11 +40,6 @@ def importance_sampling__product(framework, data, parameters):
     return with_outputs(program, named)
 
 
-def importance_sweep(framework, data, parameters):
-    """The same as `importance_sampling`, over many sizes."""
-    return importance_sampling(framework, data, parameters)
-
-
 @form("vector", "the state as one vector",
       source="tfp.mcmc.HamiltonianMonteCarlo in TFP's reference: a state is a tensor or a list of tensors")  # fmt: skip
 def hmc(framework, data, parameters):

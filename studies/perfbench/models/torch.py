@@ -28,11 +28,6 @@ def importance_sampling__eager(framework, data, parameters):
     return particles(framework, data, parameters, log_likelihood(data))
 
 
-def importance_sweep(framework, data, parameters):
-    """The same as `importance_sampling`, over many sizes."""
-    return importance_sampling(framework, data, parameters)
-
-
 @form("compiled", "blocks of leapfrog steps under `torch.compile`, gradients by `torch.func.grad`",
       source="torch.compile and torch.func in PyTorch's tutorials", mark="compiled")  # fmt: skip
 def hmc(framework, data, parameters):
