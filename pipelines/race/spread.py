@@ -8,9 +8,10 @@ chi-squared prior of scale s0^2 and d0 degrees of freedom that is fitted to all 
     moderated variance = (d0 s0^2 + d s^2) / (d0 + d),   with d0 + d degrees of freedom.
 
 Source: Smyth, "Linear models and empirical Bayes methods for assessing differential expression in microarray
-experiments" (2004), sections 3 and 6.2. Departure: d0 is at most 0.15 times the degrees of freedom of the other
-contestants, since few variances cannot show that all are equal, and all of a race share the baseline's noise. In
-`simulate.py`, a half costs 2% of coverage, 0.15 half a per cent.
+experiments" (2004), sections 3 and 6.2. Departure: the d0 that a variance is given is at most a quarter of the degrees
+of freedom of the other contestants, since few variances cannot show that all are equal, and all of a race share the
+baseline's noise. The scale s0^2 is that of the fitted d0, not of the limited one: a prior of few degrees of freedom has
+a smaller scale at the same mean logarithm, and its intervals would be too narrow (`simulate.py`: 92% to 94% coverage).
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MOST_BORROWED = 0.15
+MOST_BORROWED = 0.25
 LEAST_VARIANCE = 1e-10
 """Of log times: a clock that does not resolve a difference does not show that there is none."""
 
@@ -35,7 +36,8 @@ def fitted(variances: Sequence[tuple[float, int]]) -> Prior | None:
     """The prior of several contestants, given (s^2, d) of each; None for fewer than three.
 
     With z = log s^2 - digamma(d / 2) + log(d / 2), the variance of z beyond trigamma(d / 2) tells how much the
-    variances themselves differ, hence d0; the mean of z tells s0^2.
+    variances themselves differ: trigamma(d0 / 2), so d0 is infinite where nothing is beyond. The mean of z is
+    log s0^2 - digamma(d0 / 2) + log(d0 / 2), or log s0^2 where d0 is infinite.
     """
     usable = [(max(variance, LEAST_VARIANCE), freedom) for variance, freedom in variances if freedom > 0]
     if len(usable) < 3:
@@ -46,9 +48,11 @@ def fitted(variances: Sequence[tuple[float, int]]) -> Prior | None:
     centred = np.log(values) - special.digamma(freedom / 2) + np.log(freedom / 2)
     most = MOST_BORROWED * float(freedom.sum() - freedom.max())
     beyond = float(centred.var(ddof=1) - special.polygamma(1, freedom / 2).mean())
-    own = min(2 * _inverse_trigamma(beyond), most) if beyond > 0 else most
+    if beyond <= 0:
+        return Prior(float(np.exp(centred.mean())), most)
+    own = 2 * _inverse_trigamma(beyond)
     scale = np.exp(centred.mean() + special.digamma(own / 2) - np.log(own / 2))
-    return Prior(float(scale), own)
+    return Prior(float(scale), min(own, most))
 
 
 def moderated(variance: float, freedom: int, prior: Prior | None) -> tuple[float, float]:
