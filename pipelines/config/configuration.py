@@ -59,6 +59,7 @@ class Configuration:
     parameters: dict[str, Any]
     tasks: dict[str, dict[str, Any]]
     figures: dict[str, dict[str, Any]]
+    remeasure: tuple[str, ...]
     stages: tuple[str, ...]
     results: Path
     figs: Path
@@ -196,6 +197,7 @@ def _one(
         parameters=block.get("parameters") or {},
         tasks=_chosen_tasks(study, block, _wanted_tasks(study, values, tree), values["frameworks"], tree),
         figures=_chosen_figures(block, values["figures"]),
+        remeasure=tuple(values["remeasure"] or ()),
         stages=tuple(stage for stage in values["stages"] if not (values.get("skip") or {}).get(stage)),
         results=_folder(tree, values["results"], "results" in overrides),
         figs=_folder(tree, values["figs"], "figs" in overrides),

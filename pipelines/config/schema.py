@@ -89,6 +89,7 @@ class Run(_Block):
 
     seed: whole("a generator's state", 0, SEEDS)  # type: ignore[valid-type]
     dtype: Literal["float32", "float64"] = Field(description="float32 or float64")
+    remeasure: Names = None
     results: Folder
     figs: Folder
     skip: Skip

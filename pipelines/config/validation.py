@@ -41,6 +41,7 @@ def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> 
         ("frameworks", "framework", frameworks),
         ("tasks", "task", block["tasks"]),
         ("figures", "figure", block["figures"]),
+        ("remeasure", "framework or task", ["all", *frameworks, *block["tasks"]]),
         ("stages", "stage", STAGES),
     ):
         chosen = values[key] if values[key] is not None else []

@@ -166,6 +166,8 @@ class _Planner:
         older = self._older(cell).get(identity, [])
         order = 1 + max((record.get("order") or 0 for record in older), default=0)
         action, why = _action(_stored(self.store, cell, key, older), older, inputs)
+        if action == CACHED and {"all", cell.framework, cell.task} & set(self.configuration.remeasure):
+            action, why = RUN, "asked for again"
         return PlannedCell(cell, description, key, inputs, action, why, order=order)
 
     def _skip(self, cell: Cell, description: FrameworkDescription) -> tuple[str | None, bool]:
