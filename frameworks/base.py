@@ -158,6 +158,7 @@ class Framework(ABC):
         marker: its marker in every figure, by matplotlib's name; empty for a free one.
         requirements: exact versions of what it needs beside `requirements.txt`, as lines of such a file. `./run`
             installs them as a group with the framework's name, which `RUN_WITHOUT` may leave out.
+        spellings: other names by which it may be asked for, in lower case; hyphens for underscores always may.
         distributions: the packages whose versions enter a cell's key; the framework is skipped where one is missing.
         devices: devices that it can run on; elsewhere its cells are expected skips.
         command: the worker's command line; empty for this interpreter with `-m pipelines.workers.worker`. A command
@@ -180,6 +181,7 @@ class Framework(ABC):
     color: ClassVar[str] = ""
     marker: ClassVar[str] = ""
     requirements: ClassVar[tuple[str, ...]] = ()
+    spellings: ClassVar[tuple[str, ...]] = ()
     distributions: ClassVar[tuple[str, ...]] = ()
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     command: ClassVar[tuple[str, ...]] = ()

@@ -16,6 +16,7 @@ class GenJl(Framework):
 
     name = "genjl"
     label = "Gen.jl"
+    spellings = ("genjl_dynamic", "genjl-dynamic", "gen.jl")
     color = "#00008B"
     devices = ("cpu",)
     command = ("julia", "--startup-file=no", "--threads=1", "--project=julia", "julia/worker.jl")

@@ -8,4 +8,5 @@ class GenJlStatic(GenJl):
 
     name = "genjl_static"
     label = "Gen.jl static"
+    spellings = ()
     color = "#6495ED"

@@ -22,6 +22,7 @@ class Torch(TorchFramework):
 
     name = "torch"
     label = "Handcoded PyTorch"
+    spellings = ("handcoded_torch", "handcoded-torch", "pytorch")
     color = "#2F4F4F"
     environment = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}  # no pool of compiling processes that idles during the race
 

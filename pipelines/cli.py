@@ -122,7 +122,7 @@ def help_text(tree: Tree, study: str | None) -> str:
         frameworks=", ".join(tree.frameworks()),
         stages=", ".join(STAGES),
         preset=preset,
-        flags="\n".join(f"  --{name:26} {flag.meaning}" for name, flag in flags.table(study).items()),
+        flags="\n".join(f"  --{name:26} {flag.meaning}" for name, flag in flags.table(tree, study).items()),
     )
 
 

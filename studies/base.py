@@ -162,6 +162,39 @@ def _counted(counts: list[int], unit: str) -> str:
 
 
 @dataclass(frozen=True)
+class Flag:
+    """One flag: the overrides that it stands for.
+
+    Args:
+        overrides: override texts with `{value}`, or without it for a flag that takes no value.
+        choices: for a flag with named values, the overrides of each.
+        many: whether it takes several values.
+        absent: for a flag whose values name what is wanted, the overrides of each value that is not given.
+    """
+
+    overrides: tuple[str, ...] = ()
+    choices: dict[str, tuple[str, ...]] | None = None
+    many: bool = False
+    absent: dict[str, tuple[str, ...]] | None = None
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether a value follows the flag."""
+        named = self.choices is not None or self.absent is not None
+        return named or any("{value}" in override for override in self.overrides)
+
+    @property
+    def meaning(self) -> str:
+        """What it stands for, in a line."""
+        if self.choices is not None:
+            return ", ".join(f"{name}: {' '.join(words) or 'the default'}" for name, words in self.choices.items())
+        if self.absent is not None:
+            return f"any of {', '.join(self.absent)}; the others are left out"
+        words = " ".join(word.replace("{value}", "VALUE") for word in self.overrides)
+        return words or "accepted; there is nothing for it to leave out"
+
+
+@dataclass(frozen=True)
 class FigureContext:
     """What a figure gets.
 

@@ -89,6 +89,8 @@ def rule_for(path: Path) -> Rule | None:
             return rule_of_mutant(name, f"studies.{study}.models")
         case ("studies", study, "__main__.py"):
             return Rule(("pipelines",))
+        case ("studies", _, "flags.py"):
+            return Rule(("studies.base",))
         case ("studies", study, _) if name.startswith("export"):
             return Rule(("numpy", "scipy", "studies.base", f"studies.{study}"), never=(f"studies.{study}.models",))
         case ("studies", study, _) if name.startswith("figures"):

@@ -84,7 +84,7 @@ def configure(arguments: list[str], tree: Tree, study: str | None = None) -> lis
     named = [word.partition("=")[2] for word in arguments if word.startswith(("study=", "--study="))]
     resolvers.register()
     preset = study or (named[-1] if named else None)
-    words, faults = flags.translate(arguments, preset)
+    words, faults = flags.translate(arguments, preset, tree)
     overrides: dict[str, Any] = {} if study is None else {"study": study}
     for word in words:
         _parse(word, overrides, faults)
@@ -186,6 +186,7 @@ def _one(
     if len(faults) > before:
         return None
     block = values["study"]
+    tasks = _chosen_tasks(study, block, _wanted_tasks(study, values, tree), values["frameworks"], tree)
     return Configuration(
         tree=tree,
         study=study,
@@ -195,10 +196,10 @@ def _one(
         seed=values["seed"],
         dtype=values["dtype"],
         parameters=block.get("parameters") or {},
-        tasks=_chosen_tasks(study, block, _wanted_tasks(study, values, tree), values["frameworks"], tree),
+        tasks=tasks,
         figures=_chosen_figures(block, values["figures"]),
         remeasure=tuple(values["remeasure"] or ()),
-        stages=tuple(stage for stage in values["stages"] if not (values.get("skip") or {}).get(stage)),
+        stages=_stages(values, tasks),
         results=_folder(tree, values["results"], "results" in overrides),
         figs=_folder(tree, values["figs"], "figs" in overrides),
         timing=TimingSettings(**values["timing"]),
@@ -263,6 +264,14 @@ def _free_tasks(config: DictConfig, overrides: dict[str, Any]) -> None:
                 block.timing.pop(name)
 
 
+def _stages(values: dict[str, Any], tasks: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+    """The stages that are not left out; where every task is, there is nothing to run."""
+    skipped = {stage for stage, is_skipped in (values.get("skip") or {}).items() if is_skipped}
+    if tasks and all(task.get("skip") for task in tasks.values()):
+        skipped.add("run")
+    return tuple(stage for stage in values["stages"] if stage not in skipped)
+
+
 def _chosen_figures(block: dict[str, Any], wanted: list[str] | None) -> dict[str, dict[str, Any]]:
     names = wanted if wanted is not None else block.get("default_figures") or list(block["figures"])
     return {name: block["figures"][name] or {} for name in names}
@@ -282,7 +291,8 @@ def _chosen_tasks(
     study: str, block: dict[str, Any], wanted: list[str], asked: list[str] | None, tree: Tree
 ) -> dict[str, dict[str, Any]]:
     named = {name: dict(task or {}) for name, task in block["tasks"].items() if name in wanted}
-    chosen = {name: task for name, task in named.items() if not task.get("skip")}
+    kept = {name: task for name, task in named.items() if not task.get("skip")}
+    chosen = kept or named  # all of them left out means: draw what is stored
     for name, task in chosen.items():
         found = participants(tree, study, name, task, asked)
         task["frameworks"], task["absent"] = list(found.names), found.absent

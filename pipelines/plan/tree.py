@@ -31,6 +31,7 @@ class FrameworkDescription:
     color: str = ""
     marker: str = ""
     requirements: tuple[str, ...] = ()
+    spellings: tuple[str, ...] = ()
     distributions: tuple[str, ...] = ()
     devices: tuple[str, ...] = ("cpu", "cuda")
     command: tuple[str, ...] = ()
@@ -94,6 +95,11 @@ class Tree:
         path = self.root / "studies" / study / "figures.py"
         return load_module(path, f"studies.{study}.figures") if path.is_file() else ModuleType("figures")
 
+    def flags_module(self, study: str) -> ModuleType:
+        """The study's `flags.py`, loaded; an empty module if it has none."""
+        path = self.root / "studies" / study / "flags.py"
+        return load_module(path, f"studies.{study}.flags") if path.is_file() else ModuleType("flags")
+
     def export_module(self, study: str) -> ModuleType | None:
         """The study's `export.py`, loaded; None if it has none."""
         path = self.root / "studies" / study / "export.py"
@@ -113,10 +119,10 @@ class Tree:
     def study_sources(self, study: str) -> list[Path]:
         """The Python files that decide a study's problem and its gate.
 
-        All of its own but figures, export and entry points, and those of `studies/` that they import.
+        All of its own but figures, export, flags and entry points, and those of `studies/` that they import.
         """
         found = (self.root / "studies" / study).glob("*.py")
-        own = [path for path in found if not path.stem.startswith(("figures", "export", "__"))]
+        own = [path for path in found if not path.stem.startswith(("figures", "export", "flags", "__"))]
         shared = {name for path in own for name in _shared_imports(path)} - {"base"}
         paths = (self.root / "studies" / f"{name}.py" for name in shared)
         return sorted([*own, *(path for path in paths if path.is_file())])

@@ -4,6 +4,7 @@ The environment stays, and so does `figs/gallery`, which is committed. A folder 
 the link: nothing behind it is removed. Results that a run is writing into stay as well.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -37,19 +38,35 @@ def caches(root: Path) -> Iterator[Path]:
             yield from (Path(parent) / name for name in folders if name == "__pycache__")
 
 
-def perfbench(root: Path) -> Iterator[Path]:
-    """The figures and measurements of one study."""
-    for parent, folders, files in os.walk(_own(root / "figs")):
-        here = [Path(parent) / name for name in (*folders, *files) if name.startswith("perfbench_")]
-        yield from (path for path in here if "gallery" not in path.relative_to(root).parts)
-    yield from (path for path in [_own(root / "results") / "perfbench"] if path.exists())
+def of_study(root: Path, study: str) -> Iterator[Path]:
+    """The measurements of one study, and its figures: the files named like one whose `.json` says that it is drawn."""
+    for sidecar in sorted(_own(root / "figs").rglob("*.json")):
+        if "gallery" not in sidecar.relative_to(root).parts and _figure_of(sidecar).partition("/")[0] == study:
+            yield from sorted(path for path in sidecar.parent.iterdir() if path.stem == sidecar.stem)
+    yield from (path for path in [_own(root / "results") / study] if path.exists())
 
+
+def studies(root: Path) -> list[str]:
+    """The studies of the checkout, and those of which there are measurements."""
+    here = (path.parent.name for path in (root / "studies").glob("*/problem.py"))
+    measured = (path.name for path in (root / "results").glob("[!.]*") if path.is_dir())
+    return sorted({*here, *measured})
+
+
+def _figure_of(sidecar: Path) -> str:
+    """The study and name of a figure, by the file beside it; empty for other files."""
+    try:
+        return str(json.loads(sidecar.read_text(encoding="utf-8"))["figure"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+STUDY = "study="
 
 KINDS: dict[str, Callable[[Path], Iterator[Path]]] = {
     "figs": rendered_figures,
     "results": measurements,
     "caches": caches,
-    "perfbench": perfbench,
 }
 
 
@@ -57,7 +74,7 @@ def clean(kinds: list[str], root: Path = REPOSITORY) -> list[Path]:
     """Removes the named kinds of output.
 
     Args:
-        kinds: names from `KINDS`.
+        kinds: names from `KINDS`, and `study=NAME`.
         root: the checkout.
 
     Returns:
@@ -66,9 +83,11 @@ def clean(kinds: list[str], root: Path = REPOSITORY) -> list[Path]:
     removed = []
     with ExitStack() as stack:
         for kind in kinds:
-            if kind in ("results", "perfbench") and not _lock(root / "results", stack):
+            study = kind.removeprefix(STUDY) if kind.startswith(STUDY) else None
+            if (study or kind == "results") and not _lock(root / "results", stack):
                 continue
-            removed += [path for path in list(KINDS[kind](root)) if _remove(path)]
+            found = KINDS[kind](root) if study is None else of_study(root, study)
+            removed += [path for path in list(found) if _remove(path)]
     return removed
 
 
@@ -108,9 +127,9 @@ def _remove(path: Path) -> bool:
 
 def main(arguments: list[str]) -> int:
     """The command line. Returns the exit status."""
-    unknown = [word for word in arguments if word not in KINDS]
-    if unknown or not arguments:
-        print(f"clean got {' '.join(arguments) or 'nothing'}. Name some of: {', '.join(KINDS)}.", file=sys.stderr)
+    known = [*KINDS, *(f"{STUDY}{name}" for name in studies(REPOSITORY))]
+    if not arguments or not set(arguments) <= set(known):
+        print(f"clean got {' '.join(arguments) or 'nothing'}. Name some of: {', '.join(known)}.", file=sys.stderr)
         return 2
 
     def run() -> int:

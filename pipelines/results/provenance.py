@@ -16,10 +16,6 @@ PACKAGES = (
     "scipy",
     "jax",
     "jaxlib",
-    "numpyro",
-    "tfp-nightly",
-    "torch",
-    "pyro-ppl",
     "hydra-core",
     "matplotlib",
 )
@@ -86,7 +82,7 @@ def _within(path: Path, root: Path) -> bool:
 
 @cache
 def packages() -> dict[str, str]:
-    """Versions of the packages that matter, without importing them."""
+    """Versions of the packages that every run uses, without importing them; a worker tells those of its system."""
     found = {}
     for name in PACKAGES:
         try:

@@ -48,7 +48,7 @@ def prior_multipoint(context: FigureContext) -> Figure:
     """Traces of the prior, each with its log density."""
     row = context.rows.only(task="prior_traces")
     n_traces = row.parameters["n_traces"]
-    drawing = style.new_figure("trace_panels")
+    drawing = style.new_figure((12.0, 4.6))
     axes = drawing.subplots(1, n_traces, squeeze=False)[0]
     drawing.subplots_adjust(left=0.02, right=0.98, top=0.97, bottom=0.19, wspace=0.08)
     traces = curves.traces_of(row)
@@ -63,7 +63,7 @@ def prior_multipoint(context: FigureContext) -> Figure:
 def single_multipoint(context: FigureContext) -> Figure:
     """One trace of the prior with its log density."""
     row = context.rows.only(task="single_trace")
-    drawing = style.new_figure("trace_panel")
+    drawing = style.new_figure((4.0, 4.6))
     axes = drawing.add_axes((0.05, 0.19, 0.9, 0.78))
     curves.draw_trace(axes, curves.traces_of(row)[0], context.problem(row.parameters).data["xs"])
     style.footnote(drawing, ["a trace of the prior", f"seed {row.seed}"])
@@ -74,7 +74,7 @@ def single_multipoint(context: FigureContext) -> Figure:
 @style.styled
 def scaling(context: FigureContext) -> Figure:
     """Time, memory and log evidence of importance sampling against the number of particles."""
-    drawing = style.new_figure("scaling_panels")
+    drawing = style.new_figure((18.0, 5.2))
     axes = drawing.subplots(1, 3)
     drawing.subplots_adjust(left=0.06, right=0.985, top=0.95, bottom=0.29, wspace=0.27)
     facts = [
@@ -93,7 +93,7 @@ def scaling(context: FigureContext) -> Figure:
 def posterior_scaling(context: FigureContext) -> Figure:
     """Posterior draws of importance sampling at several sizes, with the effective sample size of each."""
     rows = panels.by_size(context, "posterior_draws")
-    drawing = style.new_figure("posterior_panels")
+    drawing = style.new_figure((15.0, 4.6))
     axes = drawing.subplots(1, len(rows), sharey=True, squeeze=False)[0]
     drawing.subplots_adjust(left=0.075, right=0.99, top=0.84, bottom=0.25, wspace=0.06)
     for index, (one, row) in enumerate(zip(axes, rows, strict=True)):
@@ -129,7 +129,7 @@ def outlier_detection_fixed_rate(context: FigureContext) -> Figure:
 
 def draw_outliers(context: FigureContext, tasks: tuple[str, ...], title: str) -> Figure:
     """A column of the basic model, and two of one robust model: `tasks` in the order of `OUTLIER_TASKS`."""
-    drawing = style.new_figure("outlier_panels")
+    drawing = style.new_figure((18.0, 9.0))
     columns = outlier_columns(context, tasks)
     grid = GridSpec(
         3, len(columns), drawing, height_ratios=(10, 4.2, 0.5), left=0.06, right=0.985, top=0.925, bottom=0.175,
@@ -156,7 +156,7 @@ def draw_outliers(context: FigureContext, tasks: tuple[str, ...], title: str) ->
 def vectorization(context: FigureContext) -> Figure:
     """What vmap does to a trace: every array in it gains an axis."""
     single, batch = (context.rows.only(task=task) for task in VECTORIZATION_TASKS)
-    drawing = style.new_figure("vectorization")
+    drawing = style.new_figure((15.0, 5.2))
     xs = np.asarray(context.problem(single.parameters).data["xs"])
     draw_vectorization(drawing, single, batch, xs)
     return drawing

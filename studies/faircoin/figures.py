@@ -36,7 +36,7 @@ def one_call(row: Row) -> tuple[np.ndarray, np.ndarray]:
 def combined(context: FigureContext) -> Figure:
     """One posterior panel per framework above horizontal bars of time relative to the baseline."""
     rows = panel_rows(context.rows)
-    drawing = style.new_figure("faircoin_combined")
+    drawing = style.new_figure((18.0, 8.0))
     # The published grid: 2 by 3, or as many columns as there are frameworks.
     grid = GridSpec(
         2, len(rows), drawing, left=0.08, right=0.95, top=0.92, bottom=0.15, hspace=0.4, wspace=0.3
@@ -56,7 +56,7 @@ def combined(context: FigureContext) -> Figure:
 def timing(context: FigureContext) -> Figure:
     """The bars alone."""
     rows = panel_rows(context.rows)
-    drawing = style.new_figure("faircoin_timing")
+    drawing = style.new_figure((10.0, 3.0))
     draw_timing(drawing.add_axes((0.03, 0.42, 0.94, 0.46)), rows)
     style.footnote(drawing, provenance(rows, context), y=0.0)
     return drawing
@@ -67,7 +67,7 @@ def timing(context: FigureContext) -> Figure:
 def posterior(context: FigureContext) -> Figure:
     """The posterior panels in a grid two wide, with a table of estimates against the exact answer in the free cell."""
     rows = panel_rows(context.rows)
-    drawing = style.new_figure("faircoin_posterior")
+    drawing = style.new_figure((10.0, 6.0))
     n_grid_rows = (len(rows) + 2) // 2
     grid = GridSpec(
         n_grid_rows, 2, drawing, left=0.05, right=0.97, top=0.92, bottom=0.16, hspace=0.75, wspace=0.12

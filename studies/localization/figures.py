@@ -50,7 +50,7 @@ def problem(context: FigureContext) -> Figure:
     world, poses, distances = found.truth["model"].world, found.truth["poses"], found.truth["distances"]
     observations = found.data["observations"]
     n_poses, n_rays = observations.shape
-    drawing = style.new_figure("localization_problem")
+    drawing = style.new_figure((20.0, 5.0))
     steps = sorted({0, n_poses // 3, 2 * n_poses // 3, n_poses - 1})
     grid = GridSpec(1, len(steps), drawing, left=0.01, right=0.99, top=0.91, bottom=0.13, wspace=0.06)
     angles = 2 * np.pi * np.arange(n_rays) / n_rays
@@ -88,7 +88,7 @@ def comprehensive(context: FigureContext) -> Figure:
     """Where the particles of three methods are, how many of them count, and what every method costs."""
     rows = {row.parameters["method"]: row for row in context.rows.where(task="comparison")}
     panels = [rows[name] for name in PUBLISHED_PANELS if name in rows]
-    drawing = style.new_figure("localization_comprehensive")
+    drawing = style.new_figure((18.0, 12.5))
     grid = GridSpec(
         3, len(panels), drawing, left=0.065, right=0.985, top=0.955, bottom=0.09, hspace=0.36, wspace=0.07,
         height_ratios=[3.1, 0.9, 1.8],
@@ -112,7 +112,7 @@ def comprehensive(context: FigureContext) -> Figure:
 @style.styled
 def error_against_time(context: FigureContext) -> Figure:
     """Error at equal numbers of particles, error at equal time, and how far the evidence is from the exact one."""
-    drawing = style.new_figure("localization_error")
+    drawing = style.new_figure((20.0, 6.5))
     grid = GridSpec(1, 3, drawing, left=0.06, right=0.99, top=0.9, bottom=0.3, wspace=0.2)
     by_count, by_time, evidence = (drawing.add_subplot(grid[0, column]) for column in range(3))
     accuracy = [row for row in context.rows.where(task="accuracy") if row.status == "ok"]

@@ -71,7 +71,7 @@ def bars(context: FigureContext, parameter: str, label: str) -> Figure:
         label: of the x axis.
     """
     rows, frameworks, groups = context.rows, ordered(context.rows), sorted(context.rows.values(parameter))
-    drawing = style.new_figure("perfbench_bars")
+    drawing = style.new_figure((16.0, 6.0))
     axes = drawing.add_axes((0.085, 0.31, 0.905, 0.63))
     low, high = time_limits(rows)
     axes.set_yscale("log")
@@ -168,7 +168,7 @@ def lines(context: FigureContext, parameter: str, label: str) -> Figure:
         label: of the x axis.
     """
     rows, frameworks = context.rows, ordered(context.rows)
-    drawing = style.new_figure("perfbench_lines")
+    drawing = style.new_figure((16.0, 6.0))
     left, right = drawing.add_axes((0.085, 0.33, 0.385, 0.61)), drawing.add_axes((0.59, 0.33, 0.37, 0.61))
     absent = []
     for index, framework in enumerate(frameworks):

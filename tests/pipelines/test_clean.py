@@ -43,6 +43,19 @@ def test_removes_its_kind_only(checkout, kind, gone):
     assert before - files(checkout) == gone
 
 
+def test_a_study_goes_with_the_figures_that_are_drawn_from_it(checkout):
+    for name, study in (("bars", "gol"), ("bars_cpu", "gol"), ("lines", "faircoin")):
+        (checkout / "figs" / f"{name}.json").write_text(f'{{"figure": "{study}/x"}}')
+        (checkout / "figs" / f"{name}.pdf").write_text("")
+    (checkout / "figs" / "notes.json").write_text("[1]")
+    before = files(checkout)
+    clean.clean(["study=gol"], checkout)
+    assert before - files(checkout) == {f"figs/bars{end}" for end in (".json", ".pdf", "_cpu.json", "_cpu.pdf")}
+    clean.clean(["study=faircoin"], checkout)
+    assert not (checkout / "results/faircoin").exists() and not (checkout / "figs/lines.pdf").exists()
+    assert {"figs/notes.json", "figs/gallery/kept.png"} <= files(checkout)
+
+
 def test_link_goes_but_not_what_it_points_to(checkout, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "record.json").write_text("kept")
@@ -62,7 +75,9 @@ def test_unknown_kind(words, capsys):
     assert "Name some of: figs, results, caches" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("kind", "folder"), [("figs", "figs"), ("perfbench", "figs"), ("perfbench", "results")])
+@pytest.mark.parametrize(
+    ("kind", "folder"), [("figs", "figs"), ("study=perfbench", "figs"), ("study=perfbench", "results")]
+)
 def test_folder_that_is_a_link_keeps_what_it_points_to(tmp_path, tmp_path_factory, capsys, kind, folder):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "perfbench").mkdir()

@@ -11,6 +11,7 @@ from pipelines.config.configuration import configure
 from pipelines.output.progress import Reporter
 from pipelines.output.report import print_plan
 from pipelines.plan.plan import Problems, make_plan
+from pipelines.plan.tree import Tree
 from pipelines.results import machine
 from pipelines.results.store import Store
 
@@ -115,7 +116,7 @@ def test_flags_of_the_artifact_for_faircoin():
     from pipelines.config.flags import translate
 
     words = ["--combined", "--num-obs", "50", "--num-samples", "2000", "--repeats=10"]
-    overrides, wrong = translate(words, "faircoin")
+    overrides, wrong = translate(words, "faircoin", Tree())
     assert wrong == []
     assert overrides == [
         "figures=[combined]",
@@ -124,7 +125,7 @@ def test_flags_of_the_artifact_for_faircoin():
         "timing.min_rounds=10",
         "timing.max_rounds=10",
     ]
-    assert "Unknown flag '--num-obs'" in translate(words, "toy")[1][1]
+    assert "Unknown flag '--num-obs'" in translate(words, "toy", Tree())[1][1]
 
 
 def test_user_overrides_win_over_the_size(toy, capsys):

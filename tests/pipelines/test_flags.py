@@ -7,6 +7,7 @@ from pipelines.config import flags
 from pipelines.config.configuration import configure
 from pipelines.errors import ConfigurationFaults
 from pipelines.plan.tree import Tree
+from studies.base import Flag
 
 TREE = Tree()
 STUDIES = list(TREE.studies())
@@ -14,12 +15,12 @@ STUDIES = list(TREE.studies())
 
 def stood_for(study):
     """Every override that a flag or word of the study may become."""
-    for flag in flags.table(study).values():
+    for flag in flags.table(TREE, study).values():
         yield from flag.overrides
         for named in (flag.choices, flag.absent):
             for words in (named or {}).values():
                 yield from words
-    for words in flags.WORDS.get(study, {}).values():
+    for words in flags.words_of(TREE, study).values():
         yield from words
 
 
@@ -37,7 +38,7 @@ def test_every_flag_stands_for_settings_that_exist(study):
 @pytest.mark.parametrize("study", STUDIES)
 def test_help_tells_what_every_flag_stands_for(study):
     lines = help_text(TREE, study).splitlines()
-    for name, flag in flags.table(study).items():
+    for name, flag in flags.table(TREE, study).items():
         (line,) = [one for one in lines if one.startswith(f"  --{name} ")]
         assert flag.meaning in line
         for override in flag.overrides:
@@ -45,9 +46,9 @@ def test_help_tells_what_every_flag_stands_for(study):
 
 
 def test_meanings():
-    assert flags.Flag(("seed={value}", "x={value}")).meaning == "seed=VALUE x=VALUE"
-    assert flags.Flag(choices={"all": (), "is": ("tasks=[a]",)}).meaning == "all: the default, is: tasks=[a]"
-    assert flags.Flag(many=True, absent={"a": (), "b": ("skip",)}).meaning == "any of a, b; the others are left out"
+    assert Flag(("seed={value}", "x={value}")).meaning == "seed=VALUE x=VALUE"
+    assert Flag(choices={"all": (), "is": ("tasks=[a]",)}).meaning == "all: the default, is: tasks=[a]"
+    assert Flag(many=True, absent={"a": (), "b": ("skip",)}).meaning == "any of a, b; the others are left out"
 
 
 @pytest.mark.parametrize(
@@ -59,8 +60,8 @@ def test_meanings():
         (["--pick", "a"], ["skip.b=true"]),
     ],
 )
-def test_values_that_are_not_given_are_left_out(monkeypatch, words, overrides):
-    table = {"pick": flags.Flag(many=True, absent={"a": ("skip.a=true",), "b": ("skip.b=true",)})}
-    monkeypatch.setitem(flags.STUDIES, "toy", table)
-    assert flags.translate(words, "toy") == (overrides, [])
-    assert "Unknown value of pick 'c'" in flags.translate(["--pick", "a,c"], "toy")[1][0]
+def test_values_that_are_not_given_are_left_out(toy, words, overrides):
+    flag = 'Flag(many=True, absent={"a": ("skip.a=true",), "b": ("skip.b=true",)})'
+    toy.write("studies/toy/flags.py", f"from studies.base import Flag\n\nFLAGS = {{'pick': {flag}}}\n")
+    assert flags.translate(words, "toy", toy.tree) == (overrides, [])
+    assert "Unknown value of pick 'c'" in flags.translate(["--pick", "a,c"], "toy", toy.tree)[1][0]

@@ -59,7 +59,7 @@ def test_every_parameter_and_flag_of_a_study_is_listed_and_nothing_else():
     for study, parameters, accepted in rows:
         (configuration,) = configure([f"study={study}"], TREE)
         assert quoted(parameters) == list(configuration.parameters)
-        own = [*(f"--{name}" for name in flags.STUDIES.get(study, {})), *flags.WORDS.get(study, {})]
+        own = [*(f"--{name}" for name in flags.flags_of(TREE, study)), *flags.words_of(TREE, study)]
         assert quoted(accepted) == own
 
 
@@ -80,5 +80,7 @@ def test_what_to_expect_counts_as_the_configuration_does():
 
 
 def test_spellings_of_systems_are_listed():
-    (sentence,) = re.findall(r"every name that the artifact gave them: (.*?)\.\n", README, re.DOTALL)
-    assert quoted(sentence) == list(flags.FRAMEWORK_NAMES)
+    (sentence,) = re.findall(r"every name that the artifact gave them, with hyphens too: (.*?)\.\n", README, re.DOTALL)
+    declared = [other for name in TREE.frameworks() for other in TREE.describe(name).spellings]
+    assert sorted(quoted(sentence)) == sorted(declared)
+    assert set(declared) <= set(flags.spellings(TREE))
