@@ -7,8 +7,6 @@ number by Holm's method: any false alarm among all cells comes in one comparison
 verdict.
 """
 
-import argparse
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.entry import guarded
 from pipelines.errors import UserError
-from pipelines.output.terminal import Terminal
 from pipelines.plan.cells import canonical
 from pipelines.race import statistics
 from pipelines.race.decisions import holm
@@ -247,24 +243,3 @@ def opened(folder: Path) -> Store:
     if not any(True for _ in tasks(store)):
         raise UserError(f"{folder} holds no results. Name the `results` folder of a run, as in `results=FOLDER`.")
     return store
-
-
-def main(arguments: list[str]) -> int:
-    """Compares; the exit status is 1 with `--strict` if a cell is slower or broke."""
-    parser = argparse.ArgumentParser(prog="compare", description="Two result folders side by side.")
-    parser.add_argument("old", type=Path, metavar="OLD", help="folder of the results to compare with")
-    parser.add_argument("new", type=Path, metavar="NEW", nargs="?", default=Path("results"), help="default: results")
-    parser.add_argument("--strict", action="store_true", help="exit with 1 if a cell is slower or broke")
-    options = parser.parse_args(arguments)
-
-    def run() -> int:
-        old, new = opened(options.old), opened(options.new)
-        comparisons = compare(old, new)
-        show(comparisons, old, new, Terminal())
-        return int(options.strict and any(one.verdict in WORSE for one in comparisons))
-
-    return guarded(run)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
+from pipelines.output import comparison
 from pipelines.race import statistics
 from pipelines.race.statistics import independent_ratio
 from pipelines.results import compare
@@ -102,9 +103,9 @@ def test_exit_statuses_and_empty_folders(stores, tmp_path, capsys):
     put(old, "a", times(1.0))
     put(new, "a", times(2.0))
     words = [str(old.root), str(new.root)]
-    assert compare.main(words) == 0 and compare.main([*words, "--strict"]) == 1
+    assert comparison.main(words) == 0 and comparison.main([*words, "--strict"]) == 1
     assert "1 slower" in capsys.readouterr().out
-    assert compare.main([str(tmp_path / "none"), str(new.root)]) != 0
+    assert comparison.main([str(tmp_path / "none"), str(new.root)]) != 0
     assert "holds no results" in capsys.readouterr().err
 
 

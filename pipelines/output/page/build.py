@@ -67,7 +67,7 @@ def write_page(
         }
         page = _page(configurations, rows, judged, placed, notes)
         text = (
-            _environment()
+            environment()
             .get_template("page.html.j2")
             .render(
                 page=page,
@@ -85,7 +85,8 @@ def write_page(
     return folder / "index.html"
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of this folder; every value is escaped, and control characters are left out."""
     return Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,

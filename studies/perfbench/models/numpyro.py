@@ -10,28 +10,20 @@ SETTINGS = ("step_size", "n_leapfrog", "n_samples", "n_warmup", "n_chains")
 
 
 @form(
-    "vector",
-    "one site of three coefficients under a plate of particles, weights by `log_likelihood` of the model of one curve",
+    "product",
+    "one site of three coefficients under a plate of particles, the curve as a matrix product, weights by "
+    "`log_likelihood` of the model of one curve",
     source="numpyro.plate and numpyro.infer.util.log_likelihood in NumPyro's reference",
 )
 def importance_sampling(framework, data, parameters):
     """Program that draws curves from the prior and weighs each by the likelihood of the points."""
-    program = framework.prior_importance_sampling(
-        vector_curve(data), (data["xs"], data["ys"]), vector_prior, n_particles=parameters["n_particles"]
-    )
-    return with_outputs(program, named)
+    return weighed(framework, data, parameters, product_curve(data))
 
 
-@form(
-    "product",
-    "the same, the curve as a matrix product",
-)
-def importance_sampling__product(framework, data, parameters):
-    """Program of the model whose means are a matrix product."""
-    program = framework.prior_importance_sampling(
-        product_curve(data), (data["xs"], data["ys"]), vector_prior, n_particles=parameters["n_particles"]
-    )
-    return with_outputs(program, named)
+@form("vector", "the same, the curve by Horner's rule")
+def importance_sampling__vector(framework, data, parameters):
+    """Program of the model whose means are written out."""
+    return weighed(framework, data, parameters, vector_curve(data))
 
 
 @form(
@@ -111,6 +103,14 @@ def hmc_chains(framework, data, parameters):
 def hmc_chains__vector(framework, data, parameters):
     """The program of a single chain, over many chains."""
     return hmc(framework, data, parameters)
+
+
+def weighed(framework, data, parameters, model):
+    """Program of importance sampling from the prior on a model with one site of three coefficients."""
+    program = framework.prior_importance_sampling(
+        model, (data["xs"], data["ys"]), vector_prior, n_particles=parameters["n_particles"]
+    )
+    return with_outputs(program, named)
 
 
 def chains(framework, data, parameters, model, **options):

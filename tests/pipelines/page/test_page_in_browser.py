@@ -1,10 +1,14 @@
 """The page in a real browser, from disk, without a network."""
 
+import json
+
 import pytest
 
+from pipelines.output.comparison import main as compare
 from pipelines.output.page import build, content
 from tests.browser import needs_browser, open_page
 from tests.pipelines.page.made_up import CLAIMS, NASTY, a_configuration, a_failure, a_row
+from tests.pipelines.toy import Toy
 
 pytestmark = [
     needs_browser,
@@ -122,3 +126,22 @@ def test_empty_page_has_no_errors(tmp_path):
     path = build.write_page([a_configuration(tmp_path / "figs")], {"toy": []}, [], {"toy": []})
     with open_page(path) as page:
         assert "nothing was measured" in page.locator("#rows").inner_text()
+
+
+def test_page_of_two_stores_opens_without_errors(tmp_path):
+    toy = Toy(tmp_path / "checkout")
+    for name in ("old", "new"):
+        assert toy.run("stages=[run]", "frameworks=[first,second]", f"results={tmp_path / name}") == 0
+    (tmp_path / "new" / "odd").mkdir()
+    places = [str(tmp_path / "old"), str(tmp_path / "new"), "--page", str(tmp_path / "page")]
+    assert compare(places) == 0
+    from axe_playwright_python.sync_playwright import Axe
+
+    with open_page(tmp_path / "page" / "index.html", **PHONE) as page:
+        assert page.locator("tbody tr").count() == 2
+        width = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        assert width[0] <= width[1]
+        found = [one for one in Axe().run(page).response["violations"] if one["impact"] in ("serious", "critical")]
+        assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
+    facts = json.loads((tmp_path / "page" / "comparison.json").read_text())
+    assert {one["verdict"] for one in facts} <= {"no difference shown", "faster", "slower", "cannot tell"}
