@@ -27,6 +27,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+CONTRACT = 1
+"""The version of this contract and of `studies/base.py`: it changes when a plug-in must be changed with it."""
+
 
 @dataclass(frozen=True)
 class Program:
@@ -154,6 +157,7 @@ class Framework(ABC):
     Attributes:
         name: identifier, equal to the file's name.
         label: name in figures and tables.
+        contract: the version of the contract that it was written for; a plug-in from outside should say it.
         color: its colour in every figure; empty for a free one of a palette for all kinds of colour vision.
         marker: its marker in every figure, by matplotlib's name; empty for a free one.
         requirements: exact versions of what it needs beside `requirements.txt`, as lines of such a file. `./run`
@@ -178,6 +182,7 @@ class Framework(ABC):
 
     name: ClassVar[str]
     label: ClassVar[str]
+    contract: ClassVar[int] = CONTRACT
     color: ClassVar[str] = ""
     marker: ClassVar[str] = ""
     requirements: ClassVar[tuple[str, ...]] = ()

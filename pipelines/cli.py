@@ -17,6 +17,7 @@ from pipelines.output.closing import close, finish, is_writable, refresh_page
 from pipelines.output.progress import Reporter
 from pipelines.output.summary import Outcome
 from pipelines.output.terminal import Terminal
+from pipelines.plan.extensions import tree_of
 from pipelines.plan.participants import without_part
 from pipelines.plan.plan import Problems, StudyPlan, make_plan
 from pipelines.plan.tree import Tree
@@ -37,6 +38,7 @@ usage: python -m {module} [KEY=VALUE ...] [--flag VALUE ...]
   frameworks=[A,B]             among: {frameworks}
   stages=[A,B]                 among: {stages}; stages=[plan] shows what would run and why
   tasks=[A]  figures=[A]       parts of a study
+  extensions=[DIR]             folders with frameworks and studies of others; see docs/extending.md
   seed=N                       replicate i uses seed N + i
   results=FOLDER  figs=FOLDER  where rows are kept and figures are written
   timing.budget_seconds=S      timed seconds of one race; also timing.interval_width, timing.min_rounds, ...
@@ -60,14 +62,19 @@ def main(arguments: list[str], study: str | None = None, tree: Tree | None = Non
     Returns:
         The exit status.
     """
-    tree = tree or Tree()
-    if any(word in ("--help", "-h", "help") for word in arguments):
-        print(help_text(tree, study))
-        return 0
     if "--version" in arguments:
         print(version())
         return 0
-    return guarded(lambda: run(configure(arguments, tree, study), Reporter(Terminal())))
+    return guarded(lambda: _main(arguments, study, tree))
+
+
+def _main(arguments: list[str], study: str | None, tree: Tree | None) -> int:
+    tree, arguments = tree_of(arguments, tree)
+    if any(word in ("--help", "-h", "help") for word in arguments):
+        print(help_text(tree, study))
+        return 0
+    status = run(configure(arguments, tree, study), Reporter(Terminal()))
+    return status or int(bool(tree.refused))
 
 
 def run(configurations: list[Configuration], reporter: Reporter) -> int:

@@ -21,6 +21,7 @@ from pipelines.output.progress import Reporter
 from pipelines.output.terminal import Terminal
 from pipelines.plan.cells import Race
 from pipelines.plan.descriptions import describe
+from pipelines.plan.extensions import tree_of
 from pipelines.plan.forms import SEPARATOR, forms_of
 from pipelines.plan.tree import Tree
 from pipelines.race import statistics
@@ -129,7 +130,8 @@ def run(arguments: list[str]) -> int:
     if any(word in ("--help", "-h") for word in arguments):
         print(__doc__)
         return 0
-    tree, reporter = Tree(), Reporter(Terminal())
+    tree, arguments = tree_of(arguments)
+    reporter = Reporter(Terminal())
     named = dict(word.split("=", 1) for word in arguments if word.startswith(("framework=", "study=", "task=")))
     rest = [word for word in arguments if word != "--write" and word.partition("=")[0] not in named]
     frameworks, studies = _chosen(named, tree)

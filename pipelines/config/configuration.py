@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.config import flags, resolvers
-from pipelines.config.paths import typed_file, typed_path
+from pipelines.config.paths import quoted, typed_file, typed_path
 from pipelines.config.validation import check, dotted_keys, mistyped
 from pipelines.errors import ConfigurationFaults, unknown
 from pipelines.plan.participants import participants
@@ -164,7 +164,8 @@ def _one(
 ) -> Configuration | None:
     before = len(faults)
     try:
-        config: Any = compose("config", [f"study={study}", *(f"{group}={name}" for group, name in groups.items())])
+        chosen = [f"study={study}", *(f"{group}={name}" for group, name in groups.items())]
+        config: Any = compose("config", [*_search_path(tree), *chosen])
         OmegaConf.set_struct(config, False)
         sizes = config.study.get("sizes", {})
         if groups["size"] in sizes:
@@ -208,6 +209,12 @@ def _one(
         overrides=tuple(words),
         asked=None if values["frameworks"] is None else tuple(values["frameworks"]),
     )
+
+
+def _search_path(tree: Tree) -> list[str]:
+    """The override that lets Hydra find the configurations of extensions' studies."""
+    folders = [quoted(f"file://{place / 'configs'}") for place in tree.extensions if (place / "configs").is_dir()]
+    return [f"hydra.searchpath=[{','.join(folders)}]"] if folders else []
 
 
 def _first_line(error: OmegaConfBaseException) -> str:

@@ -31,7 +31,7 @@ def typed_file(value: str, root: Path) -> str:
     return str(path) if path.is_file() else value
 
 
-def quoted(path: Path) -> str:
+def quoted(path: str | Path) -> str:
     """A path as a value in Hydra's grammar, whatever characters it has."""
     text = str(path).replace("\\", "\\\\").replace("'", "\\'")
     return f"'{text}'"

@@ -41,6 +41,14 @@ def extension_folders() -> list[str]:
     return [folder for folder in os.environ.get(EXTENSIONS, "").split(os.pathsep) if folder]
 
 
+def named_extensions(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return the folders that `extensions=[A,B]` names among command-line words, and the other words."""
+    named = [word for word in words if word.lstrip("-").startswith("extensions=")]
+    lists = [word.partition("=")[2].strip().removeprefix("[").removesuffix("]") for word in named]
+    folders = [folder.strip().strip("'\"") for text in lists for folder in text.split(",")]
+    return [folder for folder in folders if folder], [word for word in words if word not in named]
+
+
 def with_dependents(groups: list[str], name: str = REQUIREMENTS) -> list[str]:
     """Return the groups and those that need one of them, which would pull it in: headings such as `# [b: a]` say so."""
     needs = dict(_headings(name))

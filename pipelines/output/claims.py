@@ -31,6 +31,7 @@ from pipelines.output.progress import Reporter
 from pipelines.output.terminal import Terminal
 from pipelines.plan.cells import Cell, races
 from pipelines.plan.descriptions import describe
+from pipelines.plan.extensions import tree_of
 from pipelines.plan.plan import RUN, SKIP, PlannedCell, PlannedRace, StudyPlan, skip_reason
 from pipelines.plan.tree import Tree
 from pipelines.race.decisions import beyond, flip_chance, holm
@@ -349,7 +350,8 @@ def main(arguments: list[str], tree: Tree | None = None) -> int:
         return 0
 
     def run() -> int:
-        configurations = configure([word for word in arguments if word != "--power"], tree or Tree())
+        found, words = tree_of([word for word in arguments if word != "--power"], tree)
+        configurations = configure(words, found)
         reporter = Reporter(Terminal())
         judged = tell(configurations, Store(configurations[0].results, reporter.say), {}, reporter)
         if "--power" in arguments:

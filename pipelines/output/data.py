@@ -23,6 +23,7 @@ from pipelines.output.numbers import numbers
 from pipelines.output.page.build import CITATION
 from pipelines.output.progress import Reporter
 from pipelines.output.terminal import Terminal
+from pipelines.plan.extensions import tree_of
 from pipelines.plan.tree import Tree
 from pipelines.results.store import Store, store_error
 from pipelines.results.tables import data_dictionary, tables
@@ -74,7 +75,8 @@ def main(arguments: list[str], tree: Tree | None = None) -> int:
         if len(files) > (kind == "bundle"):
             takes = "overrides and one file" if kind == "bundle" else "overrides"
             raise ConfigurationFaults([f"{' '.join(files)}: {kind} takes {takes}."])
-        configurations = configure([word for word in words if word not in files], tree or Tree())
+        found, left = tree_of([word for word in words if word not in files], tree)
+        configurations = configure(left, found)
         reporter = Reporter(Terminal())
         first = configurations[0]
         with opened(first.results) as results:

@@ -18,7 +18,7 @@ import numpy as np
 
 from pipelines.config.configuration import Configuration
 from pipelines.plan.cells import Cell, canonical
-from pipelines.plan.tree import REPOSITORY, FrameworkDescription, Tree
+from pipelines.plan.tree import REPOSITORY, FrameworkDescription
 from pipelines.race.timing import TimingSettings
 from pipelines.results import helpers
 from pipelines.results.machine import acting_variables, machine
@@ -79,7 +79,7 @@ def shared_inputs(
         *tree.framework_sources(description),
         *(REPOSITORY / "pipelines" / name for name in MEASURING),
     ]:
-        found[_shown(path, tree)] = source_digest(path)
+        found[tree.shown(path)] = source_digest(path)
     for name, version in versions(description).items():
         found[f"version of {name}"] = version
     return found
@@ -167,10 +167,3 @@ def _source_digest(path: Path, modified_ns: int, size: int) -> str:
 
 def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def _shown(path: Path, tree: Tree) -> str:
-    for root in (tree.root, REPOSITORY):
-        if path.is_relative_to(root):
-            return path.relative_to(root).as_posix()
-    return path.name

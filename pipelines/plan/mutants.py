@@ -54,7 +54,7 @@ def mutants_of(tree: Tree, study: str) -> list[Mutant]:
     """
     known = tree.frameworks()
     found: list[Mutant] = []
-    for path in sorted((tree.root / "studies" / study / "mutants").glob("*.py")):
+    for path in tree.mutant_files(study):
         if path.stem not in known:
             raise ConfigurationFaults([f"{path} is named after no framework. Frameworks: {', '.join(known)}."])
         for name, mutation in _marked(path):

@@ -5,10 +5,11 @@ so that planning imports no framework; the worker alone loads them. Standard lib
 """
 
 import ast
+import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
@@ -48,9 +49,24 @@ class FrameworkDescription:
 
 @dataclass(frozen=True)
 class Tree:
-    """The folders of one checkout. Tests make a small one of their own."""
+    """The folders of one checkout, and of its extensions. Tests make a small one of their own.
+
+    Args:
+        root: the checkout.
+        extensions: folders laid out like it; see `pipelines.plan.extensions`.
+        hidden: files of frameworks and folders of studies in them that cannot be used.
+        refused: a line for each of those, with the reason.
+    """
 
     root: Path = REPOSITORY
+    extensions: tuple[Path, ...] = ()
+    hidden: frozenset[Path] = frozenset()
+    refused: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The checkout, then its extensions."""
+        return (self.root, *self.extensions)
 
     @property
     def configs(self) -> Path:
@@ -59,17 +75,33 @@ class Tree:
 
     def frameworks(self) -> dict[str, Path]:
         """Framework files by name."""
-        found = sorted((self.root / "frameworks").glob("*.py"))
-        return {path.stem: path for path in found if is_framework(path)}
+        found: dict[str, Path] = {}
+        for place in self.places:
+            for path in sorted((place / "frameworks").glob("*.py")):
+                if is_framework(path) and path not in self.hidden:
+                    found.setdefault(path.stem, path)
+        return dict(sorted(found.items()))
 
     def studies(self) -> dict[str, Path]:
         """Study folders by name: those with a `problem.py` and a configuration."""
-        found = sorted((self.root / "studies").glob("*/problem.py"))
-        return {
-            path.parent.name: path.parent
-            for path in found
-            if (self.configs / "study" / f"{path.parent.name}.yaml").is_file()
-        }
+        found: dict[str, Path] = {}
+        for place in self.places:
+            for path in sorted((place / "studies").glob("*/problem.py")):
+                folder = path.parent
+                settings = place / "configs" / "study" / f"{folder.name}.yaml"
+                if folder not in self.hidden and settings.is_file():
+                    found.setdefault(folder.name, folder)
+        return dict(sorted(found.items()))
+
+    def study_folder(self, study: str) -> Path:
+        """The folder of a study."""
+        found = (place / "studies" / study for place in self.places)
+        return next((path for path in found if (path / "problem.py").is_file()), self.root / "studies" / study)
+
+    def home_of(self, framework: str) -> Path:
+        """The place that a framework's file lies in: this checkout or an extension."""
+        path = self.frameworks().get(framework)
+        return self.root if path is None else path.parent.parent
 
     def choices(self, group: str) -> list[str]:
         """The names of a configuration group: `size`, `device`, ..."""
@@ -84,36 +116,38 @@ class Tree:
         return _described(self.frameworks()[framework], self._attributes())
 
     def _attributes(self) -> Attributes:
-        return Attributes(tuple(dict.fromkeys([self.root / "frameworks", REPOSITORY / "frameworks"])))
+        return Attributes(tuple(dict.fromkeys(place / "frameworks" for place in (*self.places, REPOSITORY))))
 
     def problem_module(self, study: str) -> ModuleType:
         """The study's `problem.py`, loaded."""
-        return load_module(self.root / "studies" / study / "problem.py", f"studies.{study}.problem")
+        return load_module(self.study_folder(study) / "problem.py", f"studies.{study}.problem")
 
     def figures_module(self, study: str) -> ModuleType:
         """The study's `figures.py`, loaded; an empty module if it has none."""
-        path = self.root / "studies" / study / "figures.py"
+        path = self.study_folder(study) / "figures.py"
         return load_module(path, f"studies.{study}.figures") if path.is_file() else ModuleType("figures")
 
     def flags_module(self, study: str) -> ModuleType:
         """The study's `flags.py`, loaded; an empty module if it has none."""
-        path = self.root / "studies" / study / "flags.py"
+        path = self.study_folder(study) / "flags.py"
         return load_module(path, f"studies.{study}.flags") if path.is_file() else ModuleType("flags")
 
     def export_module(self, study: str) -> ModuleType | None:
         """The study's `export.py`, loaded; None if it has none."""
-        path = self.root / "studies" / study / "export.py"
+        path = self.study_folder(study) / "export.py"
         return load_module(path, f"studies.{study}.export") if path.is_file() else None
 
     def model_path(self, study: str, description: FrameworkDescription) -> Path:
-        """Where the study's model in that framework is, whether or not it exists."""
-        return self.root / description.model_path.format(study=study, framework=description.name)
+        """Where the study's model in that framework is, whether or not it exists: in the first place that has it."""
+        name = description.model_path.format(study=study, framework=description.name)
+        return next((place / name for place in self.places if (place / name).is_file()), self.root / name)
 
     def framework_sources(self, description: FrameworkDescription) -> list[Path]:
         """The framework's file, the `frameworks/` files that it imports, and that those import, and its `sources`."""
         path, base = self.frameworks()[description.name], REPOSITORY / "frameworks" / "base.py"
+        home = self.home_of(description.name)
         imported = self._attributes().files(path)
-        declared = [found for glob in description.sources for found in self.root.glob(glob) if found.is_file()]
+        declared = [found for glob in description.sources for found in home.glob(glob) if found.is_file()]
         return sorted({path, base, *imported, *declared})
 
     def study_sources(self, study: str) -> list[Path]:
@@ -121,15 +155,18 @@ class Tree:
 
         All of its own but figures, export, flags and entry points, and those of `studies/` that they import.
         """
-        found = (self.root / "studies" / study).glob("*.py")
+        found = self.study_folder(study).glob("*.py")
         own = [path for path in found if not path.stem.startswith(("figures", "export", "flags", "__"))]
         shared = {name for path in own for name in _shared_imports(path)} - {"base"}
-        paths = (self.root / "studies" / f"{name}.py" for name in shared)
-        return sorted([*own, *(path for path in paths if path.is_file())])
+        folders = dict.fromkeys([self.study_folder(study).parent, self.root / "studies", REPOSITORY / "studies"])
+        paths = (
+            next((path for folder in folders if (path := folder / f"{name}.py").is_file()), None) for name in shared
+        )
+        return sorted([*own, *(path for path in paths if path is not None)])
 
     def figure_tasks(self, study: str) -> dict[str, tuple[str, ...]]:
         """The tasks that each figure of a study declares, read from the text: planning imports no matplotlib."""
-        path = self.root / "studies" / study / "figures.py"
+        path = self.study_folder(study) / "figures.py"
         found: dict[str, tuple[str, ...]] = {}
         constants: dict[str | None, ast.expr | None] = {}
         for node in _parsed(path).body if path.is_file() else []:
@@ -160,12 +197,17 @@ class Tree:
 
     def model_files(self, study: str) -> list[Path]:
         """The files in the study's `models/`, without those whose names begin with an underscore."""
-        found = (self.root / "studies" / study / "models").glob("*.*")
+        found = (path for place in self.places for path in (place / "studies" / study / "models").glob("*.*"))
         return sorted(path for path in found if path.is_file() and path.stem[:1] not in ("_", "."))
 
+    def mutant_files(self, study: str) -> list[Path]:
+        """The files of the study's programs that are wrong on purpose."""
+        return sorted(path for place in self.places for path in (place / "studies" / study / "mutants").glob("*.py"))
+
     def shown(self, path: Path) -> str:
-        """A path as messages show it: relative to the root, if it lies there."""
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        """A path as messages and keys show it: relative to the checkout or the extension that it lies in."""
+        places = (place for place in (*self.places, REPOSITORY) if path.is_relative_to(place))
+        return next((path.relative_to(place).as_posix() for place in places), str(path))
 
 
 def _arguments(node: ast.FunctionDef) -> list[str]:
@@ -179,6 +221,15 @@ def _shared_imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("studies."):
             yield str(node.module).split(".")[1]
+
+
+def extend_packages(folders: Sequence[Path]) -> None:
+    """Lets `import frameworks.NAME` and `import studies.NAME` find those of extensions, after this checkout's own."""
+    for name in ("frameworks", "studies"):
+        package = importlib.import_module(name)
+        for folder in folders:
+            if (place := str(folder / name)) not in package.__path__:
+                package.__path__.append(place)
 
 
 def load_module(path: Path, name: str) -> ModuleType:

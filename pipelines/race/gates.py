@@ -22,6 +22,7 @@ from pipelines.errors import ConfigurationFaults, unknown
 from pipelines.output.progress import Reporter
 from pipelines.output.terminal import Terminal
 from pipelines.plan.cells import Cell, races
+from pipelines.plan.extensions import tree_of
 from pipelines.plan.mutants import Mutant, mutants_of
 from pipelines.plan.tree import Tree
 from pipelines.race import gate
@@ -343,7 +344,7 @@ def write(tallies: list[Tally], path: Path) -> None:
 
 def run(words: list[str], tree: Tree | None = None) -> int:
     """Judges what is asked for and prints the table; 1 if a gate is not as sharp, or as mild, as it must be."""
-    tree = tree or Tree()
+    tree, words = tree_of(words, tree)
     if any(word in ("--help", "-h", "help") for word in words):
         print(HELP.format(studies=", ".join(tree.studies())))
         return 0

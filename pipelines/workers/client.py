@@ -53,12 +53,12 @@ class WorkerClient:
         self._memory_kills = processes.memory_kills()
         with log.open("wb") as errors, confined(cores) as self.confined:
             self.process = subprocess.Popen(
-                [*command, "--framework", description.name, "--root", str(tree.root)],
+                [*command, "--framework", description.name, "--root", str(tree.home_of(description.name))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=variables,
-                cwd=tree.root,
+                cwd=tree.home_of(description.name),
                 start_new_session=True,  # Ctrl-C is the parent's to handle; a kill takes the worker's children along
             )
         self.cores = sorted(cores) if cores is not None and self.confined else None

@@ -22,7 +22,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from frameworks.base import Built, Framework, Program, Unavailable
-from pipelines.plan.tree import load_framework, load_module
+from pipelines.install.requirements import extension_folders
+from pipelines.plan.tree import extend_packages, load_framework, load_module
 from pipelines.race.timing import time_block
 from pipelines.workers import protocol
 from pipelines.workers.digest import digest, storable
@@ -239,6 +240,7 @@ def main(arguments: list[str]) -> int:
     os.close(nothing)
     os.dup2(2, 1)
     importlib.invalidate_caches()
+    extend_packages([Path(folder) for folder in extension_folders()])
     serve(Worker(options.root, options.framework), requests, replies)
     return 0
 

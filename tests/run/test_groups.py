@@ -42,6 +42,12 @@ def test_an_extensions_requirements_count_too(root, tmp_path_factory, monkeypatc
     assert requirements.all_groups()["newcomer"] == ["newcomer-system==1.2", "its-helper==0.3"]
 
 
+def test_extensions_are_told_from_other_words():
+    words = ["study=gol", "extensions=[a, 'b c']", "--extensions=d", "seed=3"]
+    assert requirements.named_extensions(words) == (["a", "b c", "d"], ["study=gol", "seed=3"])
+    assert requirements.named_extensions(["extensions=[]"]) == ([], [])
+
+
 def test_leaving_a_group_out_leaves_out_what_needs_it(root):
     assert requirements.with_dependents(["one"]) == ["one", "two"]
     assert requirements.with_dependents(["two"]) == ["two"]

@@ -11,6 +11,7 @@ from pipelines.output.archive import opened
 from pipelines.output.page.build import figure_entries, write_page
 from pipelines.output.progress import Reporter
 from pipelines.output.terminal import Terminal
+from pipelines.plan.extensions import tree_of
 from pipelines.plan.tree import Tree
 from pipelines.results.store import Store
 
@@ -22,7 +23,8 @@ def main(arguments: list[str], tree: Tree | None = None) -> int:
         return 0
 
     def run() -> int:
-        configurations = configure(arguments, tree or Tree())
+        found, words = tree_of(arguments, tree)
+        configurations = configure(words, found)
         reporter = Reporter(Terminal())
         with opened(configurations[0].results) as results:
             store = Store(results, reporter.say)
