@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from pipelines.output.terminal import printable
 
@@ -15,6 +23,9 @@ PLAIN_LINE_SECONDS = 10.0
 
 HEARTBEAT_SECONDS = 20.0
 """After so long without a word, a line or a fresh bar shows that the run is alive."""
+
+LEAST_KNOWN_SECONDS = 30.0
+"""A run younger than that does not say how long it will take."""
 
 BAR_SECONDS = 0.2
 """Least time between two pictures of a bar that only counts on."""
@@ -40,6 +51,7 @@ class Reporter:
         self._lock = threading.RLock()
         self._total: int | None = None
         self._done = 0
+        self._start = clock()
 
     def say(self, line: str) -> None:
         """One permanent line, never wrapped."""
@@ -51,7 +63,7 @@ class Reporter:
     def whole(self, title: str, total: int) -> Iterator[None]:
         """One display of a run of several studies, which `cells` then only counts on; plain lines begin with counts."""
         with self.cells(title, total):
-            self._total, self._done = total, 0
+            self._total, self._done, self._start = total, 0, self._clock()
             try:
                 yield
             finally:
@@ -69,6 +81,7 @@ class Reporter:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TimeRemainingColumn(),
         )
         # Drawn only when something is said: a thread that redraws would take time from the block being measured.
         with Progress(*columns, console=self.console, transient=True, auto_refresh=False) as self._progress:
@@ -129,8 +142,16 @@ class Reporter:
         if text != self._activity or now - self._last >= PLAIN_LINE_SECONDS:
             self._began = self._began if text == self._activity else now
             self._activity, self._last = text, now
-            done = f"[{self._done}/{self._total}] " if self._total is not None else ""
+            done = f"[{self._done}/{self._total}{self._left()}] " if self._total is not None else ""
             self.say(f"  {done}{text} {count}".rstrip())
+
+    def _left(self) -> str:
+        """About how long the rest takes if it goes on as so far; nothing while too little is known."""
+        elapsed = self._clock() - self._start
+        if not self._done or not self._total or elapsed < LEAST_KNOWN_SECONDS:
+            return ""
+        seconds = elapsed * (self._total - self._done) / self._done
+        return f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} min left"
 
     def advance(self, cells: int = 1) -> None:
         """That many cells are done."""

@@ -250,6 +250,22 @@ def test_long_activity_shows_that_it_is_alive(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_log_says_how_long_the_rest_takes(capsys):
+    now = [0.0]
+    reporter = Reporter(Terminal(), clock=lambda: now[0])
+    with reporter.whole("the whole run", 10):
+        reporter.activity("one")
+        assert "left" not in capsys.readouterr().out
+        reporter.advance(2)
+        now[0] = 60.0
+        reporter.activity("two")
+        assert "[2/10, about 4 min left] two" in capsys.readouterr().out
+        reporter.advance(7)
+        now[0] = 90.0
+        reporter.activity("three")
+        assert "[9/10, about 10 s left] three" in capsys.readouterr().out
+
+
 # ---- signals
 
 
