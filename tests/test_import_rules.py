@@ -101,6 +101,8 @@ def rule_for(path: Path) -> Rule | None:
             own = f"studies.{study}"
             allowed = ("numpy", "scipy", "PIL", "yaml", "studies.base", *SHARED_STUDY_MODULES, own)
             return Rule(allowed, never=(f"{own}.models", f"{own}.figures"))
+        case ("pipelines", "bench", "programs", "nuts.py"):  # all sides take turns in one process
+            return Rule(("genjax", "jax", "numpy", "numpyro", "blackjax"), never=JAX_INTERNALS)
         case ("pipelines", "bench", "programs", _):  # run in processes of their own, by the Python of any environment
             return Rule(("genjax", "jax", "numpy"), never=JAX_INTERNALS)
         case ("pipelines", "install", _):  # runs before anything is installed

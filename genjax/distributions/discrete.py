@@ -64,8 +64,19 @@ def _log_bernoulli_density(value: Array, probs: Array) -> Array:
     return _select_bernoulli(value, special.log(probs), special.log_complement(probs))
 
 
+@jax.custom_jvp
 def _log_bernoulli_density_logits(value: Array, logits: Array) -> Array:
     return _select_bernoulli(value, *special.log_sigmoids(logits))
+
+
+@_log_bernoulli_density_logits.defjvp
+def _log_bernoulli_density_logits_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Array]) -> tuple[Array, Array]:
+    # The slope is `value - sigmoid(logits)`: by the rules for selects and maxima it would cost more than the density.
+    (value, logits), (_, tangent) = primals, tangents
+    log_density = _log_bernoulli_density_logits(value, logits)
+    is_one, is_inside = value == 1, (value == 0) | (value == 1)
+    slope = is_one.astype(logits.dtype) - is_inside.astype(logits.dtype) * special.sigmoid(logits)
+    return log_density, (slope * tangent).astype(log_density.dtype)
 
 
 bernoulli = define(

@@ -75,6 +75,13 @@ def log_sigmoids(logits: Array) -> tuple[Array, Array]:
     return jnp.where(is_positive, 0, logits) - tail, -jnp.where(is_positive, logits, 0) - tail
 
 
+def sigmoid(logits: Array) -> Array:
+    """1 / (1 + exp(-logits)), with the exponential that `log_sigmoids` computes."""
+    is_positive = logits > 0
+    tail = jnp.exp(jnp.where(is_positive, -logits, logits))
+    return jnp.where(is_positive, 1, tail) / (1 + tail)
+
+
 @jax.custom_jvp
 def log1p_square(x: Array) -> Array:
     """log(1 + x^2), also where x^2 overflows: from |x| > 1/eps on it is 2 log(1 + |x|) to working precision."""

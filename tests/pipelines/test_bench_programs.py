@@ -14,6 +14,7 @@ from pipelines.bench import (
     kalman,
     language_cost,
     mh_chain,
+    nuts,
     resampling,
     seeded_calls,
     tracing,
@@ -197,11 +198,21 @@ def test_a_program_prints_its_numbers_last(tmp_path, monkeypatch):
     assert run_program("fine", "7") == {"n": 7}
 
 
+@pytest.mark.parametrize(("factor", "verdict"), [(0.9, "met"), (1.1, "missed")])
+def test_nuts_compares_the_least_costs_of_the_rounds(factor, verdict):
+    costs = [7000.0, 6000.0, 9000.0]
+    cost = {"genjax": [factor * c for c in costs], "numpyro": costs, "blackjax": [2 * c for c in costs]}
+    numpyro, blackjax = nuts.report([{"n_chains": 100, "nanoseconds": cost}] * 3)
+    assert [numpyro.verdict, blackjax.verdict] == [verdict, "met"]
+    assert numpyro.facts["ratio"] == pytest.approx(factor) and "100 chains" in numpyro.what
+
+
 def test_a_fault_is_a_finding_and_no_exception(monkeypatch):
     def broken(name, *arguments, **settings):
         raise ProgramError(f"{name} ended")
 
-    for module in (seeded_calls, resampling, mh_chain, elbo_gradient, variational_inference, kalman, language_cost):
+    programs = (resampling, mh_chain, elbo_gradient, variational_inference, kalman, language_cost, nuts)
+    for module in (seeded_calls, *programs):
         monkeypatch.setattr(module, "run_program", broken)
         findings = module.run(context())
         assert findings and set(verdicts(findings)) == {"missed"}

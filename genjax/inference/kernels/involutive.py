@@ -9,11 +9,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.core import Const, Trace
+from genjax.core import Const, Trace, sel
+from genjax.core.addresses import path_text
 from genjax.core.lanes import scalar
+from genjax.core.observed import hold, movable
 from genjax.core.pytree import Pytree
 from genjax.inference.carry import plain, select_trace
-from genjax.inference.importance import addresses_of, check_proposed
+from genjax.inference.importance import addresses_of, check_proposed, choices_by_path
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
 from genjax.inference.kernels.metropolis import acceptance_probability, accepts
 
@@ -49,17 +51,38 @@ class Involutive(Kernel):
         auxiliary = forward.get_choices()
         if self.involution.value is None:
             check_proposed(auxiliary, old, gen_fn)
-            changes, log_determinant = auxiliary, jnp.zeros(())
-            back, _ = gen_fn.filter(old, addresses_of(auxiliary))
+            moved = addresses_of(auxiliary)
+            held = _held(trace, auxiliary, "propose")
+            replaced, _ = gen_fn.filter(old, moved)
+            # Observed elements of a partly observed choice stay, and what was drawn for them stays auxiliary.
+            changes, back, log_determinant = hold(held, auxiliary, old), hold(held, replaced, auxiliary), jnp.zeros(())
         else:
             changes, back, log_determinant = _mapped(self.involution.value, old, auxiliary)
             check_proposed(changes, old, gen_fn)
+            _check_unobserved(trace, changes)
         proposed, log_weight, _ = gen_fn.update(trace, changes, *args, **kwargs)
         log_back, _ = self.proposal.assess(back, proposed.get_choices(), *self.arguments)
         log_alpha = scalar(log_weight) + scalar(log_back) + forward.get_score() + log_determinant
         accept = accepts(log_alpha)
         new = select_trace(accept, proposed, trace)
         return TraceState(new), Info.of(accept, acceptance_probability(log_alpha), new.get_score())
+
+
+def _held(trace: Any, changes: Any, kernel: str) -> Any:
+    """The observed elements of what is to be changed; each changed address counts as named by the user."""
+    return movable(trace, sel(*(path or () for path in choices_by_path(changes))), kernel).held
+
+
+def _check_unobserved(trace: Any, changes: Any) -> None:
+    """Raise ValueError if an involution changes a choice of which anything was observed."""
+    held = _held(trace, changes, "involutive")
+    at_fault = [path for path in choices_by_path(changes) if path in choices_by_path(held)]
+    if at_fault:
+        raise ValueError(
+            f"The involution changes {', '.join(map(path_text, at_fault))}, of which generate() was given elements as "
+            "data. An involution changes whole choices: return only those that are to be inferred, or use "
+            "`propose(trace, proposal)`, which leaves the observed elements where they are."
+        )
 
 
 def _mapped(involution: Callable[..., Any], old: Any, auxiliary: Any) -> tuple[Any, Any, Array]:
@@ -114,7 +137,8 @@ def propose(trace: T, proposal: Any, *arguments: Any) -> T:
         The new state, or `trace` where the proposal is rejected. Saves `accept`, () bool, for `state`.
 
     Raises:
-        ValueError: the proposal makes a choice at an address that the model does not have.
+        ValueError: the proposal makes a choice at an address that the model lacks or that was observed. Observed
+            elements of a partly observed choice stay where they are.
 
     Source: Hastings, *Monte Carlo sampling methods using Markov chains and their applications* (1970).
     """
@@ -138,7 +162,8 @@ def involutive(trace: T, proposal: Any, involution: Callable[..., Any], *argumen
         The new state, or `trace` where the move is rejected. Saves `accept`, () bool, for `state`.
 
     Raises:
-        ValueError: a changed address that the model does not have, or u' of another size than u.
+        ValueError: a changed address that the model does not have or of which anything was observed, or u' of another
+            size than u.
 
     Source: Cusumano-Towner, Lew and Mansinghka, *Automating involutive MCMC using probabilistic and differentiable
     programming* (2020).

@@ -261,7 +261,7 @@ def test_beta_outside_its_support(value, concentrations):
 
 def test_small_probabilities_keep_their_digits():
     np.testing.assert_allclose(distributions.flip.logpdf(False, 1e-10), -1e-10, rtol=1e-6)
-    np.testing.assert_allclose(distributions.bernoulli.logpdf(1, 30.0), -np.exp(-30.0), rtol=1e-5)
+    np.testing.assert_allclose(distributions.distributions.bernoulli.logpdf(1, 30.0), -np.exp(-30.0), rtol=1e-5)
 
 
 LOGITS = np.array([0.1, 0.5, -0.3])
@@ -298,3 +298,16 @@ def test_categorical_of_impossible_categories():
     )
     gradient = jax.grad(lambda shift: distributions.categorical.logpdf(0, logits + shift * jnp.arange(3)))(0.0)
     np.testing.assert_allclose(gradient, -1.0, rtol=1e-6)  # half the mass is at category 2
+
+
+@pytest.mark.parametrize("value", [jnp.array([0, 1, 2, 1]), jnp.array([False, True, True, True])])
+def test_slopes_of_a_bernoulli_in_its_logits(value):
+    """`value - sigmoid(logits)`, also where the logits are 0 or infinite; 0 outside of the support."""
+    for logit in (0.0, -3.0, 40.0, jnp.inf, -jnp.inf):
+        logits = jnp.full(4, logit)
+        slopes = jax.grad(lambda logits: jnp.sum(distributions.bernoulli.logpdf(value, logits=logits)))(logits)
+        inside = (value == 0) | (value == 1)
+        expected = np.where(inside, np.float64(value) - 1 / (1 + np.exp(-np.float64(logit))), 0.0)
+        np.testing.assert_allclose(slopes, expected, rtol=1e-6, atol=1e-7)
+    curvature = jax.grad(jax.grad(lambda logit: distributions.bernoulli.logpdf(1, logits=logit)))(0.5)
+    np.testing.assert_allclose(curvature, -jax.nn.sigmoid(0.5) * jax.nn.sigmoid(-0.5), rtol=1e-5)
