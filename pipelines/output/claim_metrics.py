@@ -200,9 +200,13 @@ METRICS: dict[str, Callable[[Rows, Mapping[str, Any]], Measured]] = {
     )
 }
 """By the name that `configs/claims.yaml` uses."""
-TIMED = frozenset(metric.__name__ for metric in (ratio, largest_ratio, margin, seconds, slope, bend, growth_of_speedup))
+TIMED = frozenset(
+    metric.__name__ for metric in (ratio, largest_ratio, overhead, margin, seconds, slope, bend, growth_of_speedup)
+)
 """Those made of times, which flags on their rows make doubtful."""
-LOGARITHMIC = frozenset(metric.__name__ for metric in (ratio, largest_ratio, margin, seconds, growth_of_speedup))
+LOGARITHMIC = frozenset(
+    metric.__name__ for metric in (ratio, largest_ratio, overhead, margin, seconds, growth_of_speedup)
+)
 """Those whose error is relative."""
 
 

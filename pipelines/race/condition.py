@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,20 @@ def facts(before: Condition, after: Condition, own_cpu_seconds: float | None) ->
         "thermal_throttles": _difference(before.thermal, after.thermal),
         "contention": _contention(before, after, own_cpu_seconds),
     }
+
+
+def merged(waves: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What a record keeps of a race in several waves, from the `facts` of each: sums, and the worst contention."""
+
+    def told(name: str) -> list[Any]:
+        return [one[name] for one in waves if one[name] is not None]
+
+    if len(waves) == 1:
+        return waves[0]
+    found = {**waves[-1], "mhz_before": waves[0]["mhz_before"]}
+    for name, of in (("throttled_periods", sum), ("thermal_throttles", sum), ("contention", max)):
+        found[name] = of(told(name)) if told(name) else None
+    return found
 
 
 def flags(told: dict[str, Any]) -> list[str]:

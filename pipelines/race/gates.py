@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ from pipelines.plan.extensions import tree_of
 from pipelines.plan.mutants import Mutant, mutants_of
 from pipelines.plan.tree import Tree
 from pipelines.race import gate
+from pipelines.race.program import DataFiles, Program, stacked
 from pipelines.race.timing import ContestantFailure, gate_seed
-from pipelines.workers.client import WorkerClient, WorkerPool
+from pipelines.workers.client import WorkerPool
 from studies.base import Problem
 
 HELP = """\
@@ -120,7 +121,7 @@ class Judge:
 
     def __init__(self, tree: Tree, pool: WorkerPool, scratch: Path):
         self.tree, self.pool, self.scratch = tree, pool, scratch
-        self._problems: dict[str, Problem] = {}
+        self._data = DataFiles(scratch)
         self._handles = itertools.count()
 
     def judge(self, tally: Tally, configuration: Configuration, options: Options) -> None:
@@ -143,40 +144,19 @@ class Judge:
 
     def _calls(self, tally: Tally, configuration: Configuration, problem: Problem) -> Iterator[dict[str, np.ndarray]]:
         """The outputs of one run after the other: of one call, or of `gate_calls` calls stacked."""
-        cell, limits = tally.cell, configuration.limits
+        cell = tally.cell
         description = self.tree.describe(cell.framework)
         path, task = self.tree.model_path(cell.study, description), cell.function
         if tally.mutant is not None:
             path, task = tally.mutant.path, tally.mutant.name
         client = self.pool.get(description, configuration, cell.dtype)
         handle = f"program_{next(self._handles)}"
-        folder = self.scratch / handle
-        folder.mkdir()
-        client.request(
-            "prepare", limits.prepare_seconds, handle=handle, study=cell.study, task=task, model=str(path),
-            parameters=dict(cell.parameters), data=self._written(problem.data, folder), seed=cell.seed,
-        )  # fmt: skip
+        program = Program(client, handle, configuration.limits, self.scratch / handle)
+        program.build(cell, task, path, self._data.paths(problem.data))
         for run in itertools.count():
-            calls = []
-            for index in range(cell.gate_calls or 1):
-                seed = gate_seed(cell.seed, run * (cell.gate_calls or 1) + index + 1)
-                client.request("prepare", limits.prepare_seconds, handle=handle, seed=seed)
-                client.request("gate", limits.gate_seconds, handle=handle)
-                calls.append(self._outputs(client, handle, folder, limits.gate_seconds))
-            if cell.gate_calls is None:
-                yield calls[0]
-            else:
-                yield {name: np.stack([call[name] for call in calls]) for name in calls[0]}
-
-    def _written(self, data: Mapping[str, np.ndarray], folder: Path) -> dict[str, str]:
-        paths = {name: str(folder / f"data_{index}.npy") for index, name in enumerate(data)}
-        for name, array in data.items():
-            np.save(paths[name], array, allow_pickle=False)
-        return paths
-
-    def _outputs(self, client: WorkerClient, handle: str, folder: Path, limit: float) -> dict[str, np.ndarray]:
-        paths = client.request("outputs", limit, handle=handle, folder=str(folder))["arrays"]
-        return {name: np.load(path, allow_pickle=False) for name, path in paths.items()}
+            numbers = range(run * (cell.gate_calls or 1), (run + 1) * (cell.gate_calls or 1))
+            calls = [program.call(gate_seed(cell.seed, number + 1)) for number in numbers]
+            yield calls[0] if cell.gate_calls is None else stacked(calls)
 
 
 def cell_of(mutant: Mutant, configuration: Configuration) -> Cell:

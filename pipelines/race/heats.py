@@ -97,6 +97,7 @@ def run_race(
     seed: int,
     clock: Callable[[], float] = time.monotonic,
     progress: Callable[[int, float], None] = lambda rounds, spent: None,
+    calls: Sequence[int | None] | None = None,
 ) -> RaceResult:
     """Times contestants against each other until every question is answered, or the budget is spent.
 
@@ -107,8 +108,9 @@ def run_race(
         seed: of the order within heats and of the blocks' inputs.
         clock: for the budget, which counts timed blocks only, and only of contestants that are still there.
         progress: called after every round with rounds done and seconds spent.
+        calls: in a block of each contestant, None to find out; those of the settings by default.
     """
-    race = _Race(contestants, baseline, settings, seed, clock)
+    race = _Race(contestants, baseline, settings, seed, clock, calls)
     race.warm_up()
     while race.running and race.rounds < settings.max_rounds:
         race.run_round()
@@ -126,10 +128,12 @@ class _Race:
         settings: TimingSettings,
         seed: int,
         clock: Callable[[], float],
+        calls: Sequence[int | None] | None,
     ):
         self.alive: dict[int, Sequence[Contestant]] = dict(enumerate(contestants))
         self.baseline, self.settings, self.seed, self.clock = baseline, settings, seed, clock
         self.lanes = [Lane() for _ in contestants]
+        self.calls = list(calls or [settings.calls] * len(contestants))
         self.after = [AfterBlocks() for _ in contestants]
         self.failures: dict[int, ContestantFailure] = {}
         self.n_processes = len(contestants[0])
@@ -155,7 +159,7 @@ class _Race:
             seeds = (warm_up_seed(self.seed, number) for number in itertools.count())
             untimed = partial(_untimed, contestant, seeds)
             if contestant is processes[0]:  # blocks of equally many calls in each
-                self.lanes[index].calls = self.settings.calls or calibrate(untimed, self.settings.min_block_seconds)
+                self.lanes[index].calls = self.calls[index] or calibrate(untimed, self.settings.min_block_seconds)
             for _ in range(self.settings.warmup_blocks):
                 self.block_seconds[index] = untimed(self.lanes[index].calls)
 
@@ -215,18 +219,25 @@ class _Race:
         return seconds
 
     def dismiss(self) -> None:
-        """Those whose question is answered leave; all leave when the budget is spent."""
+        """Those whose question is answered leave; all leave when the budget is spent.
+
+        One that would overspend it alone leaves alone, so that a system of seconds does not end the race of those of
+        milliseconds.
+        """
         if self.rounds >= self.settings.min_rounds:
             for index in sorted(self.running):
                 if (index != self.baseline or len(self.alive) == 1) and self._answered(self.lanes[index]):
                     self.lanes[index].stop = "interval"
                     self.running.discard(index)
+        may_end = self.rounds >= min(self.settings.min_rounds, statistics.LEAST_ROUNDS)
+        for index in sorted(self.running - {self.baseline}) if may_end else ():
+            lane = self.lanes[index]
+            if lane.spent * (1 + 1 / lane.rounds) > self.settings.budget_seconds:  # alone, after another round
+                lane.stop = "budget"
+                self.running.discard(index)
         if self.running <= {self.baseline} and len(self.alive) > 1:
             self._leave("interval")
-        if (
-            self.rounds >= min(self.settings.min_rounds, statistics.LEAST_ROUNDS)
-            and self.spent >= self.settings.budget_seconds
-        ):
+        if may_end and self.spent >= self.settings.budget_seconds:
             self._leave("budget")
 
     def _answered(self, lane: Lane) -> bool:

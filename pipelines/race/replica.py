@@ -3,22 +3,16 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipelines.config.configuration import Limits
 from pipelines.race.gate import Judgement
+from pipelines.race.program import Outputs, Program
 from pipelines.race.timed_calls import TimedCalls
 from pipelines.race.timing import ContestantFailure
-from pipelines.workers.arrays import collect
 from pipelines.workers.client import WorkerClient
 
 LONG_CALL_SECONDS = 1.0
 """Calls that last longer are repeated in the first process only."""
-
-Outputs = dict[str, np.ndarray]
 
 
 @dataclass
@@ -26,10 +20,7 @@ class Replica:
     """One process of an entrant. Drives that worker for the race.
 
     Args:
-        client: the worker.
-        handle: of the program in it.
-        limits: seconds for each request.
-        folder: where arrays travel.
+        program: in its worker.
         process: its number among the entrant's.
         timed_calls: what was seen of its blocks.
         judge: the whole gate, on the outputs of one call.
@@ -37,10 +28,7 @@ class Replica:
         judged: timed calls that went through the whole gate.
     """
 
-    client: WorkerClient
-    handle: str
-    limits: Limits
-    folder: Path
+    program: Program
     process: int
     timed_calls: TimedCalls
     judge: Callable[[Outputs], Judgement]
@@ -57,6 +45,11 @@ class Replica:
         self._audit_at = 1 + secrets.randbelow(2)  # one of its first two counted blocks, which the program cannot know
 
     @property
+    def client(self) -> WorkerClient:
+        """The worker."""
+        return self.program.client
+
+    @property
     def worker(self) -> int:
         """The process that it lives in."""
         return self.client.pid
@@ -68,7 +61,7 @@ class Replica:
 
     def prepare(self, seed: int, calls: int) -> None:
         """New inputs, untimed."""
-        reply = self.client.request("prepare", self.limits.prepare_seconds, handle=self.handle, seed=seed, calls=calls)
+        reply = self.program.prepare(seed, calls)
         self._seed, self._prepare_s = seed, float(reply["seconds"])
 
     def time(self, calls: int) -> float:
@@ -80,7 +73,8 @@ class Replica:
         self._keep, self._calls = secrets.randbelow(calls), calls
         if not self.repeatable and self._blocks + 1 == self._audit_at:
             self._keep = 0
-        reply = self.client.request("time", self.limits.block_seconds, handle=self.handle, calls=calls, keep=self._keep)
+        limit, handle = self.program.limits.block_seconds, self.program.handle
+        reply = self.client.request("time", limit, handle=handle, calls=calls, keep=self._keep)
         self.memory, self._kept = memory_of(reply), reply["kept"]
         self.timed_calls.look(reply, calls, self._keep, self._prepare_s)
         return float(reply["seconds"])
@@ -104,32 +98,21 @@ class Replica:
         """Seconds that the worker's threads have waited for a core so far."""
         return self.client.waited_seconds()
 
-    def outputs(self, announced: dict[str, Any]) -> Outputs:
-        """The outputs that the worker holds, which are of the announced forms, through files."""
-        self.folder.mkdir()
-        reply = self.client.request("outputs", self.limits.gate_seconds, handle=self.handle, folder=str(self.folder))
-        return collect(self.folder, reply["arrays"], announced)
-
-    def forget(self) -> None:
-        """Frees the program, if its worker still lives."""
-        if self.client.alive:
-            self.client.request("forget", self.limits.prepare_seconds, handle=self.handle)
-
     def _judge_kept(self) -> None:
         keep, seed, timed = self._keep, self._seed, self._kept
-        judgement = self.judge(self.outputs(self._kept))
+        judgement = self.judge(self.program.outputs(self._kept))
         self.judged += 1
         if judgement.status == "invalid":
             # A correct program fails its gate once in a thousand calls, so a second timed call has the last word.
             self.prepare(_another(seed), self._calls)
             self.time(self._calls)
-            judgement = self.judge(self.outputs(self._kept))
+            judgement = self.judge(self.program.outputs(self._kept))
         if judgement.status != "ok":
             reason = f"a timed call in process {self.process + 1}: {judgement.reason}"
             raise ContestantFailure(judgement.status, reason, judgement.traceback)
         is_long = self.timed_calls.call_s[-1] > LONG_CALL_SECONDS
         if (self.repeatable or keep == 0) and not (is_long and self.process):
-            again = self.client.request("gate", self.limits.gate_seconds, handle=self.handle, seed=seed, call=keep)
+            again = self.program.gate(seed=seed, call=keep)
             self.timed_calls.repeated(timed, again["outputs"], float(again["first_call_s"]))
 
 

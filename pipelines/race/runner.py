@@ -1,7 +1,7 @@
 """Executes a plan: prepare, gate, race, store, one race after the other. A failing cell never stops the others."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,12 @@ from pipelines.plan import fingerprint, forms
 from pipelines.plan.cells import Cell
 from pipelines.plan.plan import CACHED, SKIP, PlannedCell, PlannedRace, Problems, StudyPlan
 from pipelines.race import condition, gate, spread, statistics, timed_calls
-from pipelines.race.heats import Lane, RaceResult, run_race
-from pipelines.race.replica import Outputs, Replica, memory_of
+from pipelines.race.heats import Lane, RaceResult
+from pipelines.race.program import DataFiles, Outputs, Program, stacked
+from pipelines.race.replica import Replica, memory_of
 from pipelines.race.timed_calls import TimedCalls
 from pipelines.race.timing import ContestantFailure, TimingSettings, as_failure, gate_seed
+from pipelines.race.waves import run_in_waves, waves_of
 from pipelines.results import provenance
 from pipelines.results.rows import OUTPUT
 from pipelines.results.store import Store
@@ -74,15 +76,16 @@ class Runner:
         self.store, self.problems, self.pool, self.scratch, self.reporter = store, problems, pool, scratch, reporter
         self._race_options = {} if clock is None else {"clock": clock}
         self._handles = itertools.count()
-        self._written: dict[str, dict[str, str]] = {}
+        self._data = DataFiles(scratch)
         self._spreads: dict[str, list[tuple[float, int]]] = {"time": [], "ratio": []}
         """What was seen so far of how far processes differ."""
+        self._room = memory.Room()
 
     def require_memory(self, plans: list[StudyPlan]) -> None:
-        """Says how much memory the workers will hold at once.
+        """Says how much memory the workers will hold at once; where it is little, races run in waves.
 
         Raises:
-            NotEnoughMemory: it is not there; nothing was run.
+            NotEnoughMemory: one process of each contestant is too much; nothing was run.
         """
         running = [(plan.configuration, race) for plan in plans for race in plan.races if race.to_run]
         slots = [(_cores(race.to_run[0].cell, where), _slots(race, where)) for where, race in running]
@@ -97,7 +100,8 @@ class Runner:
                 if isinstance(peak, int):
                     name = record["identity"]["framework"]
                     known[name] = max(peak, known.get(name, 0))
-        self.reporter.say(memory.require_memory(memory.most_at_once(slots), known, memory.available_bytes()))
+        self._room = memory.room(slots, known, memory.available_bytes())
+        self.reporter.say(self._room.text)
 
     def run(self, plan: StudyPlan) -> None:
         """Measures what the plan says; every cell that ran has a record afterwards."""
@@ -105,7 +109,10 @@ class Runner:
             for race in plan.races:
                 if race.to_run:
                     self._race(race, plan.configuration)
-                    self.pool.retire(plan.configuration.recycle_after)
+                    if self._room.at_once is None:
+                        self.pool.retire(plan.configuration.recycle_after)
+                    else:
+                        self.pool.close()
 
     def _race(self, race: PlannedRace, configuration: Configuration) -> None:
         entrants: list[Entrant] = []
@@ -117,7 +124,7 @@ class Runner:
                 self.reporter.advance()
             elif not _timed(planned.cell):
                 self._save(entrant, configuration, {})
-                self._forget(entrant)
+                self.forget(entrant)
                 self.reporter.advance()
             else:
                 entrants.append(entrant)
@@ -135,28 +142,32 @@ class Runner:
         self.reporter.advance(measured)
 
     def admit(self, planned: PlannedCell, configuration: Configuration) -> Entrant | None:
-        """Prepares and gates one cell in all its processes; a cell that does not pass gets its record here."""
+        """Prepares and gates one cell in the processes of its first wave, which are all where there is room.
+
+        A cell that does not pass gets its record here.
+        """
         facts: dict[str, Any] = {"provenance": {"started": provenance.now(), "load_average": provenance.load_average()}}
         entrant = Entrant(planned, [], facts)
         try:
-            for process in range(_settings(planned.cell, configuration).processes if _timed(planned.cell) else 1):
-                self._join(entrant, process, configuration)
+            processes = _settings(planned.cell, configuration).processes if _timed(planned.cell) else 1
+            for process in waves_of(processes, self._room.at_once)[0]:
+                self.join(entrant, process, configuration)
         except UserError:
             raise
         except Exception as error:  # noqa: BLE001 whatever goes wrong here is this cell's; the others go on
             failure = as_failure(error)
             self._save_failure(planned, configuration, facts | {"diagnostics": entrant.diagnostics}, failure)
-            self._forget(entrant)
+            self.forget(entrant)
             return None
         return entrant
 
-    def _join(self, entrant: Entrant, process: int, configuration: Configuration) -> None:
+    def join(self, entrant: Entrant, process: int, configuration: Configuration) -> None:
         """One more process of an entrant: prepared, called, judged. The first one's facts go on the record.
 
         Raises:
             ContestantFailure: it cannot be prepared, or does not pass its gate.
         """
-        planned, limits = entrant.planned, configuration.limits
+        planned = entrant.planned
         cell, handle = planned.cell, f"program_{next(self._handles)}"
         cores = _cores(cell, configuration)
         model = configuration.tree.model_path(cell.study, planned.description)
@@ -165,30 +176,21 @@ class Runner:
         entrant.facts.setdefault("versions", client.hello.get("versions", {}))
         entrant.facts.setdefault("device_name", client.hello.get("device_name", ""))
         problem = self.problems.get(cell.study, cell.parameters)
-        client.programs += 1
-        built = client.request(
-            "prepare",
-            limits.prepare_seconds,
-            handle=handle,
-            study=cell.study,
-            task=cell.function,
-            model=str(model),
-            parameters=dict(cell.parameters),
-            data=self._data(problem.data),
-            seed=cell.seed,
-        )
-        first = client.request("gate", limits.gate_seconds, handle=handle)
+        program = Program(client, handle, configuration.limits, self.scratch / handle)
+        built = program.build(cell, cell.function, model, self._data.paths(problem.data))
+        first = program.gate()
         is_random = cell.task not in getattr(configuration.tree.problem_module(cell.study), "DETERMINISTIC", ())
         replica = Replica(
-            client, handle, limits, self.scratch / handle, process, TimedCalls(first["outputs"], is_random),
+            program, process, TimedCalls(first["outputs"], is_random),
             partial(self._judge_timed, entrant, problem, configuration), memory_of(first),
         )  # fmt: skip
         entrant.replicas.append(replica)
-        outputs = replica.outputs(first["outputs"])
+        outputs = program.outputs(first["outputs"])
         if process and _repeats(outputs, entrant.outputs, stacked=cell.gate_calls is not None):
             return  # to the last bit what the first process computed, which is judged
         if cell.gate_calls is not None:
-            outputs = self._more_outputs(outputs, replica, cell)
+            more = (program.call(gate_seed(cell.seed, index)) for index in range(1, cell.gate_calls))
+            outputs = stacked([outputs, *more])
         if process == 0:
             entrant.facts |= {
                 "phases": {
@@ -225,19 +227,21 @@ class Runner:
                 f"round {rounds}, {spent:.0f} of at most {settings.budget_seconds:g} s",
             )
 
-        watch = condition.Watch(replica.client for one in entrants for replica in one.replicas)
-        result = run_race(
-            [one.replicas for one in entrants],
+        waves = _Waves(self, entrants, configuration)
+        result = run_in_waves(
+            waves.start,
+            len(entrants),
             baseline,
             settings,
             race.cells[0].cell.seed,
+            self._room.at_once,
             progress=progress,
             **self._race_options,
         )
-        failures, state = dict(result.failures), watch.facts()
+        failures, state = dict(result.failures), waves.condition()
         for index, entrant in enumerate(entrants):
             entrant.facts["condition"] = state
-            failure = failures.get(index) or self._finish(entrant)
+            failure = failures.get(index) or finish(entrant)
             if failure is not None:
                 failures[index] = failure
         priors = self._learn(result, failures, baseline)
@@ -248,7 +252,7 @@ class Runner:
         for index, entrant in enumerate(entrants):
             if index in failures:
                 self._save_failure(entrant.planned, configuration, entrant.facts, failures[index])
-                self._forget(entrant)
+                self.forget(entrant)
                 continue
             common = {"race": race_id, "load_average": load, "contestants": [one.planned.cell.name for one in entrants]}
             paired = baseline if baseline not in failures else None
@@ -261,7 +265,7 @@ class Runner:
             }  # fmt: skip
             entrant.facts["memory"] = entrant.memory()
             self._save(entrant, configuration, arrays)
-            self._forget(entrant)
+            self.forget(entrant)
 
     def _learn(
         self, result: RaceResult, failures: dict[int, ContestantFailure], baseline: int | None
@@ -281,44 +285,14 @@ class Runner:
         fitted = {kind: spread.fitted(known) for kind, known in self._spreads.items()}
         return {kind: None if prior is None else vars(prior).copy() for kind, prior in fitted.items()}
 
-    def _finish(self, entrant: Entrant) -> ContestantFailure | None:
-        """Judges what no block has been judged for, once the clock has stopped for all."""
-        try:
-            for replica in entrant.replicas:
-                replica.finish()
-        except ContestantFailure as failure:
-            return failure
-        return timed_calls.late_failure(timed_calls.facts([replica.timed_calls for replica in entrant.replicas]))
-
-    def _forget(self, entrant: Entrant) -> None:
+    def forget(self, entrant: Entrant) -> None:
+        """Frees the programs of an entrant."""
         for replica in entrant.replicas:
             try:
-                replica.forget()
+                replica.program.forget()
             except ContestantFailure as failure:
                 self.reporter.say(f"  {entrant.planned.cell.name}: its worker is replaced: {failure}")
                 replica.client.kill()
-
-    def _data(self, data: dict[str, np.ndarray]) -> dict[str, str]:
-        """Paths of the problem's arrays, written once."""
-        name = fingerprint.data_digest(data)[:16]
-        if name not in self._written:
-            folder = self.scratch / f"data_{name}"
-            folder.mkdir(exist_ok=True)
-            paths = {item: str(folder / f"{index}.npy") for index, item in enumerate(data)}
-            for item, array in data.items():
-                np.save(paths[item], array, allow_pickle=False)
-            self._written[name] = paths
-        return self._written[name]
-
-    def _more_outputs(self, first: Outputs, replica: Replica, cell: Cell) -> Outputs:
-        """The outputs of `gate_calls` calls of the program that is timed, stacked; the first is given."""
-        calls = [first]
-        for index in range(1, cell.gate_calls or 1):
-            replica.prepare(gate_seed(cell.seed, index), 1)
-            form = replica.client.request("gate", replica.limits.gate_seconds, handle=replica.handle)["outputs"]
-            calls.append(replica.outputs(form))
-            _same_form(calls[0], calls[-1], index)
-        return {name: np.stack([call[name] for call in calls]) for name in first}
 
     def _judge_timed(
         self, entrant: Entrant, problem: Problem, configuration: Configuration, outputs: Outputs
@@ -346,6 +320,65 @@ class Runner:
         self.store.save({**record, "traceback": failure.traceback}, {})
 
 
+class _Waves:
+    """Starts the processes of a race wave by wave, and ends those of the wave before.
+
+    Args:
+        runner: that runs the race; entrants are in the processes of the first wave.
+        entrants: of the race.
+        configuration: of the run.
+    """
+
+    def __init__(self, runner: Runner, entrants: list[Entrant], configuration: Configuration):
+        self.runner, self.entrants, self.configuration = runner, entrants, configuration
+        self._conditions: list[dict[str, Any]] = []
+        self._watch: condition.Watch | None = None
+
+    def start(self, processes: range, present: Sequence[int]) -> dict[int, list[Replica] | ContestantFailure]:
+        """The contestants in these processes; see `pipelines.race.waves.Crew`."""
+        found: dict[int, list[Replica] | ContestantFailure] = {}
+        if processes.start:
+            self._conditions.append(self._end_watch())
+            failures = {index: finish(self.entrants[index]) for index in present}
+            found |= {index: failure for index, failure in failures.items() if failure is not None}
+            self.runner.pool.close()
+        for index in present:
+            if index not in found:
+                found[index] = self._joined(self.entrants[index], processes)
+        self._watch = condition.Watch(
+            replica.client for one in found.values() if isinstance(one, list) for replica in one
+        )
+        return found
+
+    def _joined(self, entrant: Entrant, processes: range) -> list[Replica] | ContestantFailure:
+        try:
+            for process in processes if processes.start else ():
+                self.runner.join(entrant, process, self.configuration)
+        except UserError:
+            raise
+        except Exception as error:  # noqa: BLE001 whatever goes wrong here is this cell's; the others go on
+            return as_failure(error)
+        return [replica for replica in entrant.replicas if replica.process in processes]
+
+    def _end_watch(self) -> dict[str, Any]:
+        assert self._watch is not None
+        return self._watch.facts()
+
+    def condition(self) -> dict[str, Any]:
+        """The condition of the machine during all waves; ends the last one."""
+        return condition.merged([*self._conditions, self._end_watch()])
+
+
+def finish(entrant: Entrant) -> ContestantFailure | None:
+    """Judges what no block has been judged for, once the clock has stopped for all; the failure of it, or None."""
+    try:
+        for replica in entrant.replicas:
+            replica.finish()
+    except ContestantFailure as failure:
+        return failure
+    return timed_calls.late_failure(timed_calls.facts([replica.timed_calls for replica in entrant.replicas]))
+
+
 def _timed(cell: Cell) -> bool:
     return "time" in cell.stages
 
@@ -359,18 +392,6 @@ def _repeats(outputs: dict[str, np.ndarray], judged: dict[str, np.ndarray], stac
         and array.tobytes() == first[name].tobytes()
         for name, array in outputs.items()
     )
-
-
-def _same_form(first: dict[str, np.ndarray], other: dict[str, np.ndarray], index: int) -> None:
-    """Refuses calls whose outputs cannot be judged together.
-
-    Raises:
-        ContestantFailure: names, shapes or types of the outputs differ between two calls.
-    """
-    one, two = ({name: (array.shape, array.dtype.name) for name, array in call.items()} for call in (first, other))
-    if one != two:
-        different = ", ".join(sorted(name for name in {*one, *two} if one.get(name) != two.get(name)))
-        raise ContestantFailure("failed", f"call {index + 1} at the gate returned another shape or type of {different}")
 
 
 def _slots(race: PlannedRace, configuration: Configuration) -> list[tuple]:

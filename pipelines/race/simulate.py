@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.race import statistics
-from pipelines.race.heats import run_race
 from pipelines.race.spread import Prior, fitted
 from pipelines.race.statistics import Interval
 from pipelines.race.timing import TimingSettings
+from pipelines.race.waves import run_in_waves
 
 SETTINGS = TimingSettings(
     min_block_seconds=0.05, warmup_blocks=0, interval_width=0.04, max_idle_fraction=0.02, min_rounds=5, max_rounds=400,
@@ -140,9 +140,13 @@ class Outcome:
 
 
 def simulate(
-    scenario: Scenario, seed: int, call_seconds: Sequence[float] = CALLS, settings: TimingSettings = SETTINGS
+    scenario: Scenario,
+    seed: int,
+    call_seconds: Sequence[float] = CALLS,
+    settings: TimingSettings = SETTINGS,
+    at_once: int | None = None,
 ) -> Outcome:
-    """One race on a simulated machine; its first contestant is the baseline."""
+    """One race on a simulated machine; its first contestant is the baseline, `at_once` processes live at a time."""
     machine = Machine(scenario, np.random.default_rng(seed))
     contestants = []
     for index, one in enumerate(call_seconds):
@@ -152,7 +156,10 @@ def simulate(
         contestants.append(
             [Simulated(machine, 100 * index + process, one, own) for process in range(settings.processes)]
         )
-    result = run_race(contestants, 0, settings, seed, clock=machine)
+    result = run_in_waves(
+        lambda wave, present: {index: contestants[index][wave.start : wave.stop] for index in present},
+        len(contestants), 0, settings, seed, at_once, clock=machine,
+    )  # fmt: skip
     values = [
         (np.array(lane.seconds) / np.array(lane.baseline_seconds), np.array(lane.processes))
         for lane in result.lanes[1:]

@@ -16,7 +16,7 @@ from pipelines.race.spread import Prior, moderated
 RESAMPLES = 2000
 LEVEL = 0.95
 LEAST_ROUNDS = 5
-"""Fewer blocks have no interval, and nothing can be told."""
+"""Fewer blocks, or fewer pairs of blocks for a ratio, have no interval, and nothing can be told."""
 ESTIMATOR = (
     "median over blocks, ratios paired by heat; of several processes, the geometric mean of theirs with Student's 95% "
     "interval, whose variance is moderated by those of the other contestants of the run; of one process, a bootstrap "
@@ -101,6 +101,11 @@ def process_logs(values: np.ndarray, processes: np.ndarray) -> np.ndarray:
     return np.log([np.median(values[processes == process]) for process in np.unique(processes)])
 
 
+def suffice(n_values: int) -> bool:
+    """Whether so many blocks, or ratios of paired blocks, have an interval."""
+    return n_values >= LEAST_ROUNDS
+
+
 def aim(ratio: float, width: float) -> float:
     """How narrow the 95% interval of a ratio should be, relative to it: the question decides.
 
@@ -124,7 +129,7 @@ def settled(values: np.ndarray, processes: np.ndarray, width: float) -> bool:
     names, members = np.unique(processes, return_inverse=True)
     n, k = len(logs), len(names)
     if n < 2 * k:
-        return n >= LEAST_ROUNDS and 2 * 2.78 * float(logs.std(ddof=1)) / np.sqrt(n) <= width
+        return suffice(n) and 2 * 2.78 * float(logs.std(ddof=1)) / np.sqrt(n) <= width
     centres = np.array([np.median(logs[members == one]) for one in range(k)])
     sigma = np.sqrt(np.pi / 2) * float(np.abs(logs - centres[members]).mean()) * np.sqrt(n / (n - k))
     return bool(2 * 1.96 * np.sqrt(np.pi / 2) * sigma / np.sqrt(n) <= 0.5 * width)
@@ -245,6 +250,7 @@ def flags(
     cores: int | None,
     n_processes: int = 2,
     is_baseline: bool = False,
+    n_ratios: int | None = None,
 ) -> list[str]:
     """Why a row's times may not be trusted, one short sentence each; empty if nothing was seen.
 
@@ -259,15 +265,17 @@ def flags(
         cores: of the machine.
         n_processes: that the samples are from.
         is_baseline: its interval is not judged: the race is about ratios.
+        n_ratios: blocks that the baseline ran beside; None for all.
     """
     found = []
     judged = ratio or own
     wanted = aim(judged.value, interval_width) if ratio else interval_width
-    if len(samples) < LEAST_ROUNDS:
-        found.append(f"{len(samples)} blocks are too few for an interval")
+    n_blocks = len(samples) if ratio is None or n_ratios is None else n_ratios
+    if not suffice(n_blocks):
+        found.append(f"{n_blocks} blocks are too few for an interval")
     elif not is_baseline and judged.width > wanted * judged.value:
         found.append(f"95% interval is {judged.width / judged.value:.0%} wide (aim {wanted:.0%})")
-    if len(samples) >= LEAST_ROUNDS and n_processes < 2:
+    if suffice(n_blocks) and n_processes < 2:
         found.append("the interval is within one process")
     if own.value > 1.5 * float(np.min(samples)):
         found.append(f"the median is {own.value / float(np.min(samples)):.1f} times the minimum")

@@ -147,6 +147,11 @@ def warm_up_seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, index, 2]).generate_state(1)[0]) >> 1
 
 
+def wave_seed(seed: int, index: int) -> int:
+    """The seed of a race's wave `index`, below 2**31; that of the race for the first."""
+    return int(np.random.SeedSequence([seed, index, 3]).generate_state(1)[0]) >> 1 if index else seed
+
+
 def gate_seed(seed: int, index: int) -> int:
     """The seed of a further call at the gate, below 2**31 and none of `round_seed`."""
     return int(np.random.SeedSequence([seed, index, 1]).generate_state(1)[0]) >> 1

@@ -129,18 +129,19 @@ def _times(record: dict[str, Any], arrays: dict[str, np.ndarray], settings: Timi
     priors = {kind: Prior(**prior) for kind, prior in (timing.get("priors") or {}).items() if prior}
     own = statistics.median_interval(samples, seed, processes, priors.get("time"))
     is_baseline = bool(timing.get("is_baseline"))
-    ratio = None
+    ratio, n_ratios = None, len(samples)
     if is_baseline:
         ratio = statistics.Interval(1.0, 1.0, 1.0)
     elif baseline is not None and np.isfinite(baseline).any():
         paired = np.isfinite(baseline)
+        n_ratios = int(paired.sum())
         of = None if processes is None else processes[paired]
         ratio = statistics.ratio_interval(samples[paired], baseline[paired], seed, of, priors.get("ratio"))
     n_processes = 1 if processes is None else len(np.unique(processes))
-    known = len(samples) >= statistics.LEAST_ROUNDS
     flags = statistics.flags(
         samples,
         ratio,
+        n_ratios=n_ratios,
         interval_width=settings.interval_width,
         idle_fraction=timing.get("idle_fraction"),
         max_idle_fraction=settings.max_idle_fraction,
@@ -157,9 +158,9 @@ def _times(record: dict[str, Any], arrays: dict[str, np.ndarray], settings: Timi
         flags.append("this system does not let a program choose its cores")
     return {
         "median_s": own.value,
-        "interval_s": (own.low, own.high) if known else None,
+        "interval_s": (own.low, own.high) if statistics.suffice(len(samples)) else None,
         "ratio": None if ratio is None else ratio.value,
-        "ratio_interval": (ratio.low, ratio.high) if ratio is not None and (known or is_baseline) else None,
+        "ratio_interval": (ratio.low, ratio.high) if ratio and (is_baseline or statistics.suffice(n_ratios)) else None,
         "samples_s": samples,
         "n_processes": n_processes,
         "cores": timing.get("cores"),

@@ -1,6 +1,7 @@
 """How much memory the workers of a run will hold at once, and whether that is there."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import UserError
@@ -69,19 +70,53 @@ def most_at_once(races: Iterable[tuple[int | None, Sequence[tuple]]]) -> list[st
     return [slot[0] for slot in most]
 
 
-def require_memory(workers: Sequence[str], known: Mapping[str, int], available: int | None) -> str:
-    """The line that says what a run needs.
+@dataclass(frozen=True)
+class Room:
+    """How many workers may live.
+
+    Args:
+        at_once: processes of a contestant that may live at the same time, and no worker outlives its race; None where
+            there is room for all, which live on.
+        text: a line that says so.
+    """
+
+    at_once: int | None = None
+    text: str = ""
+
+
+def room(races: Sequence[tuple[int | None, Sequence[tuple]]], known: Mapping[str, int], available: int | None) -> Room:
+    """The most that fits: all workers at once, or races that end theirs, in as few waves of processes as possible.
+
+    Args:
+        races: as of `most_at_once`; the last entry of a slot is the number of the process.
+        known: peaks that records tell, by framework.
+        available: bytes, None if unknown.
 
     Raises:
-        NotEnoughMemory: that is more than there is.
+        NotEnoughMemory: not even one process of each contestant fits.
     """
+    workers = most_at_once(races)
     needed = needed_bytes(workers, known)
     text = f"{len(workers)} workers at once, about {_gigabytes(needed)} of memory"
-    if available is None or needed <= available:
-        return text + ("" if available is None else f" of {_gigabytes(available)} available")
+    if available is None:
+        return Room(None, text)
+    if needed <= available:
+        return Room(None, f"{text} of {_gigabytes(available)} available")
+    processes = 1 + max(slot[-1] for _, slots in races for slot in slots)
+    for at_once in range(processes, 0, -1):
+        of_races = [[slot[0] for slot in slots if slot[-1] < at_once] for _, slots in races]
+        workers = max(of_races, key=lambda one: needed_bytes(one, known))
+        needed = needed_bytes(workers, known)
+        if needed <= available:
+            return Room(
+                at_once,
+                f"{text}, and {_gigabytes(available)} is available: {at_once} of {processes} processes of each system "
+                f"live at a time, {len(workers)} workers, about {_gigabytes(needed)}",
+            )
     raise NotEnoughMemory(
-        f"This run needs {text}, and {_gigabytes(available)} is available. Nothing was run. Close other programs, or "
-        "ask for less: frameworks=[A,B], tasks=[A], timing.processes=1."
+        f"This run needs {len(workers)} workers at once, about {_gigabytes(needed)} of memory, and "
+        f"{_gigabytes(available)} is available. Nothing was run. Close other programs, or ask for less: "
+        "frameworks=[A,B], tasks=[A]."
     )
 
 

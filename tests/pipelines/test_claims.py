@@ -284,6 +284,15 @@ def test_flags_on_times_leave_a_claim_open_but_a_wide_interval_decides_for_itsel
     assert verdict(error, replace(flagged, diagnostics={"error": 0.5})).verdict == REPRODUCED, "not about times"
 
 
+def test_flags_leave_an_overhead_open():
+    of, over = row("genjax", n=1), row("handcoded", n=1)
+    settings = {"of": "genjax", "over": "handcoded", "group": "n"}
+    one = claim("overhead", accept={"at_most": 2.0}, rows={"framework": ["genjax", "handcoded"]}, **settings)
+    assert verdict(one, of, over).verdict == REPRODUCED
+    flagged = replace(over, flags=("it went on computing after its blocks: 60% of their time",))
+    assert verdict(one, of, flagged).verdict == CANNOT_TELL
+
+
 def test_a_claim_that_the_gate_demands_is_not_counted_as_reproduced():
     demanded = replace(claim(), gated=True)
     assert verdict(demanded, row()).verdict == "gated"

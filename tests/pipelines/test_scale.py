@@ -7,6 +7,7 @@ from pipelines.plan import fingerprint, tree
 from pipelines.plan.plan import Problems, make_plan
 from pipelines.results.store import Store
 from pipelines.workers import memory
+from pipelines.workers.client import WorkerPool
 from tests.pipelines.test_machine import write
 
 
@@ -82,3 +83,55 @@ def test_the_condition_is_flagged_on_the_row(toy, capsys, monkeypatch, flag):
     monkeypatch.setattr(condition, "facts", lambda *_: told)
     assert toy.run("stages=[run]", "frameworks=[first]") == 0
     assert flag in " ".join(capsys.readouterr().out.split())
+
+
+def test_processes_live_in_as_few_waves_as_memory_allows():
+    race = [(name, process) for name in ("genjax", "torch") for process in range(5)]
+    other = [("tfp", process) for process in range(3)]
+    size = memory.WORKER_BYTES
+
+    def at_once(workers):
+        return memory.room([(1, race), (1, other)], {}, workers * size).at_once
+
+    assert [at_once(workers) for workers in (13, 12, 10, 9, 6, 4, 3, 2)] == [None, 5, 5, 4, 3, 2, 1, 1]
+    with pytest.raises(memory.NotEnoughMemory, match="needs 2 workers at once"):
+        at_once(1)
+    assert memory.room([(1, race)], {}, None).at_once is None
+
+
+def test_a_race_without_room_for_all_processes_runs_in_waves(toy, capsys, monkeypatch):
+    alive = []
+    start = WorkerPool._start
+
+    def counted(pool, *given):
+        worker = start(pool, *given)
+        alive.append(sum(one.alive for one in pool._workers.values()) + 1)
+        return worker
+
+    monkeypatch.setattr(WorkerPool, "_start", counted)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 3 * memory.LIGHT_WORKER_BYTES)
+    toy.model("third", before="import time; time.sleep(0.001)")
+    words = ("timing.processes=3", "timing.min_rounds=6", "timing.max_rounds=6")
+    assert toy.run("stages=[run]", *words) == 0
+    assert "1 of 3 processes of each system live at a time" in capsys.readouterr().out
+    assert len(alive) == 9 and max(alive) == 3
+    store = Store(toy.root / "results")
+    for record in store.records("toy", "total"):
+        _, arrays = store.load("toy", "total", record["key"])
+        assert record["status"] == "ok" and record["timing"]["processes"] == 3
+        assert record["timing"]["timed_calls"]["judged"] == 3
+        assert arrays["processes"].tolist() == sorted(arrays["processes"]) and set(arrays["processes"]) == {0, 1, 2}
+        assert (arrays["baseline_samples_s"] > 0).all(), "paired inside each wave"
+
+
+def test_a_contestant_that_fails_in_a_later_wave_leaves_the_others(toy, capsys, monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 3 * memory.LIGHT_WORKER_BYTES)
+    seen = repr(str(toy.root / "seen"))
+    note = f"import os; open({seen}, 'a').write(str(os.getpid()) + chr(10))"
+    toy.model("second", before=f"{note}; assert len(set(open({seen}))) == 1, 'not in a second process'")
+    assert toy.run("stages=[run]", "timing.processes=2") == 1
+    status = {
+        one["identity"]["framework"]: one["status"] for one in Store(toy.root / "results").records("toy", "total")
+    }
+    assert status == {"first": "ok", "second": "failed", "third": "ok"}
+    assert "not in a second process" in capsys.readouterr().out

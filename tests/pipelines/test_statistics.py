@@ -109,6 +109,8 @@ def test_flags_say_what_is_wrong_and_nothing_else():
     assert flags(steady, Interval(1.0, 0.9, 1.1), **{**quiet, "is_baseline": True}) == []
     assert flags(steady, None, **{**quiet, "n_processes": 1}) == ["the interval is within one process"]
     assert flags(steady[:4], None, **quiet) == ["4 blocks are too few for an interval"]
+    told = flags(steady, Interval(1.0, 1.0, 1.0), **quiet, n_ratios=4)
+    assert told == ["4 blocks are too few for an interval"], "those that the baseline ran beside count"
     outlier = np.array([0.5, *[1.0] * 29])
     assert flags(outlier, None, **quiet) == ["the median is 2.0 times the minimum"]
 
