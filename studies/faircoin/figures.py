@@ -256,6 +256,8 @@ def provenance(rows: list[Row], context: FigureContext, is_timed: bool = True) -
     ]
     if is_timed:
         facts.append(f"{how_timed(rows) or 'nothing timed'}, ratios paired by round, [95% interval]")
+        if any(row.framework == "handcoded_same_draws" for row in rows):
+            facts.append("same draws: hand-coded with GenJAX's samplers; NumPyro has its own, which its users call")
         if any(row.flags for row in rows):
             facts.append("† measurement flagged as unstable")
     return facts
