@@ -192,7 +192,12 @@ class MultivariateNormalDiagREPARAM(FamilyPrimitive):
 
 @Pytree.dataclass
 class FlipREINFORCE(FamilyPrimitive):
-    """`flip_reinforce(p)`; p a probability."""
+    """`flip_reinforce(p)`; p a probability.
+
+    Unbiased for 0 < p < 1, with variance that grows as 1 / p: what is not drawn adds nothing. At p = 0 or 1, and in
+    practice for p = 1e-6, the outcome that decides the derivative is never seen, and the estimate misses it. There use
+    `flip_enum`, which sums over both outcomes, or `flip_mvd`.
+    """
 
     family, rule = FAMILIES["Flip"], SCORE_FUNCTION
 

@@ -1,7 +1,11 @@
 """The built-in distributions: `jax.random` samplers and plain JAX densities, with TFP's parameter names and order."""
 
+from genjax.distributions.beta_binomial import beta_binomial as beta_binomial
 from genjax.distributions.bounded import beta as beta
 from genjax.distributions.bounded import uniform as uniform
+from genjax.distributions.combined import improper_uniform as improper_uniform
+from genjax.distributions.combined import mixture as mixture
+from genjax.distributions.combined import zero_inflated as zero_inflated
 from genjax.distributions.counts import binomial as binomial
 from genjax.distributions.counts import geometric as geometric
 from genjax.distributions.counts import negative_binomial as negative_binomial
@@ -11,16 +15,27 @@ from genjax.distributions.discrete import bernoulli as bernoulli
 from genjax.distributions.discrete import categorical as categorical
 from genjax.distributions.discrete import flip as flip
 from genjax.distributions.heavy_tails import cauchy as cauchy
+from genjax.distributions.heavy_tails import half_cauchy as half_cauchy
 from genjax.distributions.heavy_tails import laplace as laplace
+from genjax.distributions.heavy_tails import pareto as pareto
 from genjax.distributions.heavy_tails import student_t as student_t
+from genjax.distributions.logistic import gumbel as gumbel
+from genjax.distributions.logistic import logistic as logistic
+from genjax.distributions.matrices import lkj_cholesky as lkj_cholesky
+from genjax.distributions.matrices import wishart as wishart
 from genjax.distributions.multivariate import dirichlet as dirichlet
 from genjax.distributions.multivariate import multinomial as multinomial
 from genjax.distributions.multivariate import multivariate_normal as multivariate_normal
 from genjax.distributions.normals import half_normal as half_normal
 from genjax.distributions.normals import log_normal as log_normal
 from genjax.distributions.normals import normal as normal
+from genjax.distributions.ordinal import ordered_logistic as ordered_logistic
 from genjax.distributions.positive import chi2 as chi2
 from genjax.distributions.positive import exponential as exponential
 from genjax.distributions.positive import gamma as gamma
 from genjax.distributions.positive import inverse_gamma as inverse_gamma
 from genjax.distributions.positive import weibull as weibull
+from genjax.distributions.truncated_normal import truncated_normal as truncated_normal
+from genjax.distributions.vectors import gaussian_random_walk as gaussian_random_walk
+from genjax.distributions.vectors import multivariate_student_t as multivariate_student_t
+from genjax.distributions.von_mises import von_mises as von_mises

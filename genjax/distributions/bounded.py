@@ -56,7 +56,9 @@ def _log_beta_density(value: Array, concentration1: Array, concentration0: Array
     )
     is_large = (concentration1 >= LARGE) & (concentration0 >= LARGE) & (value > 0) & (value < 1)
     difference = share_difference(concentration1, concentration0, value)
-    large = log_shares(is_large, concentration1, concentration0, difference) - log_value - log_complement
+    large = (
+        log_shares(is_large, concentration1, concentration0, difference, value, 1 - value) - log_value - log_complement
+    )
     return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
 

@@ -11,7 +11,14 @@ from jax import Array
 from jax.scipy.special import gammaln
 
 from genjax.distributions import count_draws, gammas, noise, special, supports
-from genjax.distributions.deviance import LARGE, complement_error, log_gamma_kernel, log_shares, product_difference
+from genjax.distributions.deviance import (
+    LARGE,
+    SMALLEST_SHARE,
+    complement_error,
+    log_gamma_kernel,
+    log_shares,
+    product_difference,
+)
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 Shape = tuple[int, ...]
@@ -63,12 +70,13 @@ geometric = define(
 # Binomial
 
 
-def _draw_binomial(key: Array, total_count: Array, probs: Array, *, shape: Shape) -> Array:
+def draw_binomial(key: Array, total_count: Array, probs: Array, *, shape: Shape) -> Array:
+    """Binomial counts, floating; see `count_draws.binomial`."""
     return count_draws.binomial(key, total_count, probs, shape, _log_binomial_density)
 
 
 def _draw_binomial_logits(key: Array, total_count: Array, logits: Array, *, shape: Shape) -> Array:
-    return _draw_binomial(key, total_count, jax.nn.sigmoid(logits), shape=shape)
+    return draw_binomial(key, total_count, jax.nn.sigmoid(logits), shape=shape)
 
 
 def _log_binomial_kernel(
@@ -83,7 +91,7 @@ def _log_binomial_kernel(
     is_large = (value >= LARGE) & (failures >= LARGE) & (probs > 0) & (complements > 0)
     large_value, large_failures = jnp.where(is_large, value, LARGE), jnp.where(is_large, failures, LARGE)
     difference = product_difference(value, jnp.ones_like(value), total_count, probs)
-    large = log_shares(is_large, value, failures, difference)
+    large = log_shares(is_large, value, failures, difference, probs, complements)
     large -= jnp.log(large_value) + jnp.log(large_failures / (large_value + large_failures))
     return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
@@ -103,7 +111,7 @@ binomial = define(
         {"total_count": REQUIRED, "logits": None, "probs": None},
         [
             Form(("total_count", "logits"), _draw_binomial_logits, _log_binomial_density_logits, is_continuous=False),
-            Form(("total_count", "probs"), _draw_binomial, _log_binomial_density, is_continuous=False),
+            Form(("total_count", "probs"), draw_binomial, _log_binomial_density, is_continuous=False),
         ],
         supports.integer_range(0, supports.Argument("total_count", 0)),
     )
@@ -125,9 +133,9 @@ def _draw_poisson_log_rate(key: Array, log_rate: Array, *, shape: Shape) -> Arra
 def _log_poisson_kernel(value: Array, rate: Array, log_rate: Array) -> Array:
     is_inside = special.is_count(value)
     value = jnp.where(is_inside, value, 0)
-    plain = special.times(value, log_rate) - rate - gammaln(jnp.where(value < LARGE, value, 0) + 1)
-    is_large = (value >= LARGE) & (rate > 0) & (rate < jnp.inf)
-    large = log_gamma_kernel(is_large, value, value - rate) - jnp.log(jnp.where(is_large, value, 1))
+    is_large = (value >= LARGE) & (rate > SMALLEST_SHARE * value) & (rate < jnp.inf)
+    plain = special.times(value, log_rate) - rate - gammaln(jnp.where(is_large, 0, value) + 1)
+    large = log_gamma_kernel(is_large, value, value - rate, rate) - jnp.log(jnp.where(is_large, value, 1))
     return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
 
@@ -186,7 +194,9 @@ def _log_negative_binomial_kernel(
     is_large = (value >= LARGE) & (total_count >= LARGE) & (probs > 0) & (complements > 0)
     difference = product_difference(value, complements, total_count, probs)
     difference += value * complement_error(probs, complements)
-    large = log_shares(is_large, value, total_count, difference) - jnp.log(jnp.where(is_large, value, 1))
+    large = log_shares(is_large, value, total_count, difference, probs, complements) - jnp.log(
+        jnp.where(is_large, value, 1)
+    )
     return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
 

@@ -26,6 +26,9 @@ from genjax.distributions import special
 #: From this number on, Stirling's series and the deviance are used; below, nothing cancels.
 LARGE = 10.0
 
+#: Shares of the number itself below which a mean is so small that nothing cancels, and kernels are not used.
+SMALLEST_SHARE = 1e-10
+
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -79,9 +82,11 @@ def sum_and_error(terms: Array) -> tuple[Array, Array]:
 
 
 @jax.custom_jvp
-def deviance(x: Array, difference: Array) -> Array:
-    """`D(x, m) = x log(x / m) + m - x` of x > 0 and `difference = x - m`, m > 0: nonnegative, 0 at m = x."""
-    mean = x - difference
+def deviance(x: Array, difference: Array, mean: Array) -> Array:
+    """`D(x, m) = x log(x / m) + m - x`, x > 0, of `difference = x - m` and m = mean > 0: nonnegative, 0 at m = x.
+
+    Near m = x it takes the digits of the difference, elsewhere of the mean. Derivatives are by x and difference.
+    """
     ratio = difference / (x + mean)
     is_near = jnp.abs(ratio) < 0.1
     near_ratio = jnp.where(is_near, ratio, 0)
@@ -97,13 +102,13 @@ def deviance(x: Array, difference: Array) -> Array:
 
 
 @deviance.defjvp
-def _deviance_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    (x, difference), (x_dot, difference_dot) = primals, tangents
-    mean = x - difference
+def _deviance_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    (x, difference, mean), (x_dot, difference_dot, _) = primals, tangents
     relative = difference / mean
     is_near = jnp.abs(relative) < 0.5
-    log_ratio = jnp.where(is_near, jnp.log1p(jnp.where(is_near, relative, 0)), jnp.log(jnp.where(is_near, 1, x / mean)))
-    return deviance(x, difference), (log_ratio - relative) * x_dot + relative * difference_dot
+    far = jnp.log(jnp.where(is_near, 1, x)) - jnp.log(jnp.where(is_near, 1, mean))
+    log_ratio = jnp.where(is_near, jnp.log1p(jnp.where(is_near, relative, 0)), far)
+    return deviance(x, difference, mean), (log_ratio - relative) * x_dot + relative * difference_dot
 
 
 def log_peak(shape: Array) -> Array:
@@ -111,25 +116,31 @@ def log_peak(shape: Array) -> Array:
     return 0.5 * jnp.log(shape) - _HALF_LOG_TWO_PI - special.stirling_remainder(shape)
 
 
-def log_gamma_kernel(is_used: Array, shape: Array, difference: Array) -> Array:
-    """`a log m - m - log Gamma(a)`, for a = shape >= `LARGE` and `difference = a - m`, m > 0; anything where not used.
+def log_gamma_kernel(is_used: Array, shape: Array, difference: Array, mean: Array) -> Array:
+    """`a log m - m - log Gamma(a)`, for a = shape >= `LARGE`, `difference = a - m`, m = mean > 0; else anything.
 
     Of a gamma variable X with shape a and rate r, and m = r x, it is log p(x) + log x. Minus log a, it is the log
     probability of a under a Poisson distribution with mean m.
     """
     shape = jnp.where(is_used, shape, LARGE)
-    return log_peak(shape) - deviance(shape, jnp.where(is_used, difference, 0))
+    return log_peak(shape) - deviance(shape, jnp.where(is_used, difference, 0), jnp.where(is_used, mean, LARGE))
 
 
-def log_shares(is_used: Array, first: Array, second: Array, difference: Array) -> Array:
+def log_shares(
+    is_used: Array, first: Array, second: Array, difference: Array, share: Array, complement: Array
+) -> Array:
     """`a log p + b log(1 - p) - log B(a, b)`, for a = first, b = second >= `LARGE` and `difference = a - (a + b) p`.
+
+    p is `share`, and 1 - p `complement`.
 
     It is log p + log(1 - p) more than the log density of Beta(a, b) at p. Minus `log(a b / (a + b))`, it is the log
     probability of a successes among a + b trials, of probability p, 0 < p < 1. Anything where not used.
     """
     first, second = jnp.where(is_used, first, LARGE), jnp.where(is_used, second, LARGE)
     difference = jnp.where(is_used, difference, 0)
-    entropy = deviance(first, difference) + deviance(second, -difference)
+    share, complement = jnp.where(is_used, share, 0.5), jnp.where(is_used, complement, 0.5)
+    total = first + second
+    entropy = deviance(first, difference, total * share) + deviance(second, -difference, total * complement)
     return log_peak(first) + log_peak(second) - log_peak(first + second) - entropy
 
 

@@ -138,7 +138,8 @@ flip = define(
 _LARGEST_GUMBEL_DRAW = 2**22
 
 
-def _draw_categorical(key: Array, logits: Array, *, shape: Shape) -> Array:
+def draw_categories(key: Array, logits: Array, *, shape: Shape) -> Array:
+    """Draws of `shape`, int32, from categories of unnormalised log probabilities `logits`, `(*batch, K)`."""
     n_categories = logits.shape[-1]
     if logits.size != n_categories:
         gumbels = noise.gumbel(key, (*shape, n_categories), logits.dtype)
@@ -158,17 +159,29 @@ def _draw_categorical(key: Array, logits: Array, *, shape: Shape) -> Array:
     return order[jnp.minimum(jnp.searchsorted(cumulative, points), n_categories - 1)].astype(jnp.int32)
 
 
+def _draw_categorical_probs(key: Array, probs: Array, *, shape: Shape) -> Array:
+    return draw_categories(key, jnp.log(probs), shape=shape)
+
+
 def _log_categorical_density(value: Array, logits: Array) -> Array:
-    n_categories = logits.shape[-1]
+    return select_category(value, jax.nn.log_softmax(logits))
+
+
+def _log_categorical_density_probs(value: Array, probs: Array) -> Array:
+    return select_category(value, special.log(probs) - jnp.log(probs.sum(-1, keepdims=True)))
+
+
+def select_category(value: Array, log_probs: Array) -> Array:
+    """`log_probs[value]` over the last axis, -inf where the value is not one of 0..K-1."""
+    n_categories = log_probs.shape[-1]
     if value.dtype == jnp.bool_:
         value = value.astype(jnp.int32)
     index = jnp.clip(value.astype(jnp.int32), 0, n_categories - 1)
     is_inside = index.astype(value.dtype) == value
-    log_probs = jax.nn.log_softmax(logits)
-    if logits.size == n_categories:  # one set of logits for all values: no copy of it per value
+    if log_probs.size == n_categories:  # one set of them for all values: no copy of it per value
         chosen = log_probs.reshape(n_categories)[index]
     else:
-        chosen = jnp.take_along_axis(log_probs, index.reshape((*_pad(index.shape, logits.ndim - 1), 1)), axis=-1)
+        chosen = jnp.take_along_axis(log_probs, index.reshape((*_pad(index.shape, log_probs.ndim - 1), 1)), axis=-1)
         chosen = chosen[..., 0]
     return jnp.where(is_inside, chosen, -jnp.inf)
 
@@ -188,19 +201,26 @@ _last_category.label = "K - 1"  # type: ignore[attr-defined]
 categorical = define(
     Family(
         "Categorical",
-        {"logits": REQUIRED},
+        {"logits": None, "probs": None},
         [
             Form(
-                ("logits",),
-                _draw_categorical,
-                _log_categorical_density,
+                (label,),
+                draw,
+                log_density,
                 event_ranks=(1,),
                 dtype=_int32,
                 is_continuous=False,
                 is_value_converted=False,
             )
+            for label, draw, log_density in (
+                ("logits", draw_categories, _log_categorical_density),
+                ("probs", _draw_categorical_probs, _log_categorical_density_probs),
+            )
         ],
         supports.integer_range(0, _last_category),
     )
 )
-"""`categorical(logits)`: k in 0..K-1 with probability softmax(logits)[k]; int32. The last axis holds the categories."""
+"""`categorical(logits=None, probs=None)`: k in 0..K-1 with probability softmax(logits)[k], or probs[k] / sum(probs).
+
+Draws are int32. The last axis holds the categories.
+"""

@@ -47,6 +47,8 @@ class Form:
         dtype: from the parameters' dtypes to the dtype of a draw.
         value_rank: number of trailing event axes of a value.
         is_continuous: whether draws are differentiable functions of the parameters.
+        refuse: `refuse(*parameters)`, which raises where there is no such distribution. It is asked outside of compiled
+            code only, where the parameters' values are known.
         is_value_converted: whether `log_density` gets the value in the parameters' dtype, or as it was given.
     """
 
@@ -59,6 +61,7 @@ class Form:
     value_rank: int = 0
     is_continuous: bool = True
     is_value_converted: bool = True
+    refuse: Callable[..., None] | None = None
 
     def __post_init__(self) -> None:
         if not self.event_ranks:
@@ -166,6 +169,8 @@ class Family:
         form, sampler = entry
         arrays = _to_arrays(self.name, form, [given[name] for name in form.parameters])
         form.event_shape(*(a.shape for a in arrays))  # says which event axes do not fit together
+        if form.refuse is not None and not any(isinstance(a, jax.core.Tracer) for a in arrays):
+            form.refuse(*arrays)
         return form, sampler, arrays
 
     def _signature(self) -> str:

@@ -1,4 +1,4 @@
-"""Distributions on the real line whose tails are heavier than the normal: Student's t, Cauchy and Laplace."""
+"""Distributions whose tails are heavier than the normal's: Student's t, Cauchy and its half, Laplace, Pareto."""
 
 import math
 
@@ -76,3 +76,63 @@ laplace = define(
     )
 )
 """`laplace(loc, scale)`: log p(x) = -|x - loc| / scale - log(2 scale)."""
+
+
+def _draw_half_cauchy(key: Array, scale: Array, *, shape: Shape) -> Array:
+    return scale * jnp.abs(noise.cauchy(key, shape, scale.dtype))
+
+
+def _log_half_cauchy_density(value: Array, scale: Array) -> Array:
+    is_inside = (value >= 0) & (value < jnp.inf)
+    log_density = (
+        math.log(2 / math.pi)
+        - jnp.log(scale)
+        - special.log1p_square(special.over(jnp.where(is_inside, value, 0), scale))
+    )
+    return jnp.where(is_inside, log_density, -jnp.inf)
+
+
+half_cauchy = define(
+    Family(
+        "HalfCauchy",
+        {"scale": REQUIRED},
+        [Form(("scale",), _draw_half_cauchy, _log_half_cauchy_density)],
+        supports.nonnegative,
+    )
+)
+"""`half_cauchy(scale)`: the absolute value of a Cauchy around 0: log p(x) = log(2 / (pi s)) - log(1 + (x / s)^2).
+
+Draws resolve probabilities down to 1e-19 (2^-64).
+"""
+
+
+def _draw_pareto(key: Array, concentration: Array, scale: Array, *, shape: Shape) -> Array:
+    return special.within_floats(scale * jnp.exp(noise.exponential(key, shape, scale.dtype) / concentration))
+
+
+def _log_pareto_density(value: Array, concentration: Array, scale: Array) -> Array:
+    is_inside = (value >= scale) & (value < jnp.inf)
+    value = jnp.where(is_inside, value, scale)
+    # Near the scale, log(x / s) needs the digits of the difference.
+    is_near = value < 2 * scale
+    log_ratio = jnp.where(
+        is_near,
+        jnp.log1p(special.over(jnp.where(is_near, value, scale) - scale, scale)),
+        jnp.log(value) - jnp.log(scale),
+    )
+    log_density = jnp.log(concentration) - concentration * log_ratio - jnp.log(value)
+    return jnp.where(is_inside, log_density, -jnp.inf)
+
+
+pareto = define(
+    Family(
+        "Pareto",
+        {"concentration": REQUIRED, "scale": 1.0},
+        [Form(("concentration", "scale"), _draw_pareto, _log_pareto_density)],
+        supports.interval(supports.Argument("scale", 1, 1.0), None),
+    )
+)
+"""`pareto(concentration, scale=1)`: log p(x) = log a + a log s - (a + 1) log x for x >= s = scale, a = concentration.
+
+Draws resolve probabilities down to 1e-19 (2^-64); those beyond the floats are the largest float.
+"""

@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.scipy.special import gammaln
 
@@ -17,14 +18,34 @@ Shape = tuple[int, ...]
 # Multivariate normal
 
 
-def _multivariate_normal_event(loc_shape: Shape, covariance_shape: Shape) -> Shape:
+def vector_event(loc_shape: Shape, covariance_shape: Shape) -> Shape:
+    """The shape of a vector with that location and covariance, which must fit together."""
     n, m = covariance_shape[-2:]
     if n != m or loc_shape[-1] not in (1, n):
         raise ValueError(
-            f"MultivariateNormal got loc of shape {loc_shape} and covariance_matrix of shape {covariance_shape}. "
+            f"A vector's loc has shape {loc_shape} and its covariance_matrix shape {covariance_shape}. "
             "The covariance must be square, and loc as long as its side."
         )
     return (n,)
+
+
+def refuse_indefinite(covariances: Array, what: str) -> None:
+    """Raise ValueError for matrices, `(*batch, n, n)`, of which one is finite but not positive definite."""
+    flat = np.asarray(covariances).reshape(-1, *covariances.shape[-2:])
+    for matrix in flat[np.isfinite(flat).all((-2, -1))]:
+        try:
+            np.linalg.cholesky(matrix)
+        except np.linalg.LinAlgError:
+            least = np.linalg.eigvalsh(np.asarray(matrix, np.float64)).min()
+            raise ValueError(
+                f"{what} is not positive definite: its smallest eigenvalue is {least:.3g}, so there is no density. Add "
+                "a small multiple of the identity, or leave out components that others determine. In compiled code, "
+                "draws and densities are NaN there."
+            ) from None
+
+
+def _refuse_multivariate_normal(loc: Array, covariance_matrix: Array) -> None:
+    refuse_indefinite(covariance_matrix, "The covariance_matrix of MultivariateNormal")
 
 
 def _draw_multivariate_normal(key: Array, loc: Array, covariance_matrix: Array, *, shape: Shape) -> Array:
@@ -34,7 +55,8 @@ def _draw_multivariate_normal(key: Array, loc: Array, covariance_matrix: Array, 
     return loc + jnp.matmul(factor, standard[..., None], precision=jax.lax.Precision.HIGHEST)[..., 0]
 
 
-def _log_multivariate_normal_density(value: Array, loc: Array, covariance_matrix: Array) -> Array:
+def squares_and_log_determinant(value: Array, loc: Array, covariance_matrix: Array) -> tuple[Array, Array]:
+    """`|L^-1 (x - loc)|^2` and `sum log diag L` of the factor L of the covariance, both of batch shapes."""
     size = covariance_matrix.shape[-1]
     difference = value - loc
     difference = jnp.broadcast_to(difference, (*difference.shape[:-1], size))
@@ -54,7 +76,12 @@ def _log_multivariate_normal_density(value: Array, loc: Array, covariance_matrix
             lower=True,
         )
         squares = jnp.square(standard).sum((-2, -1))
-    log_root_determinant = jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum(-1)
+    return squares, jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum(-1)
+
+
+def _log_multivariate_normal_density(value: Array, loc: Array, covariance_matrix: Array) -> Array:
+    squares, log_root_determinant = squares_and_log_determinant(value, loc, covariance_matrix)
+    size = covariance_matrix.shape[-1]
     return -0.5 * squares - (log_root_determinant + 0.5 * size * math.log(2 * math.pi))
 
 
@@ -68,8 +95,9 @@ multivariate_normal = define(
                 _draw_multivariate_normal,
                 _log_multivariate_normal_density,
                 event_ranks=(1, 2),
-                event_shape=_multivariate_normal_event,
+                event_shape=vector_event,
                 value_rank=1,
+                refuse=_refuse_multivariate_normal,
             )
         ],
         supports.real_vector,
@@ -78,7 +106,8 @@ multivariate_normal = define(
 """`multivariate_normal(loc, covariance_matrix)`: with the full covariance C = L L^T,
 log p(x) = -|L^-1 (x - loc)|^2 / 2 - sum log diag L - k log(2 pi) / 2.
 
-A scalar value, or a scalar loc, stands for the vector of its repetitions; so does one of length 1.
+A scalar value, or a scalar loc, stands for the vector of its repetitions; so does one of length 1. A covariance that is
+not positive definite is a ValueError; in compiled code, where its values are not known, densities and draws are NaN.
 """
 
 
@@ -115,7 +144,7 @@ def _log_dirichlet_density(value: Array, concentration: Array) -> Array:
     kernel = jnp.where(
         is_small,
         special.times(concentration, log_mean) - concentration,
-        log_gamma_kernel(is_kernel, concentration, difference) - difference,
+        log_gamma_kernel(is_kernel, concentration, difference, total[..., None] * value) - difference,
     )
     large = (kernel - log_value).sum(-1) - log_peak(jnp.where(total >= LARGE, total, LARGE)) + error
     log_density = log_normaliser + jnp.where(jnp.all(is_large, axis=-1), large, plain.sum(-1))
@@ -187,7 +216,9 @@ def _log_multinomial_kernel(value: Array, total_count: Array, probs: Array, log_
     kernel = jnp.where(
         is_small,
         special.times(value, log_mean) - value,
-        log_gamma_kernel(is_kernel, value, difference) - difference - jnp.log(jnp.where(is_kernel, value, 1)),
+        log_gamma_kernel(is_kernel, value, difference, total[..., None] * probs)
+        - difference
+        - jnp.log(jnp.where(is_kernel, value, 1)),
     )
     kernel = jnp.where(~is_small & ~is_kernel, -jnp.inf, kernel)
     large = kernel.sum(-1) - log_peak(total) + jnp.log(total)

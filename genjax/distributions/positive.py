@@ -5,7 +5,7 @@ from jax import Array
 from jax.scipy.special import gammaln
 
 from genjax.distributions import gammas, noise, special, supports
-from genjax.distributions.deviance import LARGE, log_gamma_kernel, product_difference
+from genjax.distributions.deviance import LARGE, SMALLEST_SHARE, log_gamma_kernel, product_difference
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 Shape = tuple[int, ...]
@@ -85,11 +85,12 @@ def _log_gamma_kernel(value: Array, concentration: Array, rate: Array, log_rate:
     is_inside = (value >= 0) & (value < jnp.inf)
     value = jnp.where(is_inside, value, 1)
     log_value = special.log(value)
-    log_normaliser = concentration * log_rate - gammaln(jnp.where(concentration < LARGE, concentration, 1))
-    plain = special.times(concentration - 1, log_value) - rate * value + log_normaliser
-    is_large = (concentration >= LARGE) & (value > 0) & (rate * value < jnp.inf)
+    mean = rate * value
+    is_large = (concentration >= LARGE) & (mean > SMALLEST_SHARE * concentration) & (mean < jnp.inf)
+    log_normaliser = concentration * log_rate - gammaln(jnp.where(is_large, 1, concentration))
+    plain = special.times(concentration - 1, log_value) - mean + log_normaliser
     difference = product_difference(concentration, jnp.ones_like(concentration), rate, value)
-    large = log_gamma_kernel(is_large, concentration, difference) - log_value
+    large = log_gamma_kernel(is_large, concentration, difference, mean) - log_value
     return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
 
@@ -145,12 +146,13 @@ def _draw_inverse_gamma(key: Array, concentration: Array, scale: Array, *, shape
 def _log_inverse_gamma_density(value: Array, concentration: Array, scale: Array) -> Array:
     is_inside = (value > 0) & (value < jnp.inf)
     value = jnp.where(is_inside, value, 1)
-    log_value, ratio = jnp.log(value), scale / value
-    log_normaliser = concentration * jnp.log(scale) - gammaln(jnp.where(concentration < LARGE, concentration, 1))
+    log_value, ratio = jnp.log(value), special.over(scale, value)
+    is_large = (concentration >= LARGE) & (ratio > SMALLEST_SHARE * concentration) & (ratio < jnp.inf)
+    log_normaliser = concentration * jnp.log(scale) - gammaln(jnp.where(is_large, 1, concentration))
     plain = log_normaliser - (concentration + 1) * log_value - ratio
-    is_large = (concentration >= LARGE) & (ratio > 0) & (ratio < jnp.inf)
-    difference = product_difference(concentration, value, scale, jnp.ones_like(scale)) / value
-    large = log_gamma_kernel(is_large, concentration, difference) - log_value
+    used = jnp.where(is_large, value, 1)
+    difference = special.over(product_difference(concentration, used, scale, jnp.ones_like(scale)), used)
+    large = log_gamma_kernel(is_large, concentration, difference, ratio) - log_value
     return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
 

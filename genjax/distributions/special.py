@@ -110,6 +110,13 @@ def _log1p_square_slope_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tu
     return _log1p_square_slope(x), 2 * share * (2 * share - 1) * tangent
 
 
+def log_sum(log_terms: Array) -> Array:
+    """`logsumexp` over the last axis, whose derivative is 0 where every term is 0."""
+    largest = jax.lax.stop_gradient(log_terms.max(-1, keepdims=True))
+    largest = jnp.where(largest > -jnp.inf, largest, 0)
+    return log(jnp.exp(log_terms - largest).sum(-1)) + largest[..., 0]
+
+
 def within_floats(draw: Array) -> Array:
     """A draw of a positive number: the smallest normal float instead of 0, the largest float instead of infinity.
 

@@ -57,35 +57,81 @@ def forward_filter(
 
     Returns:
         alpha (T, K): `log p(state_t | observations up to t)`; log_marginal (): `log p(observations)`, -inf where they
-        are impossible, or not symbols. Derivatives in the matrices are right where entries are 0, too.
+        are impossible, or not symbols. Derivatives in the matrices are right where entries are 0, too; but 0 there
+        where an observation has a probability below 1e-30 of that in its likeliest state.
 
     Raises:
         ValueError: T = 0.
     """
     observations = _sequence(observations, "forward_filter")
-    # Probabilities of each state, normalised at each step, and not their logarithms: those have no derivative at 0.
+    initial_probs, transition_matrix = jnp.asarray(initial_probs), jnp.asarray(transition_matrix)
     likelihoods = _of_symbols(jnp.asarray(emission_matrix), observations)
+    alpha, log_marginal, is_lost = _filter_probabilities(likelihoods, initial_probs, transition_matrix)
+    if observations.shape[0] == 1:
+        # The last bit as by the logarithms, the derivative by the probabilities.
+        by_logarithms = jax.nn.logsumexp(jnp.log(initial_probs) + jnp.log(likelihoods[0]))
+        rounding = jnp.where(by_logarithms > -jnp.inf, by_logarithms - jnp.where(is_lost, 0, log_marginal), 0)
+        log_marginal = log_marginal + jax.lax.stop_gradient(rounding)
+    return jax.lax.cond(
+        is_lost,
+        lambda: _filter_logarithms(likelihoods, initial_probs, transition_matrix),
+        lambda: (alpha, log_marginal),
+    )
 
-    def update(predicted: Array, likelihood: Array) -> tuple[Array, Array]:
-        joint = predicted * likelihood
-        evidence = jnp.sum(joint)
-        # After an impossible observation every state has probability 0; 0 / 0 would be NaN.
-        return jnp.where(evidence > 0, joint / jnp.where(evidence > 0, evidence, 1), 0), evidence
+
+def _update(predicted: Array, likelihood: Array) -> tuple[Array, Array]:
+    joint = predicted * likelihood
+    evidence = jnp.sum(joint)
+    # After an impossible observation every state has probability 0; 0 / 0 would be NaN. So after one that is lost.
+    is_found = evidence >= _least_evidence(evidence.dtype)
+    return jnp.where(is_found, special.over(joint, jnp.where(is_found, evidence, 1)), 0), evidence
+
+
+def _least_evidence(dtype: Any) -> float:
+    """Below it, what has underflowed may be a part of a sum; 8e-31 in float32."""
+    return 2.0**26 * float(jnp.finfo(dtype).tiny)
+
+
+def _filter_probabilities(
+    likelihoods: Array, initial_probs: Array, transition_matrix: Array
+) -> tuple[Array, Array, Array]:
+    """`(alpha, log_marginal, is_lost)`, whose derivatives are right where entries are 0: those of logarithms are not.
+
+    `is_lost`: some evidence, over the largest likelihood of its step, is so small that numbers may have underflowed.
+    """
+    largest = jax.lax.stop_gradient(likelihoods.max(-1))
+    largest = jnp.where(largest > 0, largest, 1)
 
     def step(filtered: Array, likelihood: Array) -> tuple[Array, tuple[Array, Array]]:
         predicted = jnp.matmul(filtered, transition_matrix, precision=jax.lax.Precision.HIGHEST)
-        filtered, evidence = update(predicted, likelihood)
+        filtered, evidence = _update(predicted, likelihood)
         return filtered, (filtered, evidence)
 
-    first, evidence = update(jnp.asarray(initial_probs), likelihoods[0])
-    log_evidence = special.log(evidence)
-    if observations.shape[0] == 1:
-        # Its last bit as by the logarithms, its derivative as above.
-        by_logarithms = jax.nn.logsumexp(jnp.log(initial_probs) + jnp.log(likelihoods[0]))
-        rounding = jax.lax.stop_gradient(jnp.where(evidence > 0, by_logarithms - log_evidence, 0))
-        return special.log(first)[None], log_evidence + rounding
-    _, (rest, evidences) = jax.lax.scan(step, first, likelihoods[1:])
-    return special.log(jnp.concatenate([first[None], rest])), log_evidence + jnp.sum(special.log(evidences))
+    scaled = likelihoods / largest[:, None]
+    first, evidence = _update(initial_probs, scaled[0])
+    _, (rest, evidences) = jax.lax.scan(step, first, scaled[1:])
+    evidences = jnp.concatenate([evidence[None], evidences])
+    is_lost = jnp.any(evidences < _least_evidence(evidences.dtype))
+    log_marginal = jnp.sum(special.log(evidences) + jnp.log(largest))
+    return special.log(jnp.concatenate([first[None], rest])), log_marginal, is_lost
+
+
+def _filter_logarithms(likelihoods: Array, initial_probs: Array, transition_matrix: Array) -> tuple[Array, Array]:
+    """`(alpha, log_marginal)` where probabilities underflow; derivatives in entries that are 0 are 0."""
+    log_transition, log_likelihoods = special.log(transition_matrix), special.log(likelihoods)
+
+    def update(log_predicted: Array, log_likelihood: Array) -> tuple[Array, Array]:
+        log_joint = log_predicted + log_likelihood
+        log_evidence = special.log_sum(log_joint)
+        return log_joint - jnp.where(log_evidence > -jnp.inf, log_evidence, 0), log_evidence
+
+    def step(alpha: Array, log_likelihood: Array) -> tuple[Array, tuple[Array, Array]]:
+        alpha, log_evidence = update(special.log_sum((alpha[:, None] + log_transition).T), log_likelihood)
+        return alpha, (alpha, log_evidence)
+
+    first, log_evidence = update(special.log(initial_probs), log_likelihoods[0])
+    _, (rest, log_evidences) = jax.lax.scan(step, first, log_likelihoods[1:])
+    return jnp.concatenate([first[None], rest]), log_evidence + jnp.sum(log_evidences)
 
 
 def _of_symbols(emission_matrix: Array, observations: Array) -> Array:

@@ -10,6 +10,7 @@ systems* (1965).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -57,10 +58,11 @@ def kalman_filter(
     """`(means, covariances, log_marginal)`: moments of `p(state_t | observations up to t)` and the exact likelihood.
 
     The first observation updates the initial distribution directly. Covariances of states may be singular; that of an
-    innovation, `C P C^T + R`, may not.
+    innovation, `C P C^T + R`, may not. Numbers of an observation that are NaN are missing: the likelihood is that of
+    the others.
 
     Args:
-        observations: (T, d_obs) float, T >= 1.
+        observations: (T, d_obs) float, T >= 1; NaN where missing.
         initial_mean, initial_cov, A, Q, C, R: the model.
 
     Returns:
@@ -77,13 +79,19 @@ def kalman_filter(
     identity = jnp.eye(A.shape[0], dtype=A.dtype)
 
     def update(mean: Array, covariance: Array, observation: Array) -> tuple[Array, Array, Array]:
-        innovation = observation - _times(C, mean)
-        S = _times(_times(C, covariance), C.T) + R
-        log_density = jax.scipy.stats.multivariate_normal.logpdf(innovation, jnp.zeros_like(innovation), S)
-        log_density = jnp.where(_is_regular(S), log_density, jnp.nan)
-        gain = _solve_positive(S, _times(C, covariance)).T
-        kept = identity - _times(gain, C)
-        updated = _times(_times(kept, covariance), kept.T) + _times(_times(gain, R), gain.T)
+        is_seen = ~jnp.isnan(observation)
+        innovation, seen_C, seen_R = _seen(is_seen, observation - _times(C, mean), C, R)
+        S = _times(_times(seen_C, covariance), seen_C.T) + seen_R
+        is_regular = _is_regular(S)
+        log_density = jax.scipy.stats.multivariate_normal.logpdf(
+            innovation, jnp.zeros_like(innovation), jnp.where(is_regular, S, jnp.eye(S.shape[0], dtype=S.dtype))
+        )
+        # Missing numbers count as standard normals of value 0.
+        log_density = log_density + (~is_seen).sum().astype(S.dtype) * (0.5 * math.log(2 * math.pi))
+        gain = _solve_positive(S, _times(seen_C, covariance)).T
+        kept = identity - _times(gain, seen_C)
+        updated = _times(_times(kept, covariance), kept.T) + _times(_times(gain, seen_R), gain.T)
+        log_density = jnp.where(is_regular, log_density, jnp.nan)
         return mean + _times(gain, innovation), 0.5 * (updated + updated.T), log_density
 
     def step(state: tuple[Array, Array], observation: Array) -> Any:
@@ -110,7 +118,7 @@ def kalman_smoother(
     `P_t - G_t P_{t+1|t} G_t^T + G_t V_{t+1} G_t^T`. A singular prediction takes the pseudo-inverse, exact then too.
 
     Args:
-        observations: (T, d_obs) float, T >= 1.
+        observations: (T, d_obs) float, T >= 1; NaN where missing.
         initial_mean: (d,) float.
         initial_cov: (d, d), positive semidefinite.
         A: (d, d), the transition.
@@ -255,6 +263,16 @@ def _times(a: Array, b: Array) -> Array:
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
+def _seen(is_seen: Array, innovation: Array, C: Array, R: Array) -> tuple[Array, Array, Array]:
+    """The innovation and the observation's model, where what is not seen is noise of variance 1 and value 0."""
+    kept = is_seen[:, None] & is_seen[None, :]
+    return (
+        jnp.where(is_seen, innovation, 0),
+        jnp.where(is_seen[:, None], C, 0),
+        jnp.where(kept, R, jnp.eye(R.shape[0], dtype=R.dtype)),
+    )
+
+
 def _predict(mean: Array, covariance: Array, A: Array, Q: Array) -> tuple[Array, Array]:
     return _times(A, mean), _times(_times(A, covariance), A.T) + Q
 
@@ -263,13 +281,16 @@ def _solve_positive(S: Array, b: Array) -> Array:
     """`S^-1 b` for a covariance S; the pseudo-inverse where it is singular."""
     if S.shape[0] == 1:
         return jnp.where(S > 0, b / jnp.where(S > 0, S, 1), 0)
-    by_factor = lambda: jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(S), True), b)
-    by_pseudo_inverse = lambda: _times(jnp.linalg.pinv(S, hermitian=True), b)
-    return jax.lax.cond(_is_regular(S), by_factor, by_pseudo_inverse)
+    # Under `vmap` both branches run: each gets a matrix at which it, and its derivative, is finite.
+    is_regular, identity = _is_regular(S), jnp.eye(S.shape[0], dtype=S.dtype)
+    by_factor = lambda: jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(jnp.where(is_regular, S, identity)), True), b)
+    by_pseudo_inverse = lambda: _times(jnp.linalg.pinv(jnp.where(is_regular, identity, S), hermitian=True), b)
+    return jax.lax.cond(is_regular, by_factor, by_pseudo_inverse)
 
 
 def _is_regular(S: Array) -> Array:
     """Whether a covariance is positive definite beyond rounding, by what the others leave of each variance."""
+    S = jax.lax.stop_gradient(S)
     left = jnp.square(jnp.diagonal(jnp.linalg.cholesky(S)))
     return jnp.all(left > 4 * S.shape[0] * jnp.finfo(S.dtype).eps * jnp.diagonal(S))  # False for NaN
 
@@ -304,7 +325,9 @@ def _model(what: str, observations: Array, *arrays: Any) -> tuple[Array, ...]:
 def _refuse_singular(log_marginal: Array, inputs: tuple[Array, ...]) -> None:
     if any(isinstance(array, jax.core.Tracer) for array in (log_marginal, *inputs)):
         return
-    if jnp.isnan(log_marginal) and all(bool(jnp.all(jnp.isfinite(array))) for array in inputs):
+    observations, *model = inputs
+    is_valid = not bool(jnp.isinf(observations).any()) and all(bool(jnp.all(jnp.isfinite(array))) for array in model)
+    if jnp.isnan(log_marginal) and is_valid:
         raise ValueError(
             "kalman_filter() met an innovation covariance C P C^T + R that is not positive definite, so the "
             "observations have no density. Make R positive definite, or leave out redundant observations."

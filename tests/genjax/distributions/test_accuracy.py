@@ -193,6 +193,9 @@ def test_vectors(size):
         ("beta", 0.5, (1e6, 1e6), 7.028537),
         ("binomial", 2.0**39, (2.0**40, None, 0.5), -14.088735),  # by mpmath; SciPy's terms cancel to -14.0878
         ("normal", 0.0, (0.0, 1e-20), 45.132763),
+        ("poisson", 20.0, (1e-9,), -456.800933),  # a mean far below the count, which rounding must not lose
+        ("poisson", 20.0, (1e-12,), -594.956039),
+        ("gamma", 0.2, (1e9, 1e-6), -3.5148214e10),
     ],
 )
 def test_large_parameters(name, value, parameters, want):

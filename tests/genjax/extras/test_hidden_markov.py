@@ -116,6 +116,49 @@ def test_impossible_observations_have_probability_zero_and_no_nan():
     assert not np.any(np.isnan(alpha))
 
 
+LEFT_TO_RIGHT = (
+    jnp.array([1.0, 0.0, 0.0]),
+    jnp.array([[0.7, 0.3, 0.0], [0.0, 0.6, 0.4], [0.0, 0.0, 1.0]]),
+    jnp.array([[0.9, 0.1], [0.5, 0.5], [0.0, 1.0]]),
+)
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 4])
+def test_gradients_at_zero_probabilities_are_those_of_the_sum_over_paths(n_steps):
+    """Entries that are 0 have derivatives, the sum over the paths that they forbid; also in lanes."""
+    observations = jnp.array([0, 1, 1, 1])[:n_steps]
+    paths = np.array(list(itertools.product(range(3), repeat=n_steps)))
+
+    def by_paths(initial_probs, transition_matrix, emission_matrix):
+        probability = initial_probs[paths[:, 0]] * emission_matrix[paths, observations].prod(1)
+        return jnp.log((probability * transition_matrix[paths[:, :-1], paths[:, 1:]].prod(1)).sum())
+
+    value = lambda *tables: forward_filter(observations, *tables)[1]
+    np.testing.assert_allclose(value(*LEFT_TO_RIGHT), by_paths(*LEFT_TO_RIGHT), rtol=1e-5)
+    want = jax.grad(by_paths, (0, 1, 2))(*LEFT_TO_RIGHT)
+    gradient = jax.grad(value, (0, 1, 2))
+    for got in (gradient(*LEFT_TO_RIGHT), jax.vmap(gradient)(*(table[None] for table in LEFT_TO_RIGHT))):
+        jax.tree.map(lambda g, w: np.testing.assert_allclose(g.reshape(w.shape), w, rtol=1e-4, atol=1e-6), got, want)
+
+
+def test_probabilities_that_underflow_keep_their_logarithms():
+    transition = jnp.array([[1.0, 1e-25, 0.0], [0.0, 1.0, 1e-20], [0.0, 0.0, 1.0]])
+    emission = jnp.array([[1.0, 0.0], [1.0, 0.0], [1e-15, 1.0]])
+    observations = jnp.array([0, 0, 1, 0])  # through both rare moves, then a rare symbol: 1e-25 1e-20 1e-15
+    value = lambda transition: forward_filter(observations, LEFT_TO_RIGHT[0], transition, emission)
+    alpha, log_marginal = value(transition)
+    assert float(log_marginal) == pytest.approx(-60 * np.log(10), rel=1e-5)
+    np.testing.assert_allclose(alpha[1], [0.0, -25 * np.log(10), -np.inf], atol=1e-4)
+    gradient = jax.grad(lambda t: value(t)[1])
+    for got in (gradient(transition), jax.vmap(gradient)(transition[None])[0]):
+        assert np.isfinite(got).all()
+        np.testing.assert_allclose(got[0, 1] * 1e-25, 1.0, rtol=1e-4)
+    first, log_first = forward_filter(
+        jnp.array([1]), jnp.array([1.0, 0.0]), jnp.eye(2), jnp.array([[1, 1e-33], [0, 1]])
+    )
+    np.testing.assert_allclose([first[0, 0], log_first], [0.0, -33 * np.log(10)], rtol=1e-6)
+
+
 def test_data_sets_have_the_frequencies_of_the_model():
     # Proportions of 1000 sequences at 5 standard errors: 30 comparisons, 2e-5 false alarms.
     run = jax.jit(lambda key: seed(sample_hmm_dataset)(key, *TABLES, const(10), const(1000)))

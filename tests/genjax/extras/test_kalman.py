@@ -28,6 +28,9 @@ MODEL = (
 OBSERVATIONS = jnp.array([[0.3], [1.0], [-0.4], [0.8], [0.1], [2.0]])
 
 
+TWO_SENSORS = (*MODEL[:4], jnp.array([[1.0, 0.0], [0.5, 1.0]]), jnp.array([[0.3, 0.1], [0.1, 0.4]]))
+
+
 def joint(n_steps, model=MODEL):
     """Mean and covariance of all states, and the map and noise of all observations."""
     mean, covariance, A, Q, C, R = (np.asarray(a, np.float64) for a in model)
@@ -133,6 +136,55 @@ def test_a_singular_innovation_covariance_is_refused_or_flagged():
     with pytest.raises(ValueError, match="not positive definite"):
         kalman_filter(observations, *twice)
     assert jnp.isnan(jax.jit(kalman_filter)(observations, *twice)[2])
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_missing_observations_are_left_out(compiled):
+    mean, covariance, H, noise = joint(3, TWO_SENSORS)
+    observations = np.array([[0.4, np.nan], [np.nan, np.nan], [0.9, -0.3]], np.float32)
+    seen = np.flatnonzero(~np.isnan(observations.reshape(-1)))
+    S = (H @ covariance @ H.T + noise)[np.ix_(seen, seen)]
+    y = observations.reshape(-1)[seen]
+    gain = covariance @ H[seen].T @ np.linalg.inv(S)
+    exact = mean + gain @ (y - H[seen] @ mean)
+    exact_covariance = covariance - gain @ H[seen] @ covariance
+    run_filter, run_smoother = (jax.jit(f) if compiled else f for f in (kalman_filter, kalman_smoother))
+    means, covariances = run_smoother(jnp.asarray(observations), *TWO_SENSORS)
+    np.testing.assert_allclose(np.ravel(means), exact, atol=1e-5)
+    for t in range(3):
+        block = exact_covariance[2 * t : 2 * t + 2, 2 * t : 2 * t + 2]
+        np.testing.assert_allclose(covariances[t], block, atol=1e-5)
+    log_marginal = run_filter(jnp.asarray(observations), *TWO_SENSORS)[2]
+    want = stats.multivariate_normal(H[seen] @ mean, S).logpdf(y)
+    assert float(log_marginal) == pytest.approx(want, abs=1e-5)
+    gradients = jax.grad(lambda *model: kalman_filter(jnp.asarray(observations), *model)[2], tuple(range(6)))
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients(*TWO_SENSORS)))
+
+
+def test_gradients_without_any_noise():
+    """A position seen exactly, of constant speed: two steps tell the state, and the gradients are finite."""
+    steady, none = jnp.array([[1.0, 1.0], [0.0, 1.0]]), jnp.zeros((2, 2))
+    model = (jnp.zeros(2), jnp.eye(2), steady, none, jnp.array([[1.0, 0.0]]), none[:1, :1])
+    observations = jnp.array([[1.0], [1.5]])
+
+    def joint_log_density(mean, covariance, A, Q, C, R):
+        H = jnp.concatenate([C, C @ A])
+        S = H @ covariance @ H.T + jnp.diag(jnp.array([0.0, 1.0])) * (C @ Q @ C.T) + R * jnp.eye(2)
+        return jax.scipy.stats.multivariate_normal.logpdf(observations[:, 0], H @ mean, S)
+
+    value = lambda *model: kalman_filter(observations, *model)[2]
+    places = tuple(range(6))
+    assert float(value(*model)) == pytest.approx(float(joint_log_density(*model)), rel=1e-5)
+    want = jax.grad(joint_log_density, places)(*model)
+    lanes = tuple(array[None] for array in model)
+    for got in (jax.grad(value, places)(*model), jax.vmap(jax.grad(value, places))(*lanes)):
+        # Covariances are symmetric: only the symmetric part of their gradients is defined.
+        for place, (g, w) in enumerate(zip(got, want, strict=True)):
+            g = g.reshape(w.shape)
+            symmetric = (lambda m: m + m.T) if place in (1, 3, 5) else (lambda m: m)
+            np.testing.assert_allclose(symmetric(g), symmetric(w), rtol=1e-4, atol=1e-4)
+    smoothed = jax.grad(lambda *model: sum(jnp.sum(part) for part in kalman_smoother(observations, *model)), places)
+    assert all(np.isfinite(g).all() for g in (*smoothed(*model), *jax.vmap(smoothed)(*lanes)))
 
 
 def test_data_sets_have_the_moments_of_the_model():

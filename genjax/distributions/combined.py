@@ -1,0 +1,147 @@
+"""Distributions made of others: mixtures of one family, inflated zeros, and densities that are flat on a support.
+
+Each constructor returns a `Distribution`, which equals every other that was made of the same parts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from genjax.core.distribution import Distribution, distribution
+from genjax.distributions import special
+from genjax.distributions.discrete import categorical, flip
+from genjax.distributions.supports import Support
+
+
+def mixture(component: Distribution) -> Distribution:
+    """Mixtures of one family: `mixture(normal)(probs, loc, scale)`.
+
+    Args:
+        component: a distribution of numbers.
+
+    Returns:
+        A distribution whose first parameter is `probs` (*batch, K), nonnegative weights of any sum; the others are the
+        component's, whose last axis holds the K components, or numbers, which they share:
+        `log p(x) = log sum_k w_k exp(component.logpdf(x, ..._k))`, w the weights over their sum. It is accurate where
+        the component's density is. The component of a draw is not one of its choices, and a draw has no derivative in
+        `probs`.
+    """
+    parts = _made(_Mixture, component)
+    return distribution(parts.sample, parts.logpdf, f"Mixture({component!r})", component.support)
+
+
+@functools.lru_cache(maxsize=256)
+def _made(kind: Any, part: Any) -> Any:
+    return kind(part)
+
+
+class _Made:
+    """Something made of one part, of which there is one: copies and pickles are the thing itself."""
+
+    def __reduce__(self) -> Any:
+        return _made, (type(self), *(getattr(self, f.name) for f in dataclasses.fields(self)))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class _Mixture(_Made):
+    component: Distribution
+
+    def sample(self, probs: Any, *args: Any, sample_shape: Any = ()) -> Array:
+        probs, args = _stacked(probs, args)
+        chosen = categorical.sample(probs=probs, sample_shape=sample_shape)
+        take = lambda a: jnp.take_along_axis(
+            jnp.broadcast_to(a, (*chosen.shape, a.shape[-1])), chosen[..., None], axis=-1
+        )[..., 0]
+        return self.component.sample(*jax.tree.map(take, args))
+
+    def logpdf(self, value: Any, probs: Any, *args: Any) -> Array:
+        probs, args = _stacked(probs, args)
+        log_weights = special.log(probs) - jnp.log(probs.sum(-1, keepdims=True))
+        return special.log_sum(log_weights + self.component.logpdf(jnp.asarray(value)[..., None], *args))
+
+
+def _stacked(probs: Any, args: tuple[Any, ...]) -> tuple[Array, tuple[Any, ...]]:
+    """Weights and parameters, all with a last axis of K and of one batch shape."""
+    probs = jnp.asarray(probs)
+    if probs.ndim == 0:
+        raise ValueError(
+            "mixture() got scalar probs. The last axis of probs, (*batch, K), holds the components' weights."
+        )
+    arrays = [None if a is None else jnp.asarray(a) for a in args]
+    for i, array in enumerate(arrays):
+        if array is not None and array.ndim and array.shape[-1] not in (1, probs.shape[-1]):
+            raise ValueError(
+                f"mixture() got probs of {probs.shape[-1]} components, and parameter {i} of shape {array.shape}. The "
+                "last axis of each parameter holds the components."
+            )
+    shape = jnp.broadcast_shapes(probs.shape, *(a.shape for a in arrays if a is not None))
+    return jnp.broadcast_to(probs, shape), tuple(None if a is None else jnp.broadcast_to(a, shape) for a in arrays)
+
+
+def zero_inflated(component: Distribution) -> Distribution:
+    """Counts with more zeros: `zero_inflated(poisson)(gate, rate)`.
+
+    Args:
+        component: a distribution of counts.
+
+    Returns:
+        A distribution whose first parameter is `gate`, the probability of a zero that the component has no part in; the
+        others are the component's: `p(0) = gate + (1 - gate) component(0)`, `p(k) = (1 - gate) component(k)`.
+    """
+    parts = _made(_ZeroInflated, component)
+    return distribution(parts.sample, parts.logpdf, f"ZeroInflated({component!r})", component.support)
+
+
+@dataclass(frozen=True)
+class _ZeroInflated(_Made):
+    component: Distribution
+
+    def sample(self, gate: Any, *args: Any, sample_shape: Any = (), **kwargs: Any) -> Array:
+        gate, args, kwargs = jax.tree.map(jnp.asarray, (gate, args, kwargs))
+        shape = jnp.broadcast_shapes(*(jnp.shape(leaf) for leaf in jax.tree.leaves((gate, args, kwargs))))
+        gate, args, kwargs = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape), (gate, args, kwargs))
+        count = self.component.sample(*args, sample_shape=sample_shape, **kwargs)
+        return jnp.where(flip.sample(gate, sample_shape=sample_shape), jnp.zeros_like(count), count)
+
+    def logpdf(self, value: Any, gate: Any, *args: Any, **kwargs: Any) -> Array:
+        value, gate = jnp.asarray(value), jnp.asarray(gate)
+        from_component = special.log_complement(gate) + self.component.logpdf(value, *args, **kwargs)
+        both = special.log_sum(jnp.stack(jnp.broadcast_arrays(special.log(gate), from_component), axis=-1))
+        return jnp.where(value == 0, both, from_component)
+
+
+def improper_uniform(support: Support) -> Distribution:
+    """A density of 1 on a support: a flat prior, which has no draws.
+
+    Args:
+        support: the set, such as `genjax.distributions.supports.positive`.
+
+    Returns:
+        A distribution without parameters: log density 0 inside of the support and -inf outside. Give its choices in
+        `generate`; drawing is a NotImplementedError.
+    """
+    parts = _made(_ImproperUniform, support)
+    return distribution(parts.sample, parts.logpdf, f"ImproperUniform({support})", support)
+
+
+@dataclass(frozen=True)
+class _ImproperUniform(_Made):
+    support: Support
+
+    def sample(self, *, sample_shape: Any = ()) -> Array:
+        raise NotImplementedError(
+            f"improper_uniform() on {self.support} has no draws: its mass is infinite. Give its choices to generate(), "
+            "as a start for a kernel, or use a proper prior."
+        )
+
+    def logpdf(self, value: Any) -> Array:
+        value = jnp.asarray(value)
+        is_inside = self.support.contains(jax.lax.stop_gradient(value))
+        return jnp.where(is_inside, 0.0, -jnp.inf).astype(jnp.result_type(float, value.dtype))
