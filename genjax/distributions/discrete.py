@@ -43,7 +43,7 @@ def _select_bernoulli(value: Array, log_probs: Array, log_complements: Array) ->
     # doubling are exact, and doubling the lowest float gives -inf back.
     dtype = jnp.result_type(log_probs, log_complements)
     if value.dtype == jnp.bool_:
-        return _weighed(value.astype(dtype), log_probs, log_complements)
+        return _weighed(2 * value.astype(dtype), log_probs, log_complements)
     lowest = jnp.finfo(dtype).min
     half_log_probs = jnp.maximum(0.5 * log_probs, lowest)
     half_log_complements = jnp.maximum(0.5 * log_complements, lowest)
@@ -53,10 +53,9 @@ def _select_bernoulli(value: Array, log_probs: Array, log_complements: Array) ->
     return doubled_one * half_log_probs + doubled_zero * half_log_complements + outside
 
 
-def _weighed(truth: Array, log_probs: Array, log_complements: Array) -> Array:
-    """`_select_bernoulli` of a truth value in floats: 1, 0, or NaN where there is none."""
-    lowest = jnp.finfo(truth.dtype).min
-    doubled = 2 * truth
+def _weighed(doubled: Array, log_probs: Array, log_complements: Array) -> Array:
+    """`_select_bernoulli` of twice a truth value in floats: 2, 0, or NaN where there is none."""
+    lowest = jnp.finfo(doubled.dtype).min
     return doubled * jnp.maximum(0.5 * log_probs, lowest) + (2 - doubled) * jnp.maximum(0.5 * log_complements, lowest)
 
 
@@ -115,10 +114,12 @@ def _log_flip_density(value: Array, p: Array) -> Array:
     # A value is a truth value, also when it comes as a number; NaN is not one. That is settled before the value meets
     # the parameters, so that many values of many parameters cost no more than without it.
     log_probs, log_complements = special.log(p), special.log_complement(p)
-    truth = value.astype(jnp.bool_).astype(jnp.result_type(log_probs, log_complements))
-    if jnp.issubdtype(value.dtype, jnp.inexact):
-        truth = jnp.where(jnp.isnan(value), jnp.nan, truth)
-    return _weighed(truth, log_probs, log_complements)
+    dtype = jnp.result_type(log_probs, log_complements)
+    if not jnp.issubdtype(value.dtype, jnp.inexact):
+        return _weighed(2 * value.astype(jnp.bool_).astype(dtype), log_probs, log_complements)
+    # Doubled as an integer: XLA would double the lowest float instead, and 0 times that is NaN.
+    doubled = jnp.where(jnp.isnan(value), jnp.nan, 2 * (value != 0)).astype(dtype)
+    return _weighed(doubled, log_probs, log_complements)
 
 
 flip = define(
