@@ -5,6 +5,8 @@ A study is a folder `studies/<study>/` with
 - `problem.py` (NumPy and SciPy): `make_problem(parameters) -> Problem` and
   `check(task, problem, parameters, outputs) -> Verdict`, the gate; `DETERMINISTIC`, the tasks whose outputs are the
   same whatever the seed, if there are any (of all others, two calls with equal outputs are invalid);
+- `mutants/<framework>.py`: programs that are wrong on purpose, which the gate must call invalid; see
+  `frameworks.base.mutant`;
 - `models/<framework>.py`: one function per task, `def <task>(framework, data, parameters) -> Program`;
 - `figures.py`: functions marked with `@figure`, which get stored rows and return a matplotlib figure;
 - `export.py`, if it has data files: `files(rows, problem) -> {path: text}`, see `pipelines/results/export.py`;

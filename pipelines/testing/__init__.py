@@ -1,1 +1,1 @@
-"""Faults to inject into a run, for our tests and for those of plug-ins."""
+"""For tests, ours and those of plug-ins: a small checkout (`toy`), and faults to inject into a run."""

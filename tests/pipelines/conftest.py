@@ -2,8 +2,8 @@
 
 import pytest
 
+from pipelines.testing.toy import Toy
 from pipelines.workers import cores
-from tests.pipelines.toy import Toy
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from pipelines.bench.__main__ import run
 from pipelines.bench.base import Context, benchmarks, faults_of, judge_at_most
 from pipelines.errors import ConfigurationFaults
 from pipelines.output.progress import Reporter
-from tests.pipelines.toy import FAST
+from pipelines.testing.toy import FAST
 
 
 def test_benchmarks_are_found_by_presence():

@@ -24,8 +24,8 @@ from pipelines.output.claims import (
 )
 from pipelines.plan.cells import races
 from pipelines.plan.tree import REPOSITORY, Tree
+from pipelines.testing.toy import FAST
 from studies.base import Row, Rows
-from tests.pipelines.toy import FAST
 
 PIXI = tomllib.loads((REPOSITORY / "pixi.toml").read_text(encoding="utf-8"))["tasks"]
 CLAIMS = {claim.name: claim for claim in read_claims(Tree())}

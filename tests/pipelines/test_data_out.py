@@ -14,8 +14,8 @@ from pipelines.output.numbers import macro, numbers
 from pipelines.output.page.__main__ import main as report
 from pipelines.results.store import Store
 from pipelines.results.tables import ROUND_COLUMNS, ROW_COLUMNS, tables
+from pipelines.testing.toy import Toy
 from tests.pipelines.page.made_up import CLAIMS, a_failure, a_row
-from tests.pipelines.toy import Toy
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.plan import extensions
 from pipelines.plan.extensions import tree_of
-from tests.pipelines import toy as checkout
+from pipelines.testing import toy as checkout
 
 
 class Extension:

@@ -7,7 +7,7 @@ import pytest
 from pipelines.results import merge as module
 from pipelines.results.compare import tasks
 from pipelines.results.store import Store
-from tests.pipelines.toy import Toy
+from pipelines.testing.toy import Toy
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from pipelines.results.store import Store
 from pipelines.testing.misbehaving_worker import DEATHS, FAULTS, FILE_FAULTS, RAW_FAULTS, REPLY_FAULTS
+from pipelines.testing.toy import Toy
 from pipelines.workers.replies import REPLIES, InvalidReply, Refused, json_schema, read_reply
-from tests.pipelines.toy import Toy
 
 WORKS = {"two replies"}
 """Faults that come to light only at the request after the one that they answer; that fails the cell as well."""

@@ -127,7 +127,7 @@ def test_geometric_mean_over_processes_is_what_a_row_shows(toy):
     record, arrays = stored(toy, "second")
     ratios = arrays["samples_s"] / arrays["baseline_samples_s"]
     expected = np.exp(np.mean([np.log(np.median(ratios[arrays["processes"] == process])) for process in (0, 1)]))
-    from tests.pipelines.toy import FAST
+    from pipelines.testing.toy import FAST
 
     (configuration,) = configure([*FAST, *words], toy.tree)
     store = Store(toy.root / "results")

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.output.summary import duration
 from pipelines.results import machine
-from tests.pipelines import toy as checkout
+from pipelines.testing import toy as checkout
 
 
 @pytest.fixture

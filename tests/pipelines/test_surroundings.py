@@ -18,7 +18,7 @@ from pipelines.output.progress import HEARTBEAT_SECONDS, Reporter
 from pipelines.output.terminal import Terminal, in_markdown, printable
 from pipelines.plan.tree import REPOSITORY
 from pipelines.scratch import PREFIX, remove_left_over_files, scratch_folder
-from tests.pipelines.toy import FAST, Toy
+from pipelines.testing.toy import FAST, Toy
 
 PROGRAM = (
     "import sys; from pathlib import Path; from pipelines.cli import main; from pipelines.plan.tree import Tree; "

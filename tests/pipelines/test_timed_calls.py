@@ -14,8 +14,8 @@ from pipelines.race.timed_calls import TimedCalls
 from pipelines.race.timing import ContestantFailure
 from pipelines.results.rows import read_rows
 from pipelines.results.store import Store
+from pipelines.testing.toy import FAST
 from pipelines.workers.digest import MAX_VALUES, digest
-from tests.pipelines.toy import FAST
 
 PROBLEM = """
 import numpy as np

@@ -6,9 +6,9 @@ import pytest
 
 from pipelines.output.comparison import main as compare
 from pipelines.output.page import build, content
+from pipelines.testing.toy import Toy
 from tests.browser import needs_browser, open_page
 from tests.pipelines.page.made_up import CLAIMS, NASTY, a_configuration, a_failure, a_row
-from tests.pipelines.toy import Toy
 
 pytestmark = [
     needs_browser,
