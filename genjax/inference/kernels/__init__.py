@@ -21,6 +21,8 @@ from genjax.inference.kernels.kernel import TraceState as TraceState
 from genjax.inference.kernels.kernel import apply as apply
 from genjax.inference.kernels.mala import MALA as MALA
 from genjax.inference.kernels.mala import mala as mala
+from genjax.inference.kernels.many_tries import ManyTries as ManyTries
+from genjax.inference.kernels.many_tries import many_tries as many_tries
 from genjax.inference.kernels.mh import MH as MH
 from genjax.inference.kernels.mh import mh as mh
 from genjax.inference.kernels.nuts import NUTS as NUTS

@@ -26,6 +26,7 @@ from genjax.inference.kernels import (
     Info,
     Involutive,
     Kernel,
+    ManyTries,
     RandomWalk,
     Slice,
     apply,
@@ -82,6 +83,7 @@ KERNELS = {
     "hmc of a dense mass": HMC(MOVED, 0.4, 3, MATRIX),
     "nuts": NUTS(MOVED, 0.4, max_depth=4),
     "nuts of a dense mass": NUTS(MOVED, 0.5, MATRIX, max_depth=4),
+    "many tries": ManyTries(sel("scale", "x", "coin"), 5),
     "proposal": Involutive(skewed_step),
     "involution": Involutive(factor, rescale),
     "gibbs": Gibbs("coin"),
@@ -94,7 +96,7 @@ KERNELS = {
     "mix": mix(hmc_of_all, mh_of_coin, probabilities=[0.7, 0.3]),
     "repeat": repeat(MH(sel("scale", "coin")), 3),
 }
-DISCRETE_TOO = {"mh", "function", "compose", "cycle", "mix", "repeat", "gibbs"}
+DISCRETE_TOO = {"mh", "many tries", "function", "compose", "cycle", "mix", "repeat", "gibbs"}
 
 
 def functions(choices):
