@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.distributions import noise
+from genjax.pjax.partition import is_partitioned
 
 Shape = tuple[int, ...]
 
@@ -39,9 +40,10 @@ def draw_in_blocks(draw_block: Callable[..., Array], key: Array, parameters: Seq
     if n_blocks * block > size:
         flat = [jnp.pad(elements, (0, n_blocks * block - size), constant_values=1) for elements in flat]
     blocks = jax.random.split(key, n_blocks), *(elements.reshape(n_blocks, block) for elements in flat)
+    side_by_side = jax.vmap(draw_block)
     drawn = jax.lax.platform_dependent(
         *blocks,
-        cpu=lambda *blocks: jax.lax.map(lambda block: draw_block(*block), blocks),
-        default=jax.vmap(draw_block),
+        cpu=side_by_side if is_partitioned() else lambda *blocks: jax.lax.map(lambda one: draw_block(*one), blocks),
+        default=side_by_side,
     )
     return drawn.reshape(-1)[:size].reshape(shape)

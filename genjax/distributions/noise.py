@@ -24,6 +24,7 @@ import numpy as np
 from jax import Array
 
 from genjax.pjax import compat
+from genjax.pjax.partition import is_partitioned
 
 __all__ = [
     "bernoulli",
@@ -103,8 +104,13 @@ def _draw(draw: Callable[[Array, Shape], Array], key: Array, shape: Shape, dtype
         blocks = jax.lax.map(lambda start: draw(_from_element(key, start), (block,)), starts)
         return blocks.reshape(-1)[:size].reshape(shape)
 
-    if size <= BLOCK:
+    def whole(key: Array) -> Array:
         return draw(_from_element(key, jnp.uint32(0)), shape)
+
+    if size <= BLOCK:
+        return whole(key)
+    if is_partitioned():  # XLA divides one array among devices, but not the turns of a loop
+        return jax.lax.platform_dependent(key, cpu=whole, default=lambda key: draw(key, shape))
     return jax.lax.platform_dependent(key, cpu=in_blocks, default=lambda key: draw(key, shape))
 
 

@@ -30,6 +30,7 @@ from genjax.inference.resampling import ancestral_lineage as ancestral_lineage
 from genjax.inference.resampling import effective_sample_size as effective_sample_size
 from genjax.inference.resampling import resample_ancestors as resample_ancestors
 from genjax.inference.resampling import systematic_resample as systematic_resample
+from genjax.inference.sharded import sharded as sharded
 from genjax.inference.smc import ParticleCollection as ParticleCollection
 from genjax.inference.smc import change as change
 from genjax.inference.smc import extend as extend
@@ -40,6 +41,7 @@ from genjax.inference.smc import rejuvenate as rejuvenate
 from genjax.inference.smc import rejuvenation_smc as rejuvenation_smc
 from genjax.inference.smc import resample as resample
 from genjax.inference.smc import resample_csmc as resample_csmc
+from genjax.inference.streaming import streaming_importance_sampling as streaming_importance_sampling
 from genjax.inference.summary import summary as summary
 from genjax.inference.unconstrained import unconstrained as unconstrained
 from genjax.inference.vi import VariationalApproximation as VariationalApproximation

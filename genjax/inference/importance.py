@@ -22,6 +22,7 @@ from genjax.core.observed import observed_by
 from genjax.core.pytree import Pytree
 from genjax.core.selection import Selection, sel
 from genjax.inference.resampling import effective_sample_size, log_mean_weight, resample_ancestors
+from genjax.pjax.partition import take_lanes
 
 
 @Pytree.dataclass
@@ -77,7 +78,7 @@ def importance_sampling(
     draws = None
     if n_draws is not None:
         ancestors = resample_ancestors(log_weights, count(n_draws, "n_draws"), method)
-        draws = map_batch(lambda leaf: leaf[ancestors], traces)
+        draws = map_batch(lambda leaf: take_lanes(leaf, ancestors), traces)
     return ImportanceResult(traces, log_weights, draws)
 
 

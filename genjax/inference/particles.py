@@ -33,6 +33,7 @@ from genjax.inference.resampling import (
     normalized_weights,
     resample_ancestors,
 )
+from genjax.pjax.partition import take_lanes
 
 
 @Pytree.dataclass
@@ -230,7 +231,7 @@ def copied(particles: ParticleCollection, ancestors: Array) -> ParticleCollectio
     """The collection after a resampling that drew `ancestors` (N,)."""
     return distinct(
         ParticleCollection(
-            traces=map_batch(lambda leaf: leaf[ancestors], particles.traces),
+            traces=map_batch(lambda leaf: take_lanes(leaf, ancestors), particles.traces),
             log_weights=jnp.zeros_like(particles.log_weights),
             diagnostic_weights=log_normalized_weights(particles.log_weights),
             n_samples=particles.n_samples,
@@ -256,7 +257,7 @@ def resample_vectorized_trace(trace: Any, log_weights: Array, n: Any, method: An
         ValueError: an unknown method.
     """
     ancestors = resample_ancestors(log_weights, n, method)
-    return map_batch(lambda leaf: leaf[ancestors], trace)
+    return map_batch(lambda leaf: take_lanes(leaf, ancestors), trace)
 
 
 init.__static_parameters__ = ("n_samples",)  # type: ignore[attr-defined]

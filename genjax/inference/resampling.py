@@ -25,6 +25,7 @@ from jax import Array
 
 from genjax.core.const import unwrap
 from genjax.distributions import exponential, uniform
+from genjax.pjax.partition import on_every_device
 
 # Log weights
 
@@ -140,7 +141,7 @@ def resample_ancestors(log_weights: Array, n: Any = None, method: Any = "categor
     if n < 1:
         raise ValueError(f"Resampling needs at least one draw, got n={n}.")
     draw_noise, ancestors = _METHODS[method]
-    return ancestors(log_weights, draw_noise(n), n)
+    return on_every_device(lambda log_weights, noise: ancestors(log_weights, noise, n))(log_weights, draw_noise(n))
 
 
 def ancestral_lineage(ancestor_indices: Array, index: Any = 0) -> Array:

@@ -34,6 +34,7 @@ from genjax.pjax.evaluate import (
     unsupported_message,
     while_parts,
 )
+from genjax.pjax.partition import divided
 from genjax.pjax.sites import SITE_PRIMITIVES
 
 _finder = Finder(SITE_PRIMITIVES)
@@ -264,7 +265,7 @@ def _location(eqn: Any) -> str:
 
 
 def _site(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
-    return [eqn.params["sampler"].draw(key, *values, shape=eqn.params["shape"])]
+    return [divided(eqn.params["sampler"].draw(key, *values, shape=eqn.params["shape"]))]
 
 
 def _cond(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
