@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -174,6 +175,9 @@ def _one(
     except (HydraException, OmegaConfBaseException) as error:
         faults.append(f"configs/study/{study}.yaml: {str(error).strip().splitlines()[0]}")
         return None
+    except yaml.MarkedYAMLError as error:
+        faults.append(_not_yaml(error, study))
+        return None
     _open_choices(config)
     for key, value in overrides.items():
         _override(config, key, value, tree.root, faults)
@@ -215,6 +219,14 @@ def _search_path(tree: Tree) -> list[str]:
     """The override that lets Hydra find the configurations of extensions' studies."""
     folders = [quoted(f"file://{place / 'configs'}") for place in tree.extensions if (place / "configs").is_dir()]
     return [f"hydra.searchpath=[{','.join(folders)}]"] if folders else []
+
+
+def _not_yaml(error: yaml.MarkedYAMLError, study: str) -> str:
+    """The line and what is wrong with it, in one sentence."""
+    mark = error.problem_mark
+    where = f"{Path(mark.name).name}, line {mark.line + 1}" if mark is not None else f"configs/study/{study}.yaml"
+    is_tab = "'\\t'" in str(error.problem)
+    return f"{where}: " + ("a tab; YAML is indented by spaces." if is_tab else f"{error.problem}.")
 
 
 def _first_line(error: OmegaConfBaseException) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pipelines.config import schema
+from pipelines.config.tasks import repeated, task_faults
 from pipelines.errors import unknown
 from pipelines.plan.participants import misplaced_models
 from pipelines.plan.tree import Tree
@@ -22,21 +23,7 @@ def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> 
             faults.append(f"configs/study/{study}.yaml has no `{key}` mapping.")
             return
     frameworks = list(tree.frameworks())
-    for name, task in block["tasks"].items():
-        named = task.get("frameworks") or []
-        faults.extend(
-            unknown("framework", str(fw), frameworks) + f" (task {study}/{name})"
-            for fw in [*named, *(task.get("exclude") or {})]
-            if fw not in frameworks
-        )
-        bad = [stage for stage in task.get("stages", ["gate", "time"]) if stage not in ("gate", "time")]
-        faults.extend(unknown("stage", str(stage), ("gate", "time")) + f" (task {study}/{name})" for stage in bad)
-        unheard = [key for key in task.get("timing") or {} if key not in values["timing"]]
-        faults.extend(
-            unknown("timing setting", str(key), values["timing"]) + f" (task {study}/{name})" for key in unheard
-        )
-        faults.extend(schema.faults_of(schema.Task, task, f"study.tasks.{name}"))
-        faults.extend(_grid_faults(f"study.tasks.{name}.grid", task.get("grid") or {}))
+    faults.extend(task_faults(tree, study, values))
     for key, kind, known in (
         ("frameworks", "framework", frameworks),
         ("tasks", "task", block["tasks"]),
@@ -49,7 +36,7 @@ def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> 
             faults.append(f"{key}={chosen}: write a list, {key}=[{chosen}].")
             continue
         faults.extend(unknown(kind, str(name), known) for name in chosen if name not in known)
-        faults.extend(_repeated(key, chosen))
+        faults.extend(repeated(key, chosen))
     if not values["stages"]:
         faults.append(f"stages=[] asks for nothing. Valid: {', '.join(STAGES)}.")
     wrong = schema.faults_of(schema.Run, values)
@@ -79,22 +66,6 @@ def _check_timing(timing: dict[str, Any], tasks: dict[str, Any], faults: list[st
             faults.append(f"{key}.min_rounds={least} is above {key}.max_rounds={most}.")
         if settings.get("cores") is not None and settings["cores"] > usable_cores():
             faults.append(f"{key}.cores={settings['cores']}: this machine has {usable_cores()} usable cores.")
-
-
-def _grid_faults(key: str, grid: dict[str, Any]) -> list[str]:
-    found = []
-    for name, values in grid.items():
-        if not isinstance(values, list) or not values:
-            found.append(f"{key}.{name}={values!r}: every entry must be a list of at least one value.")
-        else:
-            found += _repeated(f"{key}.{name}", values)
-    return found
-
-
-def _repeated(key: str, values: list[Any]) -> list[str]:
-    """A value that is in a list twice would race with itself."""
-    twice = list(dict.fromkeys(str(value) for value in values if values.count(value) > 1))
-    return [f"{key}: {', '.join(twice)} is in the list more than once; name each once."] if twice else []
 
 
 def _check_counts(value: Any, key: str, faults: list[str]) -> None:

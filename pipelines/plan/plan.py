@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any
 
 from pipelines.config.configuration import Configuration
-from pipelines.errors import ConfigurationFaults
+from pipelines.errors import ConfigurationFaults, unknown
+from pipelines.install.requirements import all_groups, names_of, normal
 from pipelines.plan import fingerprint
 from pipelines.plan.cells import Cell, Race, canonical, races
 from pipelines.plan.descriptions import describe
@@ -78,6 +79,7 @@ class Problems:
         self.tree = tree
         self._made: dict[str, Problem] = {}
         self._digests: dict[str, str] = {}
+        self._repeated: set[str] = set()
 
     def get(self, study: str, parameters: Mapping[str, Any]) -> Problem:
         """The problem of these parameters.
@@ -99,7 +101,19 @@ class Problems:
         name = canonical([study, dict(parameters)])
         if name not in self._digests:
             self._digests[name] = fingerprint.data_digest(self.get(study, parameters).data)
+            if study not in self._repeated:
+                self._require_equal(study, parameters, self._digests[name])
         return self._digests[name]
+
+    def _require_equal(self, study: str, parameters: Mapping[str, Any], first: str) -> None:
+        """Makes the first problem of a study once more: random data would never be found again in the store."""
+        self._repeated.add(study)
+        again = self.tree.problem_module(study).make_problem(dict(parameters))
+        if fingerprint.data_digest(again.data) != first:
+            text = (
+                "two calls of make_problem with equal parameters gave different data. Draw them from a seed among the"
+            )
+            raise ConfigurationFaults([f"studies/{study}/problem.py: {text} parameters, as in data_seed."])
 
 
 def make_plan(
@@ -140,7 +154,26 @@ def skip_reason(cell: Cell, description: FrameworkDescription, tree: Tree) -> st
     missing = [name for name, version in fingerprint.versions(description).items() if version == "missing"]
     if missing and description.command:
         return f"{description.command[0]}: {helpers.silent().get(description.version_command[0], 'no answer')}"
+    _require_known(description, missing)
     return f"{', '.join(missing)} is not installed" if missing else None
+
+
+def _require_known(description: FrameworkDescription, missing: list[str]) -> None:
+    """A package that is not installed and that nothing would install is a misspelling, not an expected skip.
+
+    Raises:
+        ConfigurationFaults: with the nearest name.
+    """
+    lines = [line for group in (*all_groups().values(), description.requirements) for line in group] if missing else []
+    known = names_of(lines)
+    faults = [
+        f"frameworks/{description.name}.py: {unknown('package in distributions', name, known)} A package that ./run "
+        "shall install stands in the framework's requirements."
+        for name in missing
+        if normal(name) not in known
+    ]
+    if faults:
+        raise ConfigurationFaults(faults)
 
 
 class _Planner:

@@ -200,6 +200,13 @@ class Tree:
         found = (path for place in self.places for path in (place / "studies" / study / "models").glob("*.*"))
         return sorted(path for path in found if path.is_file() and path.stem[:1] not in ("_", "."))
 
+    def texts_of(self, study: str) -> Iterator[str]:
+        """The texts of a study's files, its models and mutants too, in every place."""
+        for place in self.places:
+            for path in sorted((place / "studies" / study).rglob("*")):
+                if path.suffix in (".py", ".jl") and path.is_file():
+                    yield path.read_text(encoding="utf-8")
+
     def mutant_files(self, study: str) -> list[Path]:
         """The files of the study's programs that are wrong on purpose."""
         return sorted(path for place in self.places for path in (place / "studies" / study / "mutants").glob("*.py"))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from studies.base import Problem
+from studies.base import Problem, Verdict
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,26 @@ def judge(
     try:
         # A check computes with whatever a broken framework returned; its verdict counts, not NumPy's warnings.
         with np.errstate(all="ignore"):
-            reason, diagnostics = study.check(task, problem, dict(parameters), exact)
+            reason, diagnostics = _verdict(study.check(task, problem, dict(parameters), exact))
         diagnostics = {str(name): float(value) for name, value in diagnostics.items()}
     except Exception as error:  # noqa: BLE001 the study's check is foreign code: its failure becomes the cell's row
         first = str(error).strip().splitlines()[0] if str(error).strip() else ""
         text = f"the check of {task} raised {type(error).__name__}: {first}"
         return Judgement("failed", text, {}, traceback.format_exc())
     return Judgement("ok" if reason is None else "invalid", reason, diagnostics)
+
+
+def _verdict(given: Any) -> Verdict:
+    """The study's verdict; a bool, say, would be taken for a reason."""
+    if isinstance(given, Verdict) and isinstance(given.reason, str | None):
+        return given
+    raise TypeError(f"it returned {type(given).__name__}, not Verdict(reason, diagnostics); see studies/base.py")
+
+
+def wrong_precision(outputs: Mapping[str, np.ndarray], dtype: str) -> str | None:
+    """Why outputs are not of the precision that was asked for; a system that computes in another one must say so."""
+    other = [f"{n} is {a.dtype}" for n, a in outputs.items() if a.dtype.kind == "f" and a.dtype != np.dtype(dtype)]
+    return f"outputs are not {dtype}: {', '.join(other)}" if other else None
 
 
 def _float64(array: np.ndarray) -> np.ndarray:

@@ -207,6 +207,9 @@ class Runner:
         judgement = gate.judge(module, cell.task, problem, cell.parameters, outputs)
         if process == 0 or judgement.status != "ok":
             entrant.diagnostics = judgement.diagnostics
+        precision = gate.wrong_precision(outputs, built["notes"].get("dtype", cell.dtype))
+        if judgement.status == "ok" and precision is not None:
+            judgement = gate.Judgement("invalid", precision)
         missing = [name for name in cell.keep or () if name not in outputs]
         if judgement.status == "ok" and missing:
             judgement = gate.Judgement("failed", f"the task keeps {', '.join(missing)}, which the outputs lack")

@@ -135,7 +135,7 @@ def test_out_of_memory_has_its_own_status(toy):
 
 def test_framework_without_model_takes_no_part_and_without_package_is_an_expected_skip(toy, capsys):
     (toy.root / "studies/toy/models/second.py").unlink()
-    toy.framework("third", 'distributions = ("no-such-package",)')
+    toy.framework("third", 'distributions = ("no-such-package",)\nrequirements = ("no-such-package==1.0",)')
     assert toy.run() == 0
     out = capsys.readouterr().out
     assert "absent toy/total [second] 0 cells: no model of toy" in out

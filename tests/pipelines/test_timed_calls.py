@@ -37,7 +37,7 @@ from frameworks.base import Program
 
 def work(seed):
     time.sleep(0.0005)
-    return {{"draws": np.random.default_rng(seed).standard_normal(2000)}}
+    return {{"draws": np.random.default_rng(seed).standard_normal(2000, np.float32)}}
 
 def total(framework, data, parameters):
     state = {{"calls": 0}}
@@ -117,7 +117,7 @@ CHEATS = {
         return seed
     def run(inputs):
         state["calls"] += 1
-        return work(inputs) if state["calls"] < 3 else {"draws": np.full(2000, np.nan)}
+        return work(inputs) if state["calls"] < 3 else {"draws": np.full(2000, np.nan, np.float32)}
 """,
         "invalid",
         "NaN among 2000 values of draws",
@@ -128,7 +128,8 @@ CHEATS = {
         return seed
     def run(inputs):
         state["calls"] += 1
-        return work(inputs) if state["calls"] < 10 else {"draws": 1.0 + np.random.default_rng(inputs).random(2000)}
+        late = {"draws": 1 + np.random.default_rng(inputs).random(2000, np.float32)}
+        return work(inputs) if state["calls"] < 10 else late
 """,
         "invalid",
         "a timed call in process 1: the mean is off by",
@@ -140,7 +141,7 @@ CHEATS = {
         return None
     def run(inputs):
         time.sleep(0.0005)
-        return {"draws": generator.standard_normal(2000)}
+        return {"draws": generator.standard_normal(2000, np.float32)}
 """,
         "invalid",
         "that its inputs do not give",
@@ -180,7 +181,7 @@ IN_A_THREAD = """
         return seed
     def run(inputs):
         time.sleep(0.0002)
-        outputs = {"draws": np.random.default_rng(inputs).standard_normal(2000)}
+        outputs = {"draws": np.random.default_rng(inputs).standard_normal(2000, np.float32)}
         return {**outputs, "later": later()}
     def later():
         thread = threading.Thread(target=time.sleep, args=(0.0 if state["calls"] == 0 else 0.1,))
