@@ -58,7 +58,7 @@ class Prepared:
         self.problem = self.problem_module.make_problem(cell.parameters)
         path = TREE.model_path(cell.study, TREE.describe(cell.framework))
         model = load_module(path, f"studies.{cell.study}.models.{cell.framework}")
-        self.program = getattr(model, cell.task)(self.framework, self.problem.data, dict(cell.parameters))
+        self.program = getattr(model, cell.function)(self.framework, self.problem.data, dict(cell.parameters))
         self.built = self.framework.build(self.program, self.program.prepare(cell.seed))
 
     def outputs(self, seed):
@@ -71,8 +71,8 @@ class Prepared:
 def prepared(request):
     cell = CELLS[request.param]
     reason = missing(cell.framework)
-    if reason is None and not TREE.has_task(cell.study, cell.task, TREE.describe(cell.framework)):
-        reason = f"no model of {cell.study}/{cell.task} for {cell.framework}"
+    if reason is None and not TREE.has_task(cell.study, cell.function, TREE.describe(cell.framework)):
+        reason = f"no model of {cell.study}/{cell.function} for {cell.framework}"
     if reason is not None:
         pytest.skip(reason)
     return Prepared(cell)
@@ -127,7 +127,7 @@ def test_every_framework_returns_the_same_outputs_of_the_same_shape():
         shapes = {}
         for key, cell in CELLS.items():
             described = missing(cell.framework) is None and TREE.describe(cell.framework)
-            if key[:2] == (study, task) and described and TREE.has_task(study, task, described):
+            if key[:2] == (study, task) and described and TREE.has_task(study, cell.function, described):
                 outputs = Prepared(cell).outputs(cell.seed)
                 shapes[cell.framework] = {name: value.shape for name, value in outputs.items()}
         assert all(shape == next(iter(shapes.values())) for shape in shapes.values()), shapes

@@ -1,5 +1,7 @@
 """Devices: nothing falls back, workers share a card, and memory that is not there is a status."""
 
+import importlib.metadata
+
 import pytest
 
 from pipelines.config.configuration import configure
@@ -22,11 +24,14 @@ def test_a_system_refuses_a_card_that_is_not_there(name):
         pytest.skip("this machine has a CUDA device")
     if TREE.describe(name).command:
         pytest.skip(f"{name} runs in its own process")
-    for package in {"tfp": ("tensorflow_probability",), "handcoded_jax": ()}.get(name, (name,)):
-        pytest.importorskip(package)
+    for distribution in TREE.describe(name).distributions:
+        try:
+            importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            pytest.skip(f"{distribution} is not installed")
     framework = load_framework(TREE.root, name)
     assert framework.unavailable("cuda")
-    if "JaxFramework" in TREE.frameworks()[name].read_text():
+    if "jax" in TREE.describe(name).distributions:
         with pytest.raises(RuntimeError, match="gpu|cuda"):
             framework.start("cuda", "float32")
 

@@ -5,6 +5,7 @@ Nothing is compiled or run: what a lowering cannot show (speed, memory, the answ
 """
 
 import functools
+import importlib.metadata
 
 import jax
 import jax.numpy as jnp
@@ -19,20 +20,22 @@ from pipelines.testing.lowering import faults_of_device, faults_of_growth, read_
 
 TREE = Tree()
 PLATFORMS = ("cuda", "tpu")
-ON_JAX = [name for name, path in TREE.frameworks().items() if "JaxFramework" in path.read_text()]
+ON_JAX = [name for name in TREE.frameworks() if "jax" in TREE.describe(name).distributions]
 GROWTH = 64
 #: What a task should be parallel over, and the smaller size. So many chains draw at each step, not ahead.
 PARALLEL = {"n_particles": 1000, "n_traces": 1000, "height": 32, "n_chains": 2**11}
 
 
 def timed_cells():
-    """The first timed cell of each (study, task, method, framework), with what it grows by."""
+    """The first timed cell of each (study, program, method, framework), with what it grows by."""
     found = {}
     for configuration in configure(["size=smoke"], TREE):
         for race in races(configuration):
             for cell in race.cells:
                 if "time" in cell.stages and cell.framework in ON_JAX:
-                    found.setdefault((cell.study, cell.task, cell.parameters.get("method", ""), cell.framework), cell)
+                    found.setdefault(
+                        (cell.study, cell.function, cell.parameters.get("method", ""), cell.framework), cell
+                    )
     return found
 
 
@@ -63,16 +66,20 @@ def lowered(key, parameters_name, value):
     data = TREE.problem_module(cell.study).make_problem(parameters).data
     path = TREE.model_path(cell.study, TREE.describe(cell.framework))
     model = load_module(path, f"studies.{cell.study}.models.{cell.framework}")
-    program = getattr(model, cell.task)(framework, data, parameters)
+    program = getattr(model, cell.function)(framework, data, parameters)
     traced = jax.jit(program.run).trace(program.prepare(0))
     return {name: read_lowered(traced.lower(lowering_platforms=(name,)).as_text()) for name in PLATFORMS}
 
 
 def require_model(key):
-    study, task, _, name = key
-    pytest.importorskip({"tfp": "tensorflow_probability"}.get(name, "jax" if name == "handcoded_jax" else name))
-    if not TREE.has_task(study, task, TREE.describe(name)):
-        pytest.skip(f"no model of {study}/{task} for {name}")
+    study, function, _, name = key
+    for distribution in TREE.describe(name).distributions:
+        try:
+            importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            pytest.skip(f"{distribution} is not installed")
+    if not TREE.has_task(study, function, TREE.describe(name)):
+        pytest.skip(f"no model of {study}/{function} for {name}")
 
 
 @pytest.mark.parametrize("key", CELLS, ids="-".join)
