@@ -79,7 +79,8 @@ def ensure_environment(venv: str, wanted: Groups) -> None:
         return
     try:
         os.makedirs(os.path.dirname(venv), exist_ok=True)
-        lock = open(venv + ".lock", "w")  # noqa: SIM115  held open until the installation ends
+        # A name of ours, and never truncated: RUN_VENV=uv must not touch a uv.lock that lies beside it.
+        lock = open(venv + ".run-lock", "a")  # noqa: SIM115  held open until the installation ends
     except OSError as error:
         raise cannot_write(venv, error) from None
     with lock:

@@ -161,7 +161,10 @@ class WorkerClient:
             status, hint = "oom", ": the memory that its cgroup allows is used up"
         elif code == -signal.SIGKILL:
             hint = " (the system may have run out of memory)"
-        return ContestantFailure(status, f"{self.label}: the worker {how} during `{operation}`{hint}", self._tail())
+        tail = self._tail()
+        last = _last_words(tail)
+        said = f"; its last words: {last}" if last else ""
+        return ContestantFailure(status, f"{self.label}: the worker {how} during `{operation}`{hint}{said}", tail)
 
     def _tail(self) -> str | None:
         """The last lines of the log, from its last 64 KiB."""
@@ -172,6 +175,12 @@ class WorkerClient:
         except OSError:
             return None
         return "\n".join(lines[-20:]) or None
+
+
+def _last_words(log: str | None) -> str | None:
+    """The line of a log that most likely names the cause: the last one that is not indented, cut to 200 characters."""
+    lines = [line for line in (log or "").splitlines() if line.strip() and not line.startswith((" ", "\t"))]
+    return lines[-1].strip()[:200] if lines else None
 
 
 def _possible(reply: Mapping[str, Any], kind: str, elapsed: float) -> None:

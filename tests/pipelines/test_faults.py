@@ -4,6 +4,7 @@ No test asserts how long anything took; the limits only have to be reached.
 """
 
 import errno
+import json
 import os
 import signal
 import sys
@@ -214,3 +215,28 @@ def test_second_run_waits_for_the_first(toy):
         first.communicate(timeout=PATIENCE_SECONDS)
         assert first.returncode == 0
     assert "Nothing to measure" in out, "it plans after the first has finished"
+
+
+DIES_TALKING = """\
+def unavailable(self, device):
+    import os, sys
+    print("Unknown flag in XLA_FLAGS: --x", file=sys.stderr, flush=True)
+    os._exit(1)
+"""
+
+
+def test_last_words_of_a_worker_are_in_the_reason(toy):
+    """Such as XLA's about a flag that it does not know, which it prints before it ends the process."""
+    toy.framework("second", DIES_TALKING)
+    assert toy.run("stages=[run]", "frameworks=[first,second]") == 1
+    records = [json.loads(path.read_text()) for path in toy.records()]
+    (reason,) = [record["reason"] for record in records if record["status"] != "ok"]
+    assert "Unknown flag in XLA_FLAGS: --x" in reason
+
+
+def test_worker_that_its_cgroup_kills_for_memory_is_out_of_memory(toy, monkeypatch):
+    kills = iter(range(100))
+    monkeypatch.setattr("pipelines.workers.processes.memory_kills", lambda: next(kills))
+    toy.model("second", before="import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert toy.run("stages=[run]", "frameworks=[first,second]") == 1
+    assert statuses(toy) == {"first": "ok", "second": "oom"}

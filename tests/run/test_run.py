@@ -337,6 +337,12 @@ def test_somebody_elses_folder_is_not_touched(bare, tmp_path):
     assert (own / "thesis.txt").read_text() == "three years"
 
 
+def test_lock_file_of_another_tool_beside_the_environment_is_left_alone(bare):
+    (bare.root / "uv.lock").write_text("pins of another tool")
+    assert bare.run("hello", RUN_VENV="uv").returncode == 0
+    assert (bare.root / "uv.lock").read_text() == "pins of another tool"
+
+
 def test_package_that_was_half_written_is_installed_again(checkout):
     # What a pip that is killed leaves: metadata, but not yet the list of files.
     (checkout.packages / "alpha-1.0.dist-info" / "RECORD").unlink()
