@@ -87,7 +87,8 @@ class Pyro(TorchFramework):
 
         def draw() -> dict[str, torch.Tensor]:
             drawn = poutine.trace(prior).get_trace()
-            return {name: drawn.nodes[name]["value"] for name in drawn.stochastic_nodes}
+            sites = {name: drawn.nodes[name] for name in drawn.stochastic_nodes}
+            return {name: site["value"] for name, site in sites.items() if not is_subsample(site)}
 
         names = list(draw())
 
@@ -95,7 +96,7 @@ class Pyro(TorchFramework):
             latents, given = dict(zip(names, values, strict=False)), values[len(names) :]
             nodes = poutine.trace(poutine.condition(model, latents)).get_trace(*given).nodes
             sites = [nodes[name] for name in nodes if nodes[name]["type"] == "sample" and name not in names]
-            observed = [site for site in sites if site["is_observed"] and type(site["fn"]).__name__ != "_Subsample"]
+            observed = [site for site in sites if site["is_observed"] and not is_subsample(site)]
             terms = [site["fn"].log_prob(site["value"]).reshape(-1, n_particles).sum(0) for site in observed]
             return torch.stack(terms).sum(0)
 
@@ -195,3 +196,8 @@ class Pyro(TorchFramework):
             return [torch.as_tensor(argument, device=self._device) for argument in args]
 
         return prepare
+
+
+def is_subsample(site: dict[str, Any]) -> bool:
+    """Whether a site of a trace is the numbering of a plate, which Pyro keeps beside the choices."""
+    return type(site["fn"]).__name__ == "_Subsample"

@@ -141,7 +141,7 @@ def test_both_languages_of_gen_are_rows_with_proven_answers(run):
     assert set(rows) == {("importance_sampling", "genjl"), ("importance_sampling", "genjl_static")}
     for row in rows.values():
         assert row["status"] == "ok"
-        assert row["notes"] == {"dtype": "float64"}
+        assert row["notes"]["dtype"] == "float64"
         assert row["timing"]["rounds"] >= 3
     assert (folder / "figs" / "perfbench_cpu_benchmark_timings_is_all_frameworks.pdf").stat().st_size > 0
     text = (folder / "results" / "perfbench" / "export_cpu" / "benchmark_summary_cpu.csv").read_text()
