@@ -5,7 +5,6 @@ import json
 import numpy as np
 
 from pipelines.config.configuration import configure
-from pipelines.plan.cells import races
 from pipelines.plan.tree import Tree
 from pipelines.race.timing import gate_seed, round_seed
 
@@ -59,5 +58,5 @@ def test_unknown_timing_settings_are_refused(toy, capsys):
 def test_skipped_tasks_and_stages_are_left_out(toy):
     edited(toy, skip="true")
     (configuration,) = configure(["skip.figures=true"], Tree(toy.root), study="toy")
-    assert list(races(configuration)) == []
-    assert configuration.stages == ("run", "export", "report")
+    # Where every task is left out there is nothing to run, and what is stored is still read.
+    assert configuration.stages == ("export", "report")

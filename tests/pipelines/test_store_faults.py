@@ -166,7 +166,7 @@ def test_clean_beside_a_run_removes_nothing(tmp_path, capsys):
     with store.exclusive():
         store.save(record(), {})
         before = content(tmp_path)
-        assert clean.clean(["results", "perfbench"], tmp_path) == []
+        assert clean.clean(["results", "study=perfbench"], tmp_path) == []
         assert content(tmp_path) == before
     assert capsys.readouterr().err.count("a run is writing into") == 2
     assert clean.clean(["results"], tmp_path) == [tmp_path / "results"]

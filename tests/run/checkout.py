@@ -119,7 +119,8 @@ class Checkout:
         return self.venv / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
 
     def write_requirements(self, groups: dict[str, list[str]]) -> None:
-        blocks = ["\n".join([f"# [{name}] packages of {name}", *lines]) for name, lines in groups.items()]
+        needs = {"pyro": "pyro: torch"}  # without torch there is no pyro
+        blocks = ["\n".join([f"# [{needs.get(name, name)}] packages", *lines]) for name, lines in groups.items()]
         (self.root / "requirements.txt").write_text("# Exact versions.\n\n" + "\n\n".join(blocks) + "\n")
 
     def replace_pip(self, code: str) -> None:
