@@ -404,7 +404,7 @@ SITECUSTOMIZE = """
 import builtins, errno, os
 true_open = builtins.open
 def refusing(path, mode="r", *arguments, **settings):
-    if "w" in mode and str(path).startswith({root!r}):
+    if set("wa") & set(mode) and str(path).startswith({root!r}):
         raise OSError(errno.{code}, os.strerror(errno.{code}), str(path))
     return true_open(path, mode, *arguments, **settings)
 builtins.open = refusing
