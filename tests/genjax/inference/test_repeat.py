@@ -3,16 +3,19 @@
 Exact comparisons of programs and of results under one key; the moments of chains are tested with each kernel.
 """
 
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from genjax import chain, gen, hmc, mala, mh, modular_vmap, normal, seed, sel, state
-from genjax.inference import repeat
 from genjax.inference.kernels import memory
 from genjax.pjax.compat import sub_jaxprs
 
+# The module: its name in the package is that of the combinator.
+repeat = importlib.import_module("genjax.inference.repeat")
 KEY = jax.random.key(0)
 EPS, STEPS = 0.3, 3
 
