@@ -162,7 +162,7 @@ def movable(trace: Any, selection: Any, kernel: str, *, continuous: bool = False
         )
     if continuous:
         choices = trace.get_choices()
-        partial = [path for path in partial if path in left or _is_float(_at(choices, path))]
+        partial = [path for path in partial if path in left or _is_continuous(trace, _at(choices, path), path)]
     moved = dict.fromkeys([*left, *partial])
     chosen = sel(*(path if path else () for path in moved), strict=False)
     return Movable(chosen, _nested({path: _at(marks, path) for path in moved if path in partial}))
@@ -242,8 +242,25 @@ def _at(tree: Any, path: tuple[str, ...]) -> Any:
     return tree
 
 
-def _is_float(choice: Any) -> bool:
-    return all(jnp.issubdtype(jnp.result_type(leaf), jnp.floating) for leaf in jax.tree.leaves(choice))
+def _is_continuous(trace: Any, choice: Any, path: tuple[str, ...]) -> bool:
+    """Whether gradients move a choice: its numbers are floating-point, and its support is not a set of integers."""
+    floats = all(jnp.issubdtype(jnp.result_type(leaf), jnp.floating) for leaf in jax.tree.leaves(choice))
+    return floats and not _is_counting(trace, path)
+
+
+def _is_counting(node: Any, path: tuple[str, ...]) -> bool:
+    """Whether a distribution at this path has a discrete support, in any branch of a `Cond`."""
+    if not hasattr(node, "raw_score"):
+        return False
+    support = getattr(node.get_gen_fn(), "support", None)
+    if support is not None:
+        return bool(support.is_discrete)
+    inner = node.inner()
+    if isinstance(inner, tuple):
+        return any(_is_counting(branch, path) for branch in inner)
+    if isinstance(inner, dict):
+        return bool(path) and path[0] in inner and _is_counting(inner[path[0]], path[1:])
+    return _is_counting(inner, path)
 
 
 def _nested(by_path: dict[tuple[str, ...], Any]) -> Any:

@@ -38,15 +38,21 @@ def _square_event(_df: Shape, scale_shape: Shape) -> Shape:
     return scale_shape[-2:]
 
 
+def _half_degrees(df: Array, size: int) -> Array:
+    """`(df - i) / 2` for i = 0, ..., size - 1 along a new last axis."""
+    return 0.5 * (df[..., None] - jax.lax.broadcasted_iota(df.dtype, (*df.shape, size), df.ndim))
+
+
 def _draw_wishart(key: Array, df: Array, scale_matrix: Array, *, shape: Shape) -> Array:
     """Source: Bartlett's decomposition (Smith and Hocking, *Algorithm AS 53: Wishart variate generator*, 1972)."""
     normal_key, gamma_key = jax.random.split(key)
     size = scale_matrix.shape[-1]
     factor = jnp.linalg.cholesky(scale_matrix)
-    halves = 0.5 * (df[..., None] - jnp.arange(size, dtype=df.dtype))
+    halves = _half_degrees(df, size)
     roots = jnp.sqrt(2 * gammas.gamma(gamma_key, halves, (*shape, size))[0])
     below = jnp.tril(noise.normal(normal_key, (*shape, size, size), df.dtype), -1)
-    lower = _times(factor, below + roots[..., None] * jnp.eye(size, dtype=df.dtype))
+    identity = jnp.broadcast_to(jnp.eye(size, dtype=df.dtype), below.shape)
+    lower = _times(factor, below + roots[..., None] * identity)
     return _times(lower, jnp.swapaxes(lower, -1, -2))
 
 
@@ -68,7 +74,7 @@ def _log_wishart_density(value: Array, df: Array, scale_matrix: Array) -> Array:
         left_side=True,
         lower=True,
     )
-    log_gammas = gammaln(0.5 * (df[..., None] - jnp.arange(size, dtype=df.dtype))).sum(-1)
+    log_gammas = gammaln(_half_degrees(df, size)).sum(-1)
     log_normaliser = (
         0.5 * df * size * math.log(2)
         + df * _log_diagonal(factor).sum(-1)

@@ -261,7 +261,7 @@ def test_beta_outside_its_support(value, concentrations):
 
 def test_small_probabilities_keep_their_digits():
     np.testing.assert_allclose(distributions.flip.logpdf(False, 1e-10), -1e-10, rtol=1e-6)
-    np.testing.assert_allclose(distributions.distributions.bernoulli.logpdf(1, 30.0), -np.exp(-30.0), rtol=1e-5)
+    np.testing.assert_allclose(distributions.bernoulli.logpdf(1, 30.0), -np.exp(-30.0), rtol=1e-5)
 
 
 LOGITS = np.array([0.1, 0.5, -0.3])
