@@ -28,6 +28,7 @@ class PlannedCell:
         inputs: what the key hashes, by name.
         action: "run", "cached" or "skip"; `why` is the reason in words.
         order: counts the measurements of the cell, whatever the state of the sources, from 1.
+        tree: the checkout that its program is from, where that is another than the configuration's.
         has_model: whether the study has a model for the framework; a framework without one is no participant.
     """
 
@@ -39,6 +40,7 @@ class PlannedCell:
     why: str
     has_model: bool = True
     order: int = 1
+    tree: Tree | None = None
 
 
 @dataclass(frozen=True)

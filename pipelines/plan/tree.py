@@ -56,12 +56,14 @@ class Tree:
         extensions: folders laid out like it; see `pipelines.plan.extensions`.
         hidden: files of frameworks and folders of studies in them that cannot be used.
         refused: a line for each of those, with the reason.
+        harness: the checkout whose `pipelines` the workers run; another revision's programs run in its own.
     """
 
     root: Path = REPOSITORY
     extensions: tuple[Path, ...] = ()
     hidden: frozenset[Path] = frozenset()
     refused: tuple[str, ...] = ()
+    harness: Path = REPOSITORY
 
     @property
     def places(self) -> tuple[Path, ...]:

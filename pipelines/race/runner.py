@@ -170,9 +170,9 @@ class Runner:
         planned = entrant.planned
         cell, handle = planned.cell, f"program_{next(self._handles)}"
         cores = _cores(cell, configuration)
-        model = configuration.tree.model_path(cell.study, planned.description)
+        model = (planned.tree or configuration.tree).model_path(cell.study, planned.description)
         instance = (cell.instance, cell.form, process)
-        client = self.pool.get(planned.description, configuration, cell.dtype, instance, cores)
+        client = self.pool.get(planned.description, configuration, cell.dtype, instance, cores, planned.tree)
         entrant.facts.setdefault("versions", client.hello.get("versions", {}))
         entrant.facts.setdefault("device_name", client.hello.get("device_name", ""))
         problem = self.problems.get(cell.study, cell.parameters)
@@ -445,7 +445,8 @@ def _record(
 ) -> dict[str, Any]:
     environment = {**configuration.environment, **dict(planned.description.environment)}
     outputs = (configuration.results, configuration.figs)
-    where = provenance.provenance(configuration.tree.root, environment, configuration.device, outputs)
+    root = (planned.tree or configuration.tree).root
+    where = provenance.provenance(root, environment, configuration.device, outputs)
     dtype = (facts.get("notes") or {}).get("dtype", planned.cell.dtype)  # Gen.jl has one type, whatever is asked for
     own = {"dtype": dtype, "seed": planned.cell.seed, "size": configuration.size}
     return {

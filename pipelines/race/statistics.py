@@ -71,12 +71,18 @@ def median_interval(
 def _over_processes(values: np.ndarray, processes: np.ndarray, prior: Prior | None) -> Interval:
     from scipy import special  # not at import: it takes a while
 
+    mean, error, freedom = _mean_log(values, processes, prior)
+    half = special.stdtrit(freedom, 0.5 + LEVEL / 2) * error
+    return Interval(*(float(np.exp(mean + sign * half)) for sign in (0, -1, 1)))
+
+
+def _mean_log(values: np.ndarray, processes: np.ndarray, prior: Prior | None) -> tuple[float, float, float]:
+    """The mean over processes of their log medians, its standard error, and that one's degrees of freedom."""
     logs = process_logs(values, processes)
     if len(values) < 2 * len(logs):
         prior = None  # blocks that stand alone carry noise that those of others, which are averaged, do not have
     variance, freedom = moderated(float(logs.var(ddof=1)), len(logs) - 1, prior)
-    half = special.stdtrit(freedom, 0.5 + LEVEL / 2) * np.sqrt(variance / len(logs))
-    return Interval(*(float(np.exp(logs.mean() + sign * half)) for sign in (0, -1, 1)))
+    return float(logs.mean()), float(np.sqrt(variance / len(logs))), freedom
 
 
 def spread_of(values: np.ndarray, processes: np.ndarray) -> tuple[float, int] | None:
@@ -154,6 +160,28 @@ def ratio_interval(
             f"ratio_interval pairs rounds: got {np.shape(samples)} samples, {np.shape(baseline)} of baseline."
         )
     return median_interval(np.asarray(samples, np.float64) / np.asarray(baseline, np.float64), seed, processes, prior)
+
+
+def paired_p_value(
+    samples: np.ndarray, baseline: np.ndarray, processes: np.ndarray | None = None, prior: Prior | None = None
+) -> float | None:
+    """Student's two-sided p-value that the paired ratio is 1, the test whose interval `ratio_interval` gives.
+
+    Args:
+        samples: (n_rounds,), positive; `baseline` likewise, in the same rounds.
+        processes: (n_rounds,) int, the process of each round.
+        prior: as of `median_interval`.
+
+    Returns:
+        The p-value; None for fewer than two processes.
+    """
+    if processes is None or len(np.unique(processes)) < 2:
+        return None
+    from scipy import special
+
+    ratios = np.asarray(samples, np.float64) / np.asarray(baseline, np.float64)
+    mean, error, freedom = _mean_log(ratios, np.asarray(processes), prior)
+    return float(mean == 0) if error == 0 else 2 * float(special.stdtr(freedom, -abs(mean) / error))
 
 
 INDEPENDENT_ESTIMATOR = (

@@ -49,7 +49,7 @@ class WorkerClient:
         self._mark = mark or processes.new_mark()
         command = list(description.command) or [sys.executable, "-m", "pipelines.workers.worker"]
         variables = {**os.environ, **environment, **dict(description.environment), processes.MARK: self._mark}
-        variables["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH", "")])])
+        variables["PYTHONPATH"] = os.pathsep.join(import_path(tree.harness, os.environ.get("PYTHONPATH", "")))
         self._memory_kills = processes.memory_kills()
         with log.open("wb") as errors, confined(cores) as self.confined:
             self.process = subprocess.Popen(
@@ -201,6 +201,12 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"  # a real-time signal
 
 
+def import_path(harness: Path, callers: str) -> list[str]:
+    """The folders that a worker imports from: the checkout of its harness, then the caller's but for this checkout."""
+    others = [name for name in callers.split(os.pathsep) if name and Path(name) != REPOSITORY]
+    return [str(harness), *others]
+
+
 @contextlib.contextmanager
 def confined(cores: int | Sequence[int] | None) -> Iterator[bool]:
     """Lets the calling thread, and with it the processes that it starts, run on some cores only.
@@ -249,12 +255,14 @@ class WorkerPool:
         dtype: str,
         instance: Hashable = 0,
         cores: int | None = None,
+        tree: Tree | None = None,
     ) -> WorkerClient:
         """A worker that has said hello; a new one if there is none or the old one died.
 
         Args:
             instance: tells workers apart that are equal otherwise.
             cores: how many cores it may use; None for all.
+            tree: the checkout of its sources, where that is not the configuration's; its `instance` must differ, too.
 
         Raises:
             ContestantFailure: if it cannot start, or cannot run on the device.
@@ -266,7 +274,9 @@ class WorkerPool:
         if worker is not None and worker.alive:
             return worker
         try:
-            worker = self._workers[slot] = self._start(description, configuration, dtype, cores)
+            worker = self._workers[slot] = self._start(
+                description, configuration, dtype, cores, tree or configuration.tree
+            )
         except ContestantFailure as failure:
             self._broken[slot] = failure  # a framework that cannot start fails its other cells without another try
             raise
@@ -287,13 +297,18 @@ class WorkerPool:
                 del self._workers[slot]
 
     def _start(
-        self, description: FrameworkDescription, configuration: Configuration, dtype: str, cores: int | None
+        self,
+        description: FrameworkDescription,
+        configuration: Configuration,
+        dtype: str,
+        cores: int | None,
+        tree: Tree,
     ) -> WorkerClient:
         log = self.scratch / f"worker_{next(self._count)}_{description.name}.log"
         try:
             mark = f"{self.mark}/{log.stem}"
             chosen = (cores and self.cores.choose(cores)) or None
-            worker = WorkerClient(description, configuration.tree, configuration.environment, log, chosen, mark)
+            worker = WorkerClient(description, tree, configuration.environment, log, chosen, mark)
         except OSError as error:
             raise ContestantFailure("failed", f"{description.name}: cannot start its worker: {error}") from error
         limit = max(configuration.limits.start_seconds, description.start_seconds)

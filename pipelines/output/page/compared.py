@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipelines.output.page.build import HERE, environment
-from pipelines.race import statistics
 from pipelines.race.statistics import Interval
-from pipelines.results.compare import BROKE, FASTER, MENDED, SLOWER, Comparison, surroundings
-from pipelines.results.store import Store, store_error
+from pipelines.results.compare import BROKE, FASTER, MENDED, SLOWER, VERDICTS, Comparison, Sides
+from pipelines.results.store import store_error
 
 KINDS = {FASTER: "reproduced", MENDED: "reproduced", SLOWER: "not-reproduced", BROKE: "not-reproduced"}
 """The colour of a verdict, by that of a claim's; the others are neutral."""
@@ -33,7 +32,7 @@ class Line:
     bar: tuple[float, float, float] | None
 
 
-def write_comparison(comparisons: Sequence[Comparison], old: Store, new: Store, folder: Path) -> Path:
+def write_comparison(comparisons: Sequence[Comparison], sides: Sides, folder: Path) -> Path:
     """Writes `index.html` and `comparison.json` and returns the path of the former.
 
     Raises:
@@ -42,10 +41,7 @@ def write_comparison(comparisons: Sequence[Comparison], old: Store, new: Store, 
     known = [interval for one in comparisons if (interval := one.ratio or one.time) is not None]
     ends = [abs(math.log(value)) for one in known for value in (one.low, one.high) if 0 < value < math.inf]
     reach = min(max([*ends, math.log(1.25)]), math.log(32.0))
-    where = [surroundings(store) for store in (old, new)]
-    stores = (("old", old), ("new", new))
-    sides = [(word, f"{store.root}: {'; '.join(facts)}") for (word, store), facts in zip(stores, where, strict=True)]
-    words = list(dict.fromkeys(one.verdict for one in comparisons))
+    words = [word for word in VERDICTS if any(one.verdict == word for one in comparisons)]
     text = (
         environment()
         .get_template("compare.html.j2")
@@ -55,11 +51,9 @@ def write_comparison(comparisons: Sequence[Comparison], old: Store, new: Store, 
                 (word, KINDS.get(word, "cannot-tell"), sum(one.verdict == word for one in comparisons))
                 for word in words
             ],
-            sides=sides,
-            notes=[]
-            if where[0][0] == where[1][0]
-            else ["Two machines: times compare the machines, ratios the programs."],
-            estimator=f"Intervals: {statistics.INDEPENDENT_ESTIMATOR}.",
+            sides=[("old", sides.old), ("new", sides.new)],
+            notes=sides.notes,
+            estimator=f"Intervals: {sides.estimator}.",
             ends=[f"{math.exp(-reach):.2f}", f"{math.exp(reach):.2f}"],
             one=WIDTH / 2,
             lines=[_line(one, reach) for one in comparisons],
@@ -83,7 +77,7 @@ def _line(one: Comparison, reach: float) -> Line:
         name=one.name,
         verdict=one.verdict,
         kind=KINDS.get(one.verdict, "cannot-tell"),
-        detail=one.detail,
+        detail="; ".join(filter(None, (one.detail, *one.flags))),
         ratio="" if interval is None else f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]",
         old="" if one.old_s is None else f"{1e3 * one.old_s:.4g} ms",
         new="" if one.new_s is None else f"{1e3 * one.new_s:.4g} ms",
