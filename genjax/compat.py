@@ -1,3 +1,3 @@
 """Helpers for using GenJAX beside other libraries."""
 
-from genjax.pjax.compat import enable_tfp as enable_tfp
+from genjax.pjax.jax_internals import enable_tfp as enable_tfp

@@ -63,7 +63,7 @@ def rule_for(path: Path) -> Rule | None:
     match path.parts:
         case ("genjax", "viz", *_):
             return Rule(("genjax", "jax", "numpy", "matplotlib"), never=JAX_INTERNALS)
-        case ("genjax", "pjax", "compat.py"):
+        case ("genjax", "pjax", "jax_internals.py"):
             return Rule(("genjax", "jax", "jaxlib", "numpy"))
         case ("genjax", "inference", "arviz.py"):
             return Rule(("genjax", "jax", "numpy", "arviz"), never=JAX_INTERNALS)
@@ -254,7 +254,7 @@ BAD = {
     "pipelines/store/records.py": ["import torch", "def f():\n    def g():\n        import genjax"],
 }
 GOOD = {
-    "genjax/pjax/compat.py": ["from jax._src import core", "from jax.interpreters import batching"],
+    "genjax/pjax/jax_internals.py": ["from jax._src import core", "from jax.interpreters import batching"],
     "genjax/core/trace.py": ["import jax.numpy as jnp", "from . import pytree", "import dataclasses"],
     "genjax/viz/raincloud.py": ["def f():\n    import matplotlib.pyplot as plt"],
     "frameworks/numpyro.py": ["import numpyro.distributions", "from frameworks.jax_base import JaxFramework"],

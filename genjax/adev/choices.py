@@ -7,7 +7,7 @@ from typing import Any
 
 from genjax.adev.primitive import EXPECTATION_KEY, ADEVPrimitive
 from genjax.adev.rules import JVP_ESTIMATE, PATHWISE, Rule
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import Finder
 from genjax.pjax.sites import LaneSampler, adev_sample_p, sample_p
 
@@ -20,7 +20,7 @@ def check(jaxpr: Any) -> None:
     """
     for eqn in jaxpr.eqns:
         if eqn.primitive is sample_p and not _is_expectation_key(eqn.params["sampler"]):
-            frames = compat.user_frames(eqn.source_info.traceback)
+            frames = jax_internals.user_frames(eqn.source_info.traceback)
             place = f", at {frames[0]}" if frames else ""
             raise NotImplementedError(
                 "ADEV encountered pjax.sample site without ADEV semantics. Use ADEV estimator primitives (flip_enum, "
@@ -28,7 +28,7 @@ def check(jaxpr: Any) -> None:
                 f"`{eqn.params['sampler'].name}`{place}. (`key` is a choice that is differentiated within the "
                 "expectation, by jax.grad or jax.jvp: take derivatives of the expectation instead.)"
             )
-        for body in compat.sub_jaxprs(eqn):
+        for body in jax_internals.sub_jaxprs(eqn):
             check(body)
 
 
@@ -54,7 +54,7 @@ def needs_rest(eqn: Any, is_pure: bool) -> bool:
     """Whether an equation has a choice, at any depth, whose rule needs the rest of the program."""
     if eqn.primitive is adev_sample_p:
         return rule_of(eqn.params["sampler"].primitive).needs_rest(eqn.params["shape"], is_pure)
-    return any(jaxpr_needs_rest(body, is_pure) for body in compat.sub_jaxprs(eqn))
+    return any(jaxpr_needs_rest(body, is_pure) for body in jax_internals.sub_jaxprs(eqn))
 
 
 def jaxpr_needs_rest(jaxpr: Any, is_pure: bool) -> bool:
@@ -70,7 +70,7 @@ def is_pathwise(jaxpr: Any) -> bool:
     return all(
         rule_of(eqn.params["sampler"].primitive) is PATHWISE
         if eqn.primitive is adev_sample_p
-        else all(map(is_pathwise, compat.sub_jaxprs(eqn)))
+        else all(map(is_pathwise, jax_internals.sub_jaxprs(eqn)))
         for eqn in jaxpr.eqns
     )
 
@@ -88,7 +88,7 @@ def is_direct(jaxpr: Any) -> bool:
         if _finder.in_equation(eqn)
         else True
         for eqn in jaxpr.eqns
-    ) and all(is_direct(body) for eqn in jaxpr.eqns for body in compat.sub_jaxprs(eqn))
+    ) and all(is_direct(body) for eqn in jaxpr.eqns for body in jax_internals.sub_jaxprs(eqn))
 
 
 _finder = Finder((adev_sample_p,))

@@ -14,7 +14,7 @@ from genjax.adev.interpreter import surrogate
 from genjax.adev.primitive import draw_key
 from genjax.core.const import Const
 from genjax.core.pytree import Pytree
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
 
 
@@ -107,7 +107,7 @@ def independent_estimates(f: Callable[[], Any], n: int) -> jax.Array:
         n: how many.
     """
     closed, _ = _stage(f, ())
-    run = lambda: compat.jaxpr_as_fun(closed)()[0]
+    run = lambda: jax_internals.jaxpr_as_fun(closed)()[0]
     mapped = jax.vmap(run, in_axes=(), axis_size=n)
     if is_pathwise(closed.jaxpr):  # no scores at all
         return mapped()
@@ -162,13 +162,13 @@ def _compile(reference: Callable[[], Any]) -> _Compiled:
 
         @jax.custom_jvp
         def value(key: Any, constants: Any, flat: Any) -> jax.Array:
-            return surrogate(compat.ClosedJaxpr(closed.jaxpr, constants), flat, key, is_pure=True)
+            return surrogate(jax_internals.ClosedJaxpr(closed.jaxpr, constants), flat, key, is_pure=True)
 
         @value.defjvp
         def value_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
             key, constants, flat = primals
             with_derivative = lambda constants, flat: surrogate(
-                compat.ClosedJaxpr(closed.jaxpr, constants), flat, key, is_pure=False
+                jax_internals.ClosedJaxpr(closed.jaxpr, constants), flat, key, is_pure=False
             )
             return jax.jvp(with_derivative, (constants, flat), tuple(tangents[1:]))
 

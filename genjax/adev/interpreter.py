@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from genjax.adev.choices import check, jaxpr_needs_rest, needs_rest, rule_of
 from genjax.adev.dual import is_differentiable
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import (
     Finder,
     close,
@@ -100,17 +100,17 @@ def run(closed: Any, args: Sequence[Any], state: ADEV, then: Continuation) -> An
 
 def _resume(jaxpr: Any, start: int, environment: dict[Any, Any], state: ADEV, then: Continuation) -> Any:
     def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, compat.Literal) else environment[atom]
+        return atom.val if isinstance(atom, jax_internals.Literal) else environment[atom]
 
     for position in range(start, len(jaxpr.eqns)):
         eqn = jaxpr.eqns[position]
         values = [read(atom) for atom in eqn.invars]
         if not _finder.in_equation(eqn):
-            environment.update(zip(eqn.outvars, compat.bind_equation(eqn, values), strict=True))
+            environment.update(zip(eqn.outvars, jax_internals.bind_equation(eqn, values), strict=True))
             continue
         name = eqn.primitive.name
         if not needs_rest(eqn, state.is_pure):
-            with compat.equation_context(eqn):
+            with jax_internals.equation_context(eqn):
                 outputs, state = _lookup(_DIRECT, name)(eqn, values, state)
             environment.update(zip(eqn.outvars, outputs, strict=True))
             continue

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 
 from genjax.adev.dual import Dual, canonical, is_differentiable
 from genjax.adev.primitive import PrimitiveLanes
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import Finder, evaluate
 from genjax.pjax.seed import seed
 
@@ -198,7 +198,7 @@ def _estimate_jvp(site: Any, key: Any, parameters: Any, rest: Rest) -> jax.Array
     dual_rest, pure_rest = jax.make_jaxpr(rest)(example), jax.make_jaxpr(rest.pure)(example)
 
     def run(staged: Any, constants: Any, value: Any) -> jax.Array:
-        return evaluate(compat.ClosedJaxpr(staged.jaxpr, constants), [value], _NOTHING, _never)[0]
+        return evaluate(jax_internals.ClosedJaxpr(staged.jaxpr, constants), [value], _NOTHING, _never)[0]
 
     @jax.custom_jvp
     def call(key: Any, parameters: Any, pure_constants: Any, dual_constants: Any) -> jax.Array:

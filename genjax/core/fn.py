@@ -24,7 +24,7 @@ from genjax.core.observed import like, observed_by
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Tr, Trace, get_choices
-from genjax.pjax.compat import trace_state
+from genjax.pjax.jax_internals import trace_state
 
 R = TypeVar("R")
 

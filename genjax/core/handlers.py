@@ -10,8 +10,8 @@ from types import FrameType
 from typing import Any, Protocol
 
 from genjax.core.pytree import Pytree
-from genjax.pjax.compat import Frame, is_library_file
 from genjax.pjax.errors import user_location
+from genjax.pjax.jax_internals import Frame, is_library_file
 
 
 class Handler(Protocol):

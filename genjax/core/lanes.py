@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 
 #: Terms up to which the sum is written out. XLA for CPU copies what computes the terms once for each, 15 times at most;
 #: from 16 on it would write the (N, n) array to memory instead.
@@ -71,4 +71,4 @@ def _batch(arguments: tuple[Array], dims: tuple[int], *, axis: int) -> tuple[Arr
     return sum_lanes_p.bind(values, axis=axis), dim if dim < axis else dim - 1
 
 
-sum_lanes_p = compat.linear_primitive("sum_lanes", _reduce, _shape, _transpose, _batch, on_cpu=_add_columns)
+sum_lanes_p = jax_internals.linear_primitive("sum_lanes", _reduce, _shape, _transpose, _batch, on_cpu=_add_columns)

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 from genjax.pjax.partition import is_partitioned
 
 __all__ = [
@@ -76,7 +76,7 @@ def _random_bits(key: Array, bit_width: int, shape: Shape) -> Array:
     return (first ^ second).reshape(shape)
 
 
-_WRITTEN_OUT = compat.threefry_with_bits("threefry2x32_written_out", _random_bits, n_words=3)
+_WRITTEN_OUT = jax_internals.threefry_with_bits("threefry2x32_written_out", _random_bits, n_words=3)
 
 
 def _from_element(key: Array, start: Array) -> Array:
@@ -193,7 +193,7 @@ def _words(key: Array, shape: Shape, dtype: Any) -> Words:
         first, second = _threefry(data[:2], data[2] + jax.lax.iota(jnp.uint32, size).reshape(shape))
         return Words(first ^ second, first, dtype)
     if _is_ours(key, dtype) and size < 2**32:
-        first, second = compat.threefry_words(key, jax.lax.iota(jnp.uint32, size).reshape(shape))
+        first, second = jax_internals.threefry_words(key, jax.lax.iota(jnp.uint32, size).reshape(shape))
         return Words(first ^ second, first, dtype)
     seconds = jax.random.bits(jax.random.fold_in(key, _SECOND_WORDS), shape, jnp.uint32)
     return Words(jax.random.bits(key, shape, jnp.uint32), seconds, dtype)

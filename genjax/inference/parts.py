@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import Finder
 from genjax.pjax.sites import adev_sample_p, sample_p
 
@@ -37,10 +37,10 @@ def evaluate_part(
     environment = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True)) | dict(given)
 
     def variables(atoms: Sequence[Any]) -> set[Any]:
-        return {atom for atom in atoms if not isinstance(atom, compat.Literal)}
+        return {atom for atom in atoms if not isinstance(atom, jax_internals.Literal)}
 
     def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, compat.Literal) else environment[atom]
+        return atom.val if isinstance(atom, jax_internals.Literal) else environment[atom]
 
     needed = variables(wanted) - environment.keys()
     equations = []
@@ -51,8 +51,8 @@ def evaluate_part(
         needed |= variables(eqn.invars)
         needed -= environment.keys()
     for eqn in reversed(equations):
-        with compat.equation_context(eqn):
-            outputs = compat.bind_equation(eqn, [read(atom) for atom in eqn.invars])
+        with jax_internals.equation_context(eqn):
+            outputs = jax_internals.bind_equation(eqn, [read(atom) for atom in eqn.invars])
         for variable, value in zip(eqn.outvars, outputs, strict=True):
             environment.setdefault(variable, value)
     return [read(atom) for atom in wanted]
@@ -71,7 +71,7 @@ def drawn_ahead(jaxpr: Any, state: Sequence[Any]) -> list[Any]:
     random: set[Any] = set()
     used: dict[Any, None] = {}
     for eqn in jaxpr.eqns:
-        inputs = [atom for atom in eqn.invars if not isinstance(atom, compat.Literal)]
+        inputs = [atom for atom in eqn.invars if not isinstance(atom, jax_internals.Literal)]
         follows = not random.isdisjoint(inputs)
         free = not follows and varying.isdisjoint(inputs)
         stays = eqn.effects or _estimated.in_equation(eqn)
@@ -80,6 +80,6 @@ def drawn_ahead(jaxpr: Any, state: Sequence[Any]) -> list[Any]:
         elif stays or not free:
             varying.update(eqn.outvars)
             used.update(dict.fromkeys(atom for atom in inputs if atom in random))
-    outputs = (atom for atom in jaxpr.outvars if not isinstance(atom, compat.Literal))
+    outputs = (atom for atom in jaxpr.outvars if not isinstance(atom, jax_internals.Literal))
     used.update(dict.fromkeys(atom for atom in outputs if atom in random))
     return list(used)

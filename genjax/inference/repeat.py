@@ -18,7 +18,7 @@ from genjax.inference.carry import lean, map_traces, plain, require_same_structu
 from genjax.inference.kernels.function import Function
 from genjax.inference.kernels.kernel import Kernel
 from genjax.inference.parts import drawn_ahead, evaluate_part
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
 
 #: Most numbers that are drawn in one batch, which bounds the memory for them.
@@ -97,7 +97,7 @@ def begin(kernel: Kernel, initial: Any, lanes: Lanes | None) -> Start:
     closed, _, _ = stage_flat(init, *trace.of_one_lane())
     place = {variable: i for i, variable in enumerate(closed.jaxpr.invars)}
     outputs = closed.jaxpr.outvars
-    is_handed_on = [not isinstance(out, compat.Literal) and out in place for out in outputs]
+    is_handed_on = [not isinstance(out, jax_internals.Literal) and out in place for out in outputs]
     computed = [out for out, handed_on in zip(outputs, is_handed_on, strict=True) if not handed_on]
 
     def compute(leaves: list[Any]) -> list[Any]:
@@ -177,7 +177,9 @@ class _Step(NamedTuple):
     def stored(self) -> list[Any]:
         """The records that may differ between steps, each once."""
         known = {*self.fixed(), *self.jaxpr.jaxpr.constvars}
-        return list(dict.fromkeys(out for out in self.records if not (isinstance(out, compat.Literal) or out in known)))
+        return list(
+            dict.fromkeys(out for out in self.records if not (isinstance(out, jax_internals.Literal) or out in known))
+        )
 
     def fixed(self) -> dict[Any, int]:
         """The input variables that are handed through, with their places."""
@@ -185,7 +187,7 @@ class _Step(NamedTuple):
 
     def constant(self, out: Any) -> tuple[Any, int]:
         """The value of an output that never changes, and how many of the batch's axes it has."""
-        if isinstance(out, compat.Literal):
+        if isinstance(out, jax_internals.Literal):
             return out.val, 0
         for variable, value in zip(self.jaxpr.jaxpr.constvars, self.jaxpr.consts, strict=True):
             if variable is out:
@@ -319,7 +321,7 @@ def _spread(value: Any, n_axes: int, batch: tuple[int, ...]) -> jax.Array:
 def _with_shared_args(traces: Any, step: _Step, lanes: Lanes | None) -> Any:
     """Traces that hold arguments which never change once, along an axis of size 1 in place of the steps'."""
     handed_through = step.fixed()
-    is_fixed = [not isinstance(out, compat.Literal) and out in handed_through for out in step.records]
+    is_fixed = [not isinstance(out, jax_internals.Literal) and out in handed_through for out in step.records]
     fixed, _ = jax.tree.unflatten(step.records_tree, is_fixed)
 
     def share(is_fixed: bool, values: Any) -> Any:

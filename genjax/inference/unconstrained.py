@@ -14,7 +14,7 @@ from genjax.core.choices import choice_path
 from genjax.core.observed import hold, movable
 from genjax.core.sites import DIFFERS, Site
 from genjax.inference.bijectors import Bijector, Identity, bijector_of
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
 
 
@@ -217,7 +217,7 @@ def _sites_given(trace: Any, chosen: Any, addresses: list[str], kernel: str) -> 
     sites = run(chosen)
     bounds = lambda chosen: [leaf for site in _sites(run(chosen)) for leaf in jax.tree.leaves(site.bounds)]
     closed, _, _ = stage_flat(bounds, chosen)
-    used = compat.used_inputs(closed)
+    used = jax_internals.used_inputs(closed)
     if any(used):
         raise ValueError(
             f"{kernel} was asked to move choices together, of which the support of one depends on "

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import (
     Finder,
     close,
@@ -34,9 +34,9 @@ current_namespace = jax.make_user_context(None)
 
 # The primitive
 
-state_p = compat.Primitive("genjax.save")
+state_p = jax_internals.Primitive("genjax.save")
 state_p.multiple_results = True
-_saving = compat.make_effect("Save")
+_saving = jax_internals.make_effect("Save")
 
 
 def record(name: Path, value: Any) -> None:
@@ -81,8 +81,8 @@ def _differentiate(primals: Any, tangents: Any, *, path: Path, tree: Any) -> tup
 
 state_p.def_impl(lambda *_values, **_params: [])
 state_p.def_effectful_abstract_eval(lambda *_values, **_params: ([], {_saving}))
-compat.register_batching(state_p, _batch)
-compat.register_jvp(state_p, _differentiate)
+jax_internals.register_batching(state_p, _batch)
+jax_internals.register_jvp(state_p, _differentiate)
 
 
 # The interpreter. `saved` is what the level being evaluated has saved so far; rules add to it.
@@ -224,7 +224,7 @@ def _remat(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
 
 
 def _custom_jvp(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
-    rule, closed = compat.custom_jvp_rule(eqn), eqn.params["call_jaxpr"]
+    rule, closed = jax_internals.custom_jvp_rule(eqn), eqn.params["call_jaxpr"]
 
     @jax.custom_jvp
     def call(*args: Any) -> tuple[list[Any], Saved]:
@@ -249,7 +249,7 @@ def _zero_tangent(value: Any) -> Any:
 
 
 def _custom_vjp(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
-    rules, closed = compat.custom_vjp_rules(eqn), eqn.params["call_jaxpr"]
+    rules, closed = jax_internals.custom_vjp_rules(eqn), eqn.params["call_jaxpr"]
 
     @jax.custom_vjp
     def call(*args: Any) -> tuple[list[Any], Saved]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 from genjax.pjax.sites import SITE_PRIMITIVES
 
 #: Number of random equations in one jaxpr from which on keys and draws are batched.
@@ -71,7 +71,7 @@ def _draw_together(
     from_parameters, from_key = set(parameter_vars), {key_var}
     constant_eqns, key_eqns, parameter_eqns = [], [], []
     for eqn in jaxpr.eqns:
-        inputs = {atom for atom in eqn.invars if not isinstance(atom, compat.Literal)}
+        inputs = {atom for atom in eqn.invars if not isinstance(atom, jax_internals.Literal)}
         if inputs & from_parameters:
             from_parameters.update(eqn.outvars)
             parameter_eqns.append(eqn)
@@ -81,7 +81,7 @@ def _draw_together(
         else:
             constant_eqns.append(eqn)
     used = [atom for eqn in parameter_eqns for atom in eqn.invars] + list(jaxpr.outvars)
-    noise_vars = list(dict.fromkeys(v for v in used if not isinstance(v, compat.Literal) and v in from_key))
+    noise_vars = list(dict.fromkeys(v for v in used if not isinstance(v, jax_internals.Literal) and v in from_key))
     if not key_eqns or _n_bytes(noise_vars) * len(members) > MOST_BYTES:
         return {}
 
@@ -114,9 +114,9 @@ def _row(values: Any, i: int) -> Any:
 
 def _bind_all(equations: Sequence[Any], environment: dict[Any, Any]) -> None:
     for eqn in equations:
-        outputs = compat.bind_equation(eqn, [_read(atom, environment) for atom in eqn.invars])
+        outputs = jax_internals.bind_equation(eqn, [_read(atom, environment) for atom in eqn.invars])
         environment.update(zip(eqn.outvars, outputs, strict=True))
 
 
 def _read(atom: Any, environment: dict[Any, Any]) -> Any:
-    return atom.val if isinstance(atom, compat.Literal) else environment[atom]
+    return atom.val if isinstance(atom, jax_internals.Literal) else environment[atom]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-from genjax.pjax.compat import Frame, is_library_file
+from genjax.pjax.jax_internals import Frame, is_library_file
 
 _EXPLANATION = """\
 Why: compiling would bake one random key into the program, and every run would draw the same values.

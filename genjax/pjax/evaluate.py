@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 
 Rule = Callable[..., Sequence[Any]]
 
@@ -46,7 +46,7 @@ class Finder:
         self._known: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 
     def in_equation(self, eqn: Any) -> bool:
-        return eqn.primitive in self.primitives or any(self.in_jaxpr(body) for body in compat.sub_jaxprs(eqn))
+        return eqn.primitive in self.primitives or any(self.in_jaxpr(body) for body in jax_internals.sub_jaxprs(eqn))
 
     def in_jaxpr(self, jaxpr: Any) -> bool:
         known = self._known.get(jaxpr)
@@ -63,17 +63,17 @@ def evaluate(
     environment: dict[Any, Any] = {}
 
     def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, compat.Literal) else environment[atom]
+        return atom.val if isinstance(atom, jax_internals.Literal) else environment[atom]
 
     environment.update(zip(jaxpr.constvars, closed.consts, strict=True))
     environment.update(zip(jaxpr.invars, args, strict=True))
     for eqn in jaxpr.eqns:
         values = [read(atom) for atom in eqn.invars]
         if finder.in_equation(eqn):
-            with compat.equation_context(eqn):
+            with jax_internals.equation_context(eqn):
                 outputs = handle(eqn, values)
         else:
-            outputs = compat.bind_equation(eqn, values)
+            outputs = jax_internals.bind_equation(eqn, values)
         environment.update(zip(eqn.outvars, outputs, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
 
@@ -94,7 +94,7 @@ class ScanParts(NamedTuple):
 
 
 def scan_parts(eqn: Any, values: Sequence[Any]) -> ScanParts:
-    n_constants, n_carry = compat.scan_counts(eqn.params)
+    n_constants, n_carry = jax_internals.scan_counts(eqn.params)
     return ScanParts(
         body=eqn.params["jaxpr"],
         constants=list(values[:n_constants]),
@@ -171,9 +171,9 @@ def keep_finished_lanes(go_on: Any, new: Sequence[Any], old: Sequence[Any]) -> l
 
 def close(jaxpr: Any) -> Any:
     """A closed jaxpr from the body of an equation, open (remat) or closed (the others)."""
-    if isinstance(jaxpr, compat.ClosedJaxpr):
+    if isinstance(jaxpr, jax_internals.ClosedJaxpr):
         return jaxpr
-    return compat.ClosedJaxpr(jaxpr, ())
+    return jax_internals.ClosedJaxpr(jaxpr, ())
 
 
 def remat(eqn: Any, function: Callable[..., Any]) -> Callable[..., Any]:

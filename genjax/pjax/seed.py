@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 from genjax.pjax.draws import keys_and_draws
 from genjax.pjax.evaluate import (
     Finder,
@@ -38,7 +38,7 @@ from genjax.pjax.partition import divided
 from genjax.pjax.sites import SITE_PRIMITIVES
 
 _finder = Finder(SITE_PRIMITIVES)
-compat.keep_in_loops(_finder.in_jaxpr)
+jax_internals.keep_in_loops(_finder.in_jaxpr)
 
 
 def seed(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -260,8 +260,8 @@ def _run_keyed(closed: Any, key: Any, args: Sequence[Any]) -> list[Any]:
 def _location(eqn: Any) -> str:
     """` (at <file>:<line>)` of the first site in an equation."""
     while eqn.primitive not in SITE_PRIMITIVES:
-        eqn = next(e for body in compat.sub_jaxprs(eqn) for e in body.eqns if _finder.in_equation(e))
-    return "".join(f" (at {frame})" for frame in compat.user_frames(eqn.source_info.traceback)[:1])
+        eqn = next(e for body in jax_internals.sub_jaxprs(eqn) for e in body.eqns if _finder.in_equation(e))
+    return "".join(f" (at {frame})" for frame in jax_internals.user_frames(eqn.source_info.traceback)[:1])
 
 
 def _site(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
@@ -319,7 +319,7 @@ def _remat(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
 
 
 def _custom_jvp(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
-    rule = compat.custom_jvp_rule(eqn)
+    rule = jax_internals.custom_jvp_rule(eqn)
 
     @jax.custom_jvp
     def call(key: Any, *args: Any) -> list[Any]:
@@ -336,7 +336,7 @@ def _custom_jvp(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
 
 
 def _custom_vjp(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
-    rules = compat.custom_vjp_rules(eqn)
+    rules = jax_internals.custom_vjp_rules(eqn)
 
     @jax.custom_vjp
     def call(key: Any, *args: Any) -> list[Any]:

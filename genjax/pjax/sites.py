@@ -22,14 +22,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 from genjax.pjax.errors import unseeded_site_error
 
-sample_p = compat.Primitive("pjax.sample")
+sample_p = jax_internals.Primitive("pjax.sample")
 """The primitive of a random choice."""
-adev_sample_p = compat.Primitive("pjax.adev_sample")
+adev_sample_p = jax_internals.Primitive("pjax.adev_sample")
 """The primitive of a random choice with a gradient estimator."""
-log_density_p = compat.Primitive("pjax.log_density")
+log_density_p = jax_internals.Primitive("pjax.log_density")
 """What a density would be marked with; no program holds it, since densities are ordinary JAX functions here."""
 SITE_PRIMITIVES = (sample_p, adev_sample_p)
 
@@ -197,7 +197,7 @@ def _abstract(*parameters: Any, sampler: Any, shape: tuple[int, ...]) -> Any:
 
 def _lower(context: Any, *operands: Any, sampler: Any, shape: tuple[int, ...]) -> Any:
     settings = sys.modules["genjax.pjax"]
-    error = unseeded_site_error(sampler.name, str(context.name_stack), compat.user_frames(context.traceback))
+    error = unseeded_site_error(sampler.name, str(context.name_stack), jax_internals.user_frames(context.traceback))
     if settings.enforce_lowering_exception:
         raise error
     if settings.lowering_warning:
@@ -207,7 +207,7 @@ def _lower(context: Any, *operands: Any, sampler: Any, shape: tuple[int, ...]) -
     def draw(*parameters: Any) -> Any:
         return sampler.draw(jax.random.wrap_key_data(baked), *parameters, shape=shape)
 
-    return compat.lower_function(draw)(context, *operands)
+    return jax_internals.lower_function(draw)(context, *operands)
 
 
 def _install_rules(primitive: Any) -> None:
@@ -221,15 +221,15 @@ def _install_rules(primitive: Any) -> None:
         key = sample_p.bind(sampler=_KEY_SITE, shape=())
         value, tangent = jax.jvp(lambda *p: sampler.draw(key, *p, shape=shape), primals, tangents)
         if tangent.dtype == jax.dtypes.float0:
-            tangent = compat.symbolic_zero_tangent(value)
+            tangent = jax_internals.symbolic_zero_tangent(value)
         return value, tangent
 
     primitive.def_impl(_draw_eagerly)
     primitive.def_abstract_eval(_abstract)
-    compat.register_lowering(primitive, _lower)
-    compat.register_batching(primitive, batch)
-    compat.register_jvp(primitive, differentiate)
-    compat.draw_once_under_remat(primitive)
+    jax_internals.register_lowering(primitive, _lower)
+    jax_internals.register_batching(primitive, batch)
+    jax_internals.register_jvp(primitive, differentiate)
+    jax_internals.draw_once_under_remat(primitive)
 
 
 for _primitive in SITE_PRIMITIVES:

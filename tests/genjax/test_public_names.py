@@ -380,7 +380,7 @@ HEAVY = ("matplotlib", "scipy.stats", "tensorflow_probability", "pandas", "seabo
 
 
 @needs_matplotlib
-def test_regression_15_1_30_import_is_light_until_a_plot_is_asked_for():
+def test_import_is_light_until_a_plot_is_asked_for():
     assert run_python(
         f"import sys, genjax\n"
         f"print([name for name in {HEAVY} if name in sys.modules], 'genjax.viz' in sys.modules)\n"
@@ -390,7 +390,7 @@ def test_regression_15_1_30_import_is_light_until_a_plot_is_asked_for():
 
 
 @needs_matplotlib
-def test_regression_15_1_30_star_import():
+def test_star_import():
     code = (
         "from genjax import *\nfound = {name for name in globals() if not name.startswith('__')}\n"
         "print(raincloud.__name__, seed.__name__, kalman_filter.__name__)\n"

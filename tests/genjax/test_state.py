@@ -50,7 +50,7 @@ def test_last_value_of_a_name_wins():
     assert_tree_equal(saved_by(lambda x: (save(a=x), save(a=x + 1))[0]["a"], 1.0), {"a": 2.0})
 
 
-def test_regression_15_1_17_pytree_values_keep_their_structure():
+def test_pytree_values_keep_their_structure():
     value = {"b": (jnp.arange(2), {"c": jnp.ones(3)}), "empty": {}}
     assert_tree_equal(saved_by(lambda v: save(tree=v), value), {"tree": value})
 
@@ -96,7 +96,7 @@ def test_namespace_is_left_when_the_function_raises():
     assert_tree_equal(saved_by(f, 1.0), {"x": 1.0})
 
 
-def test_regression_15_1_17_namespace_around_scan():
+def test_namespace_around_scan():
     def step(carry, x):
         save(carry=carry)
         return carry + x, None
@@ -202,7 +202,7 @@ def test_dynamic_fori_loop():
 
 
 @pytest.mark.parametrize(("index", "both", "only_second", "before"), [(0, 10, 0, 7), (1, 21, 31, 41), (2, 12, 0, 7)])
-def test_regression_15_1_17_switch_gives_the_branch_taken(index, both, only_second, before):
+def test_switch_gives_the_branch_taken(index, both, only_second, before):
     def f(i):
         save(before=7)
 
@@ -231,7 +231,7 @@ def test_branches_that_save_different_things_under_one_name():
         state(f)(True)
 
 
-def test_regression_15_1_17_inner_jit_and_remat():
+def test_inner_jit_and_remat():
     f = jax.checkpoint(jax.jit(lambda x: jnp.sin(save(x=x)["x"])))
     assert_tree_equal(saved_by(f, 2.0), {"x": 2.0})
 

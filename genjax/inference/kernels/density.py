@@ -16,7 +16,7 @@ from genjax.distributions import normal
 from genjax.inference.carry import plain, require_same_structure, select_trace
 from genjax.inference.kernels.memory import recall
 from genjax.inference.unconstrained import Unconstrained, unconstrained
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
 
 Arrays = list[jax.Array]
@@ -144,12 +144,12 @@ def selected_density(
     places = {variable: i for i, variable in enumerate(closed.jaxpr.invars)}
     computed_at: dict[Any, int] = {}
     for i, variable in enumerate(outputs):
-        if not (isinstance(variable, compat.Literal) or variable in given or variable in places):
+        if not (isinstance(variable, jax_internals.Literal) or variable in given or variable in places):
             computed_at.setdefault(variable, i)
     order = {variable: i for i, variable in enumerate(computed_at)}
 
     def density(position: Arrays) -> tuple[jax.Array, Arrays]:
-        log_density, *leaves = compat.jaxpr_as_fun(closed)(*position)
+        log_density, *leaves = jax_internals.jaxpr_as_fun(closed)(*position)
         return log_density, [leaves[i] for i in computed_at.values()]
 
     def evaluate(position: Arrays) -> Point:
@@ -158,7 +158,7 @@ def selected_density(
 
     def trace_at(position: Arrays, computed: Arrays) -> Trace[Any, Any]:
         def leaf(variable: Any) -> Any:
-            if isinstance(variable, compat.Literal):
+            if isinstance(variable, jax_internals.Literal):
                 return variable.val
             if variable in given:
                 return given[variable]

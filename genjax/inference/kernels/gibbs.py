@@ -17,7 +17,7 @@ from genjax.core.sites import Site
 from genjax.distributions import categorical, supports
 from genjax.inference.carry import plain
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
-from genjax.pjax import compat
+from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
 
 T = TypeVar("T", bound=Trace[Any, Any])
@@ -72,7 +72,7 @@ def _drawn(trace: Any, path: Path) -> Any:
 
     if old.ndim:
         closed, _, _ = stage_flat(lambda value: densities(value)[1], old)
-        if any(compat.used_inputs(closed)):
+        if any(jax_internals.used_inputs(closed)):
             raise ValueError(
                 f"gibbs was asked to move {path_text(path)}, whose lanes are not independent given the other "
                 "choices: one outside of their vmap depends on them. Move them with mh."

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 
 from genjax.inference.carry import lean, plain
-from genjax.pjax.compat import trace_state
+from genjax.pjax.jax_internals import trace_state
 
 _current: contextvars.ContextVar[Memory | None] = contextvars.ContextVar("genjax_memory", default=None)
 

@@ -87,7 +87,7 @@ def test_duals_of_trees_and_trees_of_duals():
     assert float(whole.tangent) == float(tree.tangent) == 1.0
 
 
-def test_regression_15_1_13_keyword_arguments_of_estimators():
+def test_keyword_arguments_of_estimators():
     e = expectation(lambda t: normal_reparam(loc=t, scale=2.0) + flip_enum(p=t) + flip_reinforce(p=0.0))
     assert float(e.grad_estimate(0.4)) == pytest.approx(2.0)
 

@@ -179,7 +179,7 @@ def test_uniform_reinforce_leaves_out_the_moving_bounds():
     assert_mean(gradients, -1 / 3, "uniform_reinforce")
 
 
-def test_regression_15_1_7_parallel_enumerations_in_a_model_of_several_choices():
+def test_parallel_enumerations_in_a_model_of_several_choices():
     values = jnp.array([1.0, 2.0, 4.0])
 
     def f(p, logits):
@@ -191,7 +191,7 @@ def test_regression_15_1_7_parallel_enumerations_in_a_model_of_several_choices()
         np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
-def test_regression_15_1_10_geometric_reinforce_takes_probabilities():
+def test_geometric_reinforce_takes_probabilities():
     # E[k] = (1 - p) / p, whose derivative at .3 is -11.1.
     e = expectation(lambda p: geometric_reinforce(p))
     gradients = jax.vmap(lambda key: seed(e.grad_estimate)(key, 0.3))(jax.random.split(jax.random.key(0), 16384))
@@ -201,14 +201,14 @@ def test_regression_15_1_10_geometric_reinforce_takes_probabilities():
     np.testing.assert_allclose(geometric_reinforce.logpdf(2.0, 0.3), -1.9173226, rtol=1e-6)
 
 
-def test_regression_15_1_11_enumeration_in_a_scan_has_its_gradient():
+def test_enumeration_in_a_scan_has_its_gradient():
     def f(p):
         return jax.lax.scan(lambda total, _: (total + flip_enum(p), None), 0.0, length=3)[0]
 
     assert float(expectation(f).grad_estimate(0.3)) == pytest.approx(3.0, abs=1e-5)
 
 
-def test_regression_15_1_1a_a_vector_of_parameters_in_mapped_lanes():
+def test_a_vector_of_parameters_in_mapped_lanes():
     def f(m):
         return jnp.sum(modular_vmap(lambda scale: normal_reparam(m, scale))(jnp.ones(3)))
 

@@ -28,7 +28,7 @@ RETAINED = {"a": 0.3, "b": jnp.array(0.9)}
 
 
 @pytest.mark.parametrize("n", [1, 2, 20])
-def test_regression_15_1_28_particle_zero_is_the_retained_one(n):
+def test_particle_zero_is_the_retained_one(n):
     particles = init_csmc(two, (2.0,), const(n), {"y": 1.5}, RETAINED)
     choices = particles.traces.get_choices()
     assert {addr: float(value[0]) for addr, value in choices.items()} == pytest.approx({"a": 0.3, "b": 0.9, "y": 1.5})
@@ -50,7 +50,7 @@ def test_weight_of_the_retained_particle_under_a_partial_proposal():
 
 
 @pytest.mark.parametrize("proposal", [None, proposes_b])
-def test_regression_15_1_28_extend_csmc(proposal):
+def test_extend_csmc(proposal):
     @gen
     def step(previous):
         b = normal(previous, 1.0) @ "b"

@@ -18,7 +18,7 @@ def plane():
     return z
 
 
-def test_regression_15_1_14_coordinates_of_one_site_move_independently():
+def test_coordinates_of_one_site_move_independently():
     """With one noise for all coordinates z1 - z2 would never change: its variance would be 0 instead of 2."""
     z = exact.run_chain(lambda t: mala(t, sel("z"), 1.2), seed(plane.simulate)(KEY), N_STEPS).traces["z"]
     exact.assert_mean((z[:, 0] - z[:, 1]) ** 2, 2.0)

@@ -12,7 +12,7 @@ import pytest
 
 from genjax import chain, gen, hmc, mala, mh, modular_vmap, normal, seed, sel, state
 from genjax.inference.kernels import memory
-from genjax.pjax.compat import sub_jaxprs
+from genjax.pjax.jax_internals import sub_jaxprs
 
 # The module: its name in the package is that of the combinator.
 repeat = importlib.import_module("genjax.inference.repeat")

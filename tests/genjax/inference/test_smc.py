@@ -120,7 +120,7 @@ def test_init_of_a_scan_and_of_a_vector_site():
 # change
 
 
-def test_regression_15_1_15_change_to_the_same_model_changes_nothing():
+def test_change_to_the_same_model_changes_nothing():
     particles = init(model, (0.0,), 200, {"y": Y})
     same = change(particles, model, (0.0,), lambda choices: choices)
     np.testing.assert_allclose(same.log_weights, particles.log_weights, atol=2e-6)
@@ -286,7 +286,7 @@ def test_when_every_particle_is_dead_the_log_marginal_likelihood_says_so():
 # estimate
 
 
-def test_regression_15_1_16_estimate_of_any_shape_and_structure():
+def test_estimate_of_any_shape_and_structure():
     particles = init(model, (0.0,), 4, {"y": Y})
     x = np.asarray(particles.traces["x"], np.float64)
     w = np.exp(np.asarray(particles.diagnostic_weights, np.float64))

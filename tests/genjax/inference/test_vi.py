@@ -136,7 +136,7 @@ def settled_mean(fit):
     return jax.tree.map(lambda history: history[len(history) // 2 :].mean(0), fit.param_history)
 
 
-def test_regression_15_1_25_convergence_on_a_conjugate_normal_with_tree_parameters():
+def test_convergence_on_a_conjugate_normal_with_tree_parameters():
     fit = elbo_vi(target, reparam_family, START, Y, learning_rate=0.05, n_iterations=1000, n_samples=64)
     settled = settled_mean(fit)
     assert float(settled["loc"]) == pytest.approx(1.0, abs=0.03)

@@ -7,7 +7,7 @@ import pytest
 from jax.test_util import check_grads
 
 from genjax import beta, categorical, flip, gamma, gen, modular_vmap, multivariate_normal, normal, seed
-from genjax.pjax import compat, draws, wrap_sampler
+from genjax.pjax import draws, jax_internals, wrap_sampler
 from genjax.pjax.staging import stage
 
 own = wrap_sampler(lambda key, loc, sample_shape=(): loc + jax.random.normal(key, sample_shape), "own")
@@ -51,11 +51,12 @@ def test_normals_of_one_program_are_independent(n_sites):
 
 def count(jaxpr, name):
     return sum(
-        (eqn.primitive.name == name) + sum(count(body, name) for body in compat.sub_jaxprs(eqn)) for eqn in jaxpr.eqns
+        (eqn.primitive.name == name) + sum(count(body, name) for body in jax_internals.sub_jaxprs(eqn))
+        for eqn in jaxpr.eqns
     )
 
 
-def test_regression_15_3_43_a_model_of_many_sites_splits_once_and_draws_once():
+def test_a_model_of_many_sites_splits_once_and_draws_once():
     @gen
     def walk():
         x = 0.0

@@ -30,7 +30,7 @@ def outer():
     return inner() @ "middle"
 
 
-def test_regression_15_4_60_error_names_distribution_address_and_line():
+def test_error_names_distribution_address_and_line():
     with pytest.raises(LoweringSamplePrimitiveToMLIRException) as raised:
         jax.jit(outer.simulate)()
     error, text = raised.value, str(raised.value)

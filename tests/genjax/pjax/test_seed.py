@@ -144,7 +144,7 @@ def assert_moments(draws, mean, variance):
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: getattr(p, "__name__", "custom"))
-def test_regression_15_1_5_every_control_flow(program):
+def test_every_control_flow(program):
     seeded = seed(program)
     value = seeded(KEY, 0.5)
     assert value == seeded(KEY, 0.5)
@@ -276,7 +276,7 @@ def test_scan_keeps_its_settings():
     assert equation.params["length"] == 2
 
 
-def test_regression_15_3_40_second_call_neither_traces_nor_compiles():
+def test_second_call_neither_traces_nor_compiles():
     n_traced = 0
 
     def program(x):

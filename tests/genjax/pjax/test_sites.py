@@ -66,7 +66,7 @@ def test_eager_draws_are_fresh_across_threads():
     assert len(set(draws)) == 400
 
 
-def test_regression_15_3_42_eager_draws_compile_once():
+def test_eager_draws_compile_once():
     sampler_calls = 0
 
     def draw(key, sample_shape=()):

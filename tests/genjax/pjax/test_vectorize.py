@@ -20,7 +20,7 @@ def same_law(vectorised, per_lane, keys):
     assert np.all(np.abs(first.mean(0) - second.mean(0)) <= 5 * error + 1e-6)
 
 
-def test_regression_15_1_1a_parameters_of_another_rank():
+def test_parameters_of_another_rank():
     vectorised = modular_vmap(lambda m: normal.sample(m, jnp.ones(3)))
     assert seed(vectorised)(KEY, jnp.zeros(4)).shape == (4, 3)
     draws = seed(vectorised)(KEY, jnp.zeros(3))
@@ -33,7 +33,7 @@ def test_regression_15_1_1a_parameters_of_another_rank():
     np.testing.assert_allclose(gradient, [3, 3, 3])
 
 
-def test_regression_15_1_1b_lane_axis_anywhere():
+def test_lane_axis_anywhere():
     locations = jnp.arange(6.0).reshape(2, 3) * 100
     columns = seed(modular_vmap(lambda m: normal.sample(m, 1.0), in_axes=1))(KEY, locations)
     assert columns.shape == (3, 2)
@@ -48,7 +48,7 @@ def test_regression_15_1_1b_lane_axis_anywhere():
     assert outputs.shape == (2, 4)
 
 
-def test_regression_15_1_1c_inner_map_of_size_only():
+def test_inner_map_of_size_only():
     def lane(m):
         return modular_vmap(lambda: normal.sample(m, 1.0), in_axes=(), axis_size=2)()
 
@@ -57,7 +57,7 @@ def test_regression_15_1_1c_inner_map_of_size_only():
     assert jnp.all(jnp.abs(draws - jnp.array([[0.0], [100.0], [200.0]])) < 10)
 
 
-def test_regression_15_1_1d_repeat_of_a_latent_in_a_vmap():
+def test_repeat_of_a_latent_in_a_vmap():
     model = gen(lambda x: normal.repeat(2)(x, 1.0) @ "a")
     trace = seed(model.vmap(in_axes=(0,)).simulate)(KEY, jnp.array([0.0, 100.0, 200.0]))
     assert trace.get_choices()["a"].shape == (3, 2)
@@ -68,7 +68,7 @@ def test_regression_15_1_1d_repeat_of_a_latent_in_a_vmap():
     assert jnp.all(jnp.abs(values - jnp.array([0.0, 1000.0])) < 30)
 
 
-def test_regression_15_1_1e_sample_shape_under_vmap():
+def test_sample_shape_under_vmap():
     logits = jnp.log(jnp.eye(4) + 1e-9)
     draws = seed(modular_vmap(lambda row: categorical.sample(row, sample_shape=(5,))))(KEY, logits)
     np.testing.assert_array_equal(draws, np.arange(4)[:, None] * np.ones((1, 5), int))
@@ -76,12 +76,12 @@ def test_regression_15_1_1e_sample_shape_under_vmap():
     assert normal.sample(jnp.zeros(3), 1.0, sample_shape=np.int64(2)).shape == (2, 3)
 
 
-def test_regression_15_1_1f_keyword_parameters_keep_their_names():
+def test_keyword_parameters_keep_their_names():
     draws = seed(modular_vmap(lambda p: bernoulli.sample(probs=p)))(KEY, jnp.full(N, 0.05))
     assert abs(float(draws.mean()) - 0.05) < 5 * np.sqrt(0.05 * 0.95 / N)
 
 
-def test_regression_15_1_12_user_samplers_get_a_key_per_lane():
+def test_user_samplers_get_a_key_per_lane():
     sampler = wrap_sampler(lambda key, a, sample_shape=(): a + jax.random.normal(key, sample_shape), "shifted")
     draws = seed(modular_vmap(sampler))(KEY, jnp.zeros(3))
     assert len(set(draws.tolist())) == 3
@@ -91,7 +91,7 @@ def test_regression_15_1_12_user_samplers_get_a_key_per_lane():
     assert sampler(0.0, sample_shape=(4,)).shape == (4,)
 
 
-def test_regression_15_1_13_keyword_arguments():
+def test_keyword_arguments():
     draws = seed(modular_vmap(lambda m, scale: normal.sample(m, scale)))(KEY, jnp.zeros(3), scale=jnp.ones(3) * 1e-6)
     np.testing.assert_allclose(draws, 0, atol=1e-4)
     trace = seed(gen(lambda x, *, s: normal(x, s) @ "x").vmap(in_axes=(0,)).simulate)(KEY, jnp.zeros(3), s=1.0)

@@ -46,14 +46,14 @@ def test_signature():
     }  # fmt: skip
 
 
-def test_regression_15_1_26_default_colours():
+def test_default_colours():
     """The published version raises TypeError without `colors`."""
     ax = horizontal_raincloud([A, B])
     assert [to_hex(cloud.get_facecolor()[0]).upper() for cloud in clouds(ax)] == list(CATEGORY_COLORS[:2])
     assert ax.figure.get_size_inches().tolist() == [10, 6]
 
 
-def test_regression_15_1_26_top_level_names_are_the_functions():
+def test_top_level_names_are_the_functions():
     """In the published version `genjax.raincloud` is a module."""
     assert genjax.raincloud is raincloud
     assert genjax.horizontal_raincloud is horizontal_raincloud
