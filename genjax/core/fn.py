@@ -152,6 +152,20 @@ class _Sites(_Assess):
         return retval
 
 
+class _Calls(_Assess):
+    """Notes with which arguments the callee at an address is called."""
+
+    def __init__(self, function: Fn[Any], x: Any, wanted: str):
+        super().__init__(function, x)
+        self.wanted = wanted
+        self.found: Any = None
+
+    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+        if addr == self.wanted:
+            self.found = gen_fn, args, kwargs
+        return super().call(addr, gen_fn, args, kwargs)
+
+
 class _Generate(_Simulate):
     def __init__(self, function: Fn[Any], x: Any):
         super().__init__(function)
@@ -300,6 +314,12 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
         handler = _Sites(self, _as_dict(x))
         retval = handler.run(args, kwargs)
         return handler.visited, retval
+
+    def call_at(self, addr: str, x: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Any, Any, Any]:
+        """`(callee, args, kwargs)`: what the model calls at an address when its choices are x."""
+        handler = _Calls(self, _as_dict(x), addr)
+        handler.run(args, kwargs)
+        return handler.found
 
     def generate(self, x: dict[str, Any] | None, *args: Any, **kwargs: Any) -> tuple[Tr[dict[str, Any], R], jax.Array]:
         x = _as_dict(x)

@@ -109,6 +109,12 @@ def observed_paths(trace: Any) -> list[tuple[str, ...]]:
     return [*whole, *partial]
 
 
+def observed_whole(trace: Any) -> list[tuple[str, ...]]:
+    """The paths of a trace, or batch of traces, that are marked as observed in full."""
+    stored = stored_marks(trace)
+    return _split(stored[0])[0] if stored and stored[0] != {} else []
+
+
 def like(args: tuple[Any, ...], kwargs: dict[str, Any], trace: Any) -> tuple[Any, ...]:
     """What a move of `trace` to new arguments stores: the arguments, and the trace's own marks."""
     return args, kwargs, *stored_marks(trace)
@@ -188,19 +194,17 @@ def redraw(trace: Any, selection: SelectionBase, held: Any) -> tuple[Any, jax.Ar
         proposal, log_weight, _ = gen_fn.regenerate(trace, selection, *args, **kwargs)
         return proposal, scalar(log_weight)
     choices = trace.get_choices()
-    kept, old = (_staying(choices, selection, held, drop) for drop in (True, False))
+    kept, old = (staying(choices, selection, held, drop) for drop in (True, False))
     proposal, log_new = gen_fn.generate(kept, *args, **kwargs)
     log_old, _ = gen_fn.assess(old, *args, **kwargs)
     return with_args(proposal, unshare(raw_args(trace), trace.raw_score())), scalar(log_new) - scalar(log_old)
 
 
-def _staying(choices: Any, selection: SelectionBase, held: Any, drop: bool) -> Any:
+def staying(choices: Any, selection: SelectionBase, held: Any, drop: bool) -> Any:
     """Constraints that hold what stays. What moves is dropped, or masked: there, but without a density."""
     if isinstance(choices, dict):
         found = {
-            addr: _staying(
-                value, selection.match(addr)[1], held.get(addr, {}) if isinstance(held, dict) else held, drop
-            )
+            addr: staying(value, selection.match(addr)[1], held.get(addr, {}) if isinstance(held, dict) else held, drop)
             for addr, value in choices.items()
         }
         return {addr: beneath for addr, beneath in found.items() if beneath is not None}

@@ -1,5 +1,6 @@
 """Inference: importance sampling, Markov chain Monte Carlo, sequential Monte Carlo, variational inference."""
 
+from genjax.inference.adaptation import chees as chees
 from genjax.inference.adaptation import warmup as warmup
 from genjax.inference.arviz import to_arviz as to_arviz
 from genjax.inference.importance import ImportanceResult as ImportanceResult
@@ -11,6 +12,8 @@ from genjax.inference.kernels import MH as MH
 from genjax.inference.kernels import NUTS as NUTS
 from genjax.inference.kernels import Info as Info
 from genjax.inference.kernels import Kernel as Kernel
+from genjax.inference.kernels import ParallelTempering as ParallelTempering
+from genjax.inference.kernels import ParticleGibbs as ParticleGibbs
 from genjax.inference.kernels import compose as compose
 from genjax.inference.kernels import cycle as cycle
 from genjax.inference.kernels import mix as mix
@@ -41,8 +44,11 @@ from genjax.inference.smc import rejuvenate as rejuvenate
 from genjax.inference.smc import rejuvenation_smc as rejuvenation_smc
 from genjax.inference.smc import resample as resample
 from genjax.inference.smc import resample_csmc as resample_csmc
+from genjax.inference.starting_points import starting_points as starting_points
 from genjax.inference.streaming import streaming_importance_sampling as streaming_importance_sampling
 from genjax.inference.summary import summary as summary
+from genjax.inference.tempered_smc import TemperedParticles as TemperedParticles
+from genjax.inference.tempered_smc import tempered_smc as tempered_smc
 from genjax.inference.unconstrained import unconstrained as unconstrained
 from genjax.inference.vi import VariationalApproximation as VariationalApproximation
 from genjax.inference.vi import elbo_factory as elbo_factory

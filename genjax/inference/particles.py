@@ -24,7 +24,9 @@ from genjax.core.arguments import argument_axes, is_shared, map_batch, raw_args,
 from genjax.core.choices import plain
 from genjax.core.const import Const, unwrap
 from genjax.core.lanes import scalar
+from genjax.core.observed import observed_whole
 from genjax.core.pytree import Pytree
+from genjax.core.selection import sel
 from genjax.inference.importance import as_args, check_proposed, count, merged, observed_in_lanes, weighted_traces
 from genjax.inference.resampling import (
     effective_sample_size,
@@ -33,6 +35,7 @@ from genjax.inference.resampling import (
     normalized_weights,
     resample_ancestors,
 )
+from genjax.inference.smcp3 import moved
 from genjax.pjax.partition import take_lanes
 
 
@@ -115,9 +118,15 @@ def init(
 
 
 def change(
-    particles: ParticleCollection, new_target_gf: Any, new_target_args: tuple[Any, ...], choice_fn: Callable[[Any], Any]
+    particles: ParticleCollection,
+    new_target_gf: Any,
+    new_target_args: tuple[Any, ...],
+    choice_fn: Callable[..., Any],
+    *,
+    forward: Any = None,
+    backward: Any = None,
 ) -> ParticleCollection:
-    """Move particles to another model of the same choices.
+    """Move particles to another model of the same choices, or with kernels to any model.
 
     Args:
         particles: particles of the old model.
@@ -125,17 +134,43 @@ def change(
         new_target_args: its arguments, shared by all particles.
         choice_fn: from one particle's choices under the old model to constraints of the new one. It may rename
             addresses; it must keep values, all of them. Sites of the new model that it leaves out are drawn from it.
+            With a kernel it is called as `choice_fn(choices, u)` and returns `(constraints, v)`: a one-to-one map, in
+            which values may change.
+        forward: generative function of auxiliary choices u, called as `forward(choices, *new_target_args)`.
+        backward: generative function of v, called as `backward(constraints, *new_target_args)`.
 
     Returns:
         Particles of the new model with `log_weight = old log_weight + w - log p_old(x)`, where w is the weight of
-        `generate` in the new model: `log p_new(x')` when x' is complete.
+        `generate` in the new model: `log p_new(x')` when x' is complete. With kernels, also `+ log backward(v; x') -
+        log forward(u; x) + log |det J|`, with J the Jacobian of the map by differentiation; see
+        `genjax.inference.smcp3`. What was observed of the old choices is data: J does not count it.
+
+    Raises:
+        ValueError: a map between different numbers of floating-point numbers, or v without a backward kernel.
     """
     args = as_args(new_target_args)
     choice_fn = unwrap(choice_fn)
+    data = sel(*observed_whole(particles.traces), strict=False)
 
     def lane(choices: Any) -> Any:
-        trace, weight = new_target_gf.generate(choice_fn(choices), *args)
-        return without_args(trace), scalar(weight)
+        if forward is None and backward is None:
+            constraints, extra = choice_fn(choices), jnp.zeros(())
+        else:
+            gf = particles.traces.get_gen_fn()
+            observed, latent = gf.filter(choices, data)
+            with_data = lambda latent, u: choice_fn(latent if observed is None else gf.merge(latent, observed)[0], u)
+            backward_args = lambda new: (plain(new), *args)
+            constraints, extra = moved(
+                "change",
+                forward,
+                (choices, *args),
+                backward,
+                backward_args,
+                with_data,
+                {} if latent is None else latent,
+            )
+        trace, weight = new_target_gf.generate(constraints, *args)
+        return without_args(trace), scalar(weight) + extra
 
     traces, new = jax.vmap(lane, axis_size=particles.n_samples.value)(particles.traces.get_choices())
     log_weights = _plus(particles.log_weights, new + particles.traces.raw_score())
@@ -148,6 +183,9 @@ def extend(
     args: Any,
     constraints: Any,
     extension_proposal: Any = None,
+    *,
+    transform: Callable[..., Any] | None = None,
+    backward: Any = None,
 ) -> ParticleCollection:
     """Extend particles by the choices of one more model, whose arguments differ from particle to particle.
 
@@ -158,25 +196,36 @@ def extend(
         constraints: observed new choices.
         extension_proposal: called as `extension_proposal(constraints, old_choices, *args)` per particle; by default
             what is not constrained is drawn from `gf`. Where it proposes a constrained address, the proposal wins.
+        transform: for proposals with auxiliary choices: with u the choices of `extension_proposal`, a one-to-one map
+            `transform(old_choices, u) -> (x', v)` to choices x' of `gf` and v of `backward`.
+        backward: generative function of v, called as `backward(constraints, old_choices, x', *args)` per particle.
 
     Returns:
         Particles whose traces hold the new choices x' only, with
-        `log_weight = old log_weight + log p(x', y') - log q(x')`.
+        `log_weight = old log_weight + log p(x', y') - log q(x')`. With a map, `log q(x')` is replaced by
+        `log q(u) - log backward(v) - log |det J|`, J the Jacobian of the map of u; see `genjax.inference.smcp3`.
 
     Raises:
-        ValueError: arguments whose leading axis is not N, or a proposal with an address that `gf` does not have.
+        ValueError: arguments whose leading axis is not N, a proposal with an address that `gf` does not have, a map
+            between different numbers of floating-point numbers, or `backward` without a map.
     """
+    if transform is None and backward is not None:
+        raise ValueError(
+            "extend() got a backward kernel and no map. Its choices come from transform(old_choices, u) -> (new, v)."
+        )
     args = as_args(args) if isinstance(args, (tuple, list)) else (args,)
     _check_leading_axis(args, particles.n_samples.value)
 
     def lane(args: Any, old_choices: Any) -> Any:
-        trace, weight = _extended_trace(gf, args, constraints, old_choices, extension_proposal)
+        kernels = extension_proposal, unwrap(transform), backward
+        trace, weight = _extended_trace(gf, args, constraints, old_choices, *kernels)
         return without_args(trace), scalar(weight)
 
-    lane_args = _lane_args(args)
-    old_choices = particles.traces.get_choices() if extension_proposal is not None else None
+    own_args = lane_args(args)
+    is_proposed = extension_proposal is not None or transform is not None
+    old_choices = particles.traces.get_choices() if is_proposed else None
     traces, weights = jax.vmap(lane, in_axes=(argument_axes(args), 0), axis_size=particles.n_samples.value)(
-        lane_args, old_choices
+        own_args, old_choices
     )
     marks = share(observed_in_lanes(constraints, traces))
     return _moved(particles, with_args(traces, (args, {}, *marks)), _plus(particles.log_weights, weights))
@@ -202,7 +251,7 @@ def rejuvenate(particles: ParticleCollection, kernel: Any) -> ParticleCollection
         return without_args(kernel(with_args(bare, args)))
 
     bare = with_args(particles.traces, ((), {}))
-    traces = jax.vmap(lane, in_axes=(0, argument_axes(args)), axis_size=score.shape[0])(bare, _lane_args(args))
+    traces = jax.vmap(lane, in_axes=(0, argument_axes(args)), axis_size=score.shape[0])(bare, lane_args(args))
     return distinct(dataclasses.replace(particles, traces=with_args(traces, args)))
 
 
@@ -301,12 +350,22 @@ def _plus(old: Array, change: Array) -> Array:
     return jnp.where(old == -jnp.inf, -jnp.inf, old + change)
 
 
-def _lane_args(args: Any) -> Any:
+def lane_args(args: Any) -> Any:
     """Arguments to be mapped by `argument_axes(args)`."""
     return jax.tree.map(lambda node: node.value[0] if is_shared(node) else node, args, is_leaf=is_shared)
 
 
-def _extended_trace(gf: Any, args: Any, constraints: Any, old_choices: Any, proposal: Any) -> tuple[Any, Any]:
+def _extended_trace(
+    gf: Any, args: Any, constraints: Any, old_choices: Any, proposal: Any, transform: Any, backward: Any
+) -> tuple[Any, Any]:
+    if transform is not None:
+        given = plain(constraints), old_choices
+        back_args = lambda new: (*given, new, *args)
+        mapping = lambda _, u: transform(old_choices, u)
+        choices, extra = moved("extend", proposal, (*given, *args), backward, back_args, mapping, {})
+        trace, weight = gf.generate(merged(gf, constraints, choices), *args)
+        check_proposed(choices, trace.get_choices(), gf)
+        return trace, scalar(weight) + extra
     if proposal is None:
         return gf.generate(constraints, *args)
     proposed = proposal.simulate(plain(constraints), old_choices, *args)

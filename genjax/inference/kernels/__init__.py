@@ -15,6 +15,7 @@ from genjax.inference.kernels.hmc import hmc as hmc
 from genjax.inference.kernels.involutive import Involutive as Involutive
 from genjax.inference.kernels.involutive import involutive as involutive
 from genjax.inference.kernels.involutive import propose as propose
+from genjax.inference.kernels.jittered_hmc import JitteredHMC as JitteredHMC
 from genjax.inference.kernels.kernel import Info as Info
 from genjax.inference.kernels.kernel import Kernel as Kernel
 from genjax.inference.kernels.kernel import TraceState as TraceState
@@ -27,6 +28,9 @@ from genjax.inference.kernels.mh import MH as MH
 from genjax.inference.kernels.mh import mh as mh
 from genjax.inference.kernels.nuts import NUTS as NUTS
 from genjax.inference.kernels.nuts import nuts as nuts
+from genjax.inference.kernels.parallel_tempering import ParallelTempering as ParallelTempering
+from genjax.inference.kernels.particle_gibbs import ParticleGibbs as ParticleGibbs
+from genjax.inference.kernels.particle_gibbs import particle_gibbs as particle_gibbs
 from genjax.inference.kernels.random_walk import RandomWalk as RandomWalk
 from genjax.inference.kernels.random_walk import random_walk as random_walk
 from genjax.inference.kernels.slice import Slice as Slice

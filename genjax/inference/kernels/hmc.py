@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +19,20 @@ from genjax.inference.kernels.density import (
     what_is_known,
 )
 from genjax.inference.kernels.kernel import Info, Kernel, apply, no_move
-from genjax.inference.kernels.leapfrog import DIVERGENCE_THRESHOLD, leapfrog
+from genjax.inference.kernels.leapfrog import DIVERGENCE_THRESHOLD, PhasePoint, leapfrog
 from genjax.inference.kernels.metric import check_inverse_mass, draw_momentum, factor_of, kinetic_energy
 from genjax.inference.kernels.metropolis import acceptance_probability, accepts
 
 T = TypeVar("T", bound=Trace[Any, Any])
+
+
+class Trajectory(NamedTuple):
+    """The end of a trajectory, the log acceptance ratio of moving there, and the energies at start and end."""
+
+    end: PhasePoint
+    log_alpha: jax.Array
+    energy_before: jax.Array
+    energy_after: jax.Array
 
 
 @Pytree.dataclass
@@ -61,23 +70,37 @@ class HMC(Kernel):
         return selected_density(trace, self.selection, "hmc", self.transform, state, as_vector=is_vector)
 
     def init(self, trace: Any) -> GradientState:
-        state = init_gradient(trace, self.density(trace), self.transform, factor_of(self.inverse_mass))
-        check_inverse_mass(self.inverse_mass, sum(g.size for g in state.gradient), "hmc")
-        return state
+        density = self.density(trace)
+        check_inverse_mass(self.inverse_mass, sum(x.size for x in density.position) if density else 0, "hmc")
+        return init_gradient(trace, density, self.transform, factor_of(self.inverse_mass))
+
+    def trajectory(self, state: GradientState, density: SelectedDensity) -> Trajectory:
+        """A trajectory from the state, with momenta drawn for it."""
+        momentum = draw_momentum(state.factor, density.position)
+        n_steps = unwrap(self.n_steps)
+        end = leapfrog(density, state.gradient, momentum, self.step_size, n_steps, self.inverse_mass)
+        before, after = (kinetic_energy(self.inverse_mass, r) for r in (momentum, end.momentum))
+        log_alpha = end.point.log_density - density.log_density - (after - before)
+        return Trajectory(end, log_alpha, before - density.log_density, after - end.point.log_density)
 
     def step(self, state: GradientState) -> tuple[GradientState, Info]:
         density = self.density(state.trace, state)
         if density is None:
             return no_move(state)
-        momentum = draw_momentum(state.factor, density.position)
-        n_steps = unwrap(self.n_steps)
-        end = leapfrog(density, state.gradient, momentum, self.step_size, n_steps, self.inverse_mass)
-        kinetic_before, kinetic = (kinetic_energy(self.inverse_mass, r) for r in (momentum, end.momentum))
-        log_alpha = end.point.log_density - density.log_density - (kinetic - kinetic_before)
+        moved = self.trajectory(state, density)
+        return self.decide(state, density, moved)
+
+    def decide(self, state: GradientState, density: SelectedDensity, moved: Trajectory) -> tuple[GradientState, Info]:
+        """Accept the end of a trajectory, or stay."""
+        end, log_alpha, before, after = moved
         accept = accepts(log_alpha)
-        energy = jnp.where(accept, kinetic - end.point.log_density, kinetic_before - density.log_density)
-        is_divergent = ~(log_alpha > -DIVERGENCE_THRESHOLD)
-        info = Info.of(accept, acceptance_probability(log_alpha), energy, is_divergent, n_gradients=n_steps)
+        info = Info.of(
+            accept,
+            acceptance_probability(log_alpha),
+            jnp.where(accept, after, before),
+            ~(log_alpha > -DIVERGENCE_THRESHOLD),
+            n_gradients=unwrap(self.n_steps),
+        )
         return select_end(accept, state, density, end.position, end.point), info
 
     def memory(self, state: GradientState) -> Any:

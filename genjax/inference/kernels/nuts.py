@@ -58,9 +58,8 @@ class NUTS(Kernel):
 
     def init(self, trace: Any) -> GradientState:
         density = self.density(trace)
-        state = init_gradient(trace, density, self.transform, factor_of(self.inverse_mass))
-        check_inverse_mass(self.inverse_mass, sum(g.size for g in state.gradient), "nuts")
-        return state
+        check_inverse_mass(self.inverse_mass, sum(x.size for x in density.position) if density else 0, "nuts")
+        return init_gradient(trace, density, self.transform, factor_of(self.inverse_mass))
 
     def step(self, state: GradientState) -> tuple[GradientState, Info]:
         density = self.density(state.trace, state)

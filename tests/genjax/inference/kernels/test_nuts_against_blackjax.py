@@ -4,14 +4,15 @@ Both run many independent chains of one step size and one mass matrix. Moments a
 difference, estimated from the means of the chains: a false alarm has probability 2e-6 per moment, and there are six.
 """
 
-import blackjax
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from genjax import chain, gen, get_choices, half_normal, normal, seed, sel
 from genjax.inference import NUTS
 
+blackjax = pytest.importorskip("blackjax", reason="BlackJAX, whose NUTS is the comparison, is not installed")
 EFFECTS = jnp.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
 ERRORS = jnp.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
 N_CHAINS, N_STEPS, BURN_IN = 100, 250, 50

@@ -6,6 +6,7 @@ is that of before, within 5 standard errors of the paired difference: a false al
 """
 
 import dataclasses
+import functools
 import inspect
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax import beta, chain, flip, gamma, gen, normal, seed, sel, state
+from genjax import Scan, beta, chain, flip, gamma, gen, normal, seed, sel, state
 from genjax.inference import kernels
 from genjax.inference.kernels import (
     HMC,
@@ -25,8 +26,11 @@ from genjax.inference.kernels import (
     Gibbs,
     Info,
     Involutive,
+    JitteredHMC,
     Kernel,
     ManyTries,
+    ParallelTempering,
+    ParticleGibbs,
     RandomWalk,
     Slice,
     apply,
@@ -69,6 +73,20 @@ def rescale(choices, auxiliary):
     return {"scale": choices["scale"] * f, "x": choices["x"] / f}, {"factor": 1 / f}
 
 
+@gen
+def walk_step(carry, _):
+    state = normal(0.8 * carry, 1.0) @ "state"
+    normal(jnp.square(state), 0.7) @ "obs"
+    return state, state
+
+
+@gen
+def walk():
+    """For kernels that move the steps of a Scan."""
+    last, _ = Scan(walk_step, length=3)(0.5, None) @ "path"
+    return normal(last, 1.0) @ "y"
+
+
 MOVED = sel("scale", "share", "x")
 VECTOR, MATRIX = jnp.array([0.5, 1.2, 0.8]), jnp.array([[0.5, 0.2, 0.0], [0.2, 1.2, 0.1], [0.0, 0.1, 0.8]])
 hmc_of_all = HMC(MOVED, 0.3, 3)
@@ -81,12 +99,14 @@ KERNELS = {
     "hmc without transform": HMC(MOVED, 0.1, 3, transform=False),
     "hmc of a diagonal mass": HMC(MOVED, 0.4, 3, VECTOR),
     "hmc of a dense mass": HMC(MOVED, 0.4, 3, MATRIX),
+    "hmc of varying length": JitteredHMC(MOVED, 0.3, 1.2),
     "nuts": NUTS(MOVED, 0.4, max_depth=4),
     "nuts of a dense mass": NUTS(MOVED, 0.5, MATRIX, max_depth=4),
     "many tries": ManyTries(sel("scale", "x", "coin"), 5),
     "proposal": Involutive(skewed_step),
     "involution": Involutive(factor, rescale),
     "gibbs": Gibbs("coin"),
+    "particle gibbs": ParticleGibbs("path", 4),
     "random walk": RandomWalk(MOVED, 0.5),
     "slice": Slice(MOVED, 1.5),
     "elliptical": Elliptical("x", mean=lambda choices: choices["share"]),
@@ -96,11 +116,17 @@ KERNELS = {
     "mix": mix(hmc_of_all, mh_of_coin, probabilities=[0.7, 0.3]),
     "repeat": repeat(MH(sel("scale", "coin")), 3),
 }
-DISCRETE_TOO = {"mh", "many tries", "function", "compose", "cycle", "mix", "repeat", "gibbs"}
+MODELS = {"particle gibbs": walk}
+# It is invariant together with its hidden copies, which start where the chain does: see test_tempering.
+tempered = ParallelTempering(hmc_of_all, [1.0, 0.2])
+DISCRETE_TOO = {"particle gibbs", "mh", "many tries", "function", "compose", "cycle", "mix", "repeat", "gibbs"}
 
 
 def functions(choices):
     """Functions of the choices, sensitive to a wrong scale, sign, Jacobian or dependence on the data."""
+    if "path" in choices:
+        states, seen = jnp.tanh(choices["path"]["state"]), choices["path"]["obs"]
+        return jnp.concatenate([states, states**2, states[1:] * states[:-1], states * jnp.tanh(seen - 1)])
     scale, share, x, coin, y = (choices[name] for name in ("scale", "share", "x", "coin", "y"))
     coin = coin * 1.0
     return jnp.stack(
@@ -124,14 +150,17 @@ def two_steps(kernel):
 
 @pytest.fixture(scope="module")
 def draws():
-    return jax.jit(jax.vmap(seed(model.simulate)))(jax.random.split(jax.random.key(7), N_REPLICATES))
+    """Draws of the models, each made once."""
+    keys = jax.random.split(jax.random.key(7), N_REPLICATES)
+    return functools.cache(lambda name: jax.jit(jax.vmap(seed(MODELS.get(name, model).simulate)))(keys))
 
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_invariance_and_info(name, draws):
     kernel = KERNELS[name]
     keys = jax.random.split(jax.random.key(8), N_REPLICATES)
-    before, after, infos, traces = jax.jit(jax.vmap(seed(two_steps(kernel))))(keys, draws)
+    own_model, start = MODELS.get(name, model), draws(name if name in MODELS else "")
+    before, after, infos, traces = jax.jit(jax.vmap(seed(two_steps(kernel))))(keys, start)
     difference = np.asarray(after - before, np.float64)
     error = difference.std(0) / np.sqrt(N_REPLICATES)
     assert np.all(np.isfinite(difference))
@@ -140,7 +169,7 @@ def test_invariance_and_info(name, draws):
     if name not in DISCRETE_TOO:
         np.testing.assert_array_equal(difference[:, 6], 0.0)
     np.testing.assert_allclose(
-        traces.scores(), jax.vmap(lambda c: -model.assess(c)[0])(traces.get_choices()), rtol=1e-3
+        traces.scores(), jax.vmap(lambda c: -own_model.assess(c)[0])(traces.get_choices()), rtol=1e-3
     )
     assert isinstance(infos, Info)
     dtypes = {field.name: getattr(infos, field.name).dtype for field in dataclasses.fields(Info)}
@@ -157,20 +186,27 @@ def test_invariance_and_info(name, draws):
         assert not is_single or abs(np.mean(difference)) < 5 * rate_error + 1e-7
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", [*KERNELS, "parallel tempering"])
 def test_face(name):
     """Argument names, pytrees, and that states keep their structure, so that loops can carry them."""
-    kernel = KERNELS[name]
+    kernel = {**KERNELS, "parallel tempering": tempered}[name]
     assert isinstance(kernel, Kernel)
     assert list(inspect.signature(type(kernel).init).parameters) == ["self", "trace"]
     assert list(inspect.signature(type(kernel).step).parameters) == ["self", "state"]
     leaves, structure = jax.tree.flatten(kernel)
     assert jax.tree.structure(jax.tree.unflatten(structure, leaves)) == structure
-    trace = model.simulate()
+    trace = seed(MODELS.get(name, model).simulate)(KEY)
+    trace = trace.observe({"y": 0.0}) if kernel is tempered else trace
     old = jax.eval_shape(kernel.init, trace)
     new, _ = jax.eval_shape(kernel.step, old)
     assert jax.tree.structure(new) == jax.tree.structure(old)
-    assert jax.tree.structure(new.trace) == jax.tree.structure(trace)
+    assert jax.tree.structure(jax.eval_shape(lambda state: state.trace, new)) == jax.tree.structure(trace)
+
+
+def test_every_kernel_is_in_the_table():
+    exported = {value for value in vars(kernels).values() if isinstance(value, type) and issubclass(value, Kernel)}
+    combined = {type(KERNELS[name]) for name in ("compose", "cycle", "mix", "repeat")}
+    assert {type(kernel) for kernel in (*KERNELS.values(), tempered)} == (exported - {Kernel}) | combined
 
 
 def test_chains_of_both_forms_are_the_same():

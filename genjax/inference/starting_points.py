@@ -1,0 +1,49 @@
+"""Where chains may start: several starts, spread as the prior is, none of them hopeless."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from genjax.core.arguments import map_batch
+from genjax.distributions import categorical
+from genjax.inference.importance import count, weighted_traces
+from genjax.pjax.partition import take_lanes
+
+
+def starting_points(
+    model: Any, args: tuple[Any, ...], constraints: Any, n_chains: Any, *, n_tries: Any = 10, power: Any = 1.0
+) -> Any:
+    """A batch of traces for `chain(kernel)(..., n_chains=n_chains)`, one for each chain; needs `seed`.
+
+    For each chain, `n_tries` traces are drawn from the model given the constraints, and one of them is chosen with
+    probability proportional to `p(constraints | it)^power`. So starts are more spread than the posterior, as R-hat
+    wants them, and of positive density if any try was.
+
+    Args:
+        model: the generative function.
+        args: its arguments, a tuple.
+        constraints: observed choices.
+        n_chains: number of starts, int or `Const`.
+        n_tries: draws for each of them, int or `Const`; 1 takes draws from the prior as they are.
+        power: between 0, any try of positive density, and 1.
+
+    Raises:
+        ValueError: fewer than one chain or try, or a power outside [0, 1].
+    """
+    n, n_tries = count(n_chains, "n_chains"), count(n_tries, "n_tries")
+    if not isinstance(power, jax.core.Tracer) and not 0 <= power <= 1:
+        raise ValueError(f"starting_points got power={power}. It is between 0 and 1.")
+    traces, log_weights = weighted_traces(model, args, n * n_tries, constraints)
+    is_possible = log_weights > -jnp.inf  # false for NaN
+    tempered = jnp.where(is_possible, power * jnp.where(is_possible, log_weights, 0.0), -jnp.inf)
+    rows = tempered.reshape(n, n_tries)
+    # Where no try is possible, any will do: the chain says so when it starts.
+    rows = jnp.where(jnp.any(rows > -jnp.inf, axis=1, keepdims=True), rows, 0.0)
+    chosen = jnp.arange(n) * n_tries + categorical.sample(rows)
+    return map_batch(lambda leaf: take_lanes(leaf, chosen), traces)
+
+
+starting_points.__static_parameters__ = ("n_chains", "n_tries")  # type: ignore[attr-defined]
