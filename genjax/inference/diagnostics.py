@@ -99,7 +99,7 @@ def diagnose(samples: Any, constants: list[Any]) -> tuple[Any, Any, Any]:
     known = {id(leaf) for leaf in constants}
     chosen = [leaf for leaf in leaves if id(leaf) not in known]
     dtype = jnp.result_type(float)
-    flat = [leaf.reshape(*leaf.shape[:2], -1).astype(dtype) for leaf in chosen]
+    flat = [leaf.reshape(*leaf.shape[:2], math.prod(leaf.shape[2:])).astype(dtype) for leaf in chosen]
     if flat:
         values = _diagnose_together(jnp.concatenate(flat, axis=2))
     else:

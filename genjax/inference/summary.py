@@ -48,7 +48,15 @@ def summary(result: Any, *, include_constants: bool = False) -> Summary:
     Returns:
         A `Summary`: `print(summary(result))` shows a table, `summary(result)["mu"]["mean"]` is a number. R-hat is NaN
         for a single chain.
+
+    Raises:
+        ValueError: a chain of no draws.
     """
+    if not result.n_steps.value:
+        raise ValueError(
+            "summary got a chain of no draws: all of its steps were left out, or there were none. Run it for more "
+            "steps than `burn_in`."
+        )
     rows: dict[str, dict[str, float]] = {}
     posterior = result.to_dict()["posterior"]
     rhat, ess_bulk, ess_tail = diagnose(posterior, [])
