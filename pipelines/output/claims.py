@@ -16,6 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -243,18 +244,19 @@ def judge_all(configurations: list[Configuration], store: Store, known: Mapping[
 
 def stored_rows(configuration: Configuration, store: Store) -> list[Row]:
     """The newest right row of every cell of a study; without one, "skipped" with the reason or "failed"."""
-    planned = [
-        PlannedRace(race, tuple(_unplanned(cell, configuration.tree) for cell in race.cells))
-        for race in races(configuration)
-    ]
+    tree, reasons = configuration.tree, dict[tuple[str, str, str], str | None]()
+    described = cache(lambda framework: describe(framework, tree))  # reading a framework's text takes a while
+
+    def unplanned(cell: Cell) -> PlannedCell:
+        """A cell without the key that planning would give it: any right row of it will do."""
+        description, slot = described(cell.framework), (cell.function, cell.framework, cell.device)
+        if slot not in reasons:
+            reasons[slot] = skip_reason(cell, description, tree)
+        reason = reasons[slot]
+        return PlannedCell(cell, description, "", {}, RUN if reason is None else SKIP, reason or "not measured")
+
+    planned = [PlannedRace(race, tuple(map(unplanned, race.cells))) for race in races(configuration)]
     return [row for _, row in read_rows(StudyPlan(configuration, tuple(planned)), store, exact=False)]
-
-
-def _unplanned(cell: Cell, tree: Tree) -> PlannedCell:
-    """A cell without the key that planning would give it: any right row of it will do."""
-    description = describe(cell.framework, tree)
-    reason = skip_reason(cell, description, tree)
-    return PlannedCell(cell, description, "", {}, RUN if reason is None else SKIP, reason or "not measured")
 
 
 def print_claims(judged: list[Judged], reporter: Reporter) -> None:

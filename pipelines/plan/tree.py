@@ -115,10 +115,15 @@ class Tree:
         Raises:
             ConfigurationFaults: the file has no class of that name, or an attribute that the text does not tell.
         """
-        return _described(self.frameworks()[framework], self._attributes())
+        files = (path for folder in self._framework_folders() for path in folder.glob("*.py"))
+        state = tuple(sorted((path, path.stat().st_mtime_ns) for path in files))
+        return _described(self.frameworks()[framework], self._framework_folders(), state)
+
+    def _framework_folders(self) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys(place / "frameworks" for place in (*self.places, REPOSITORY)))
 
     def _attributes(self) -> Attributes:
-        return Attributes(tuple(dict.fromkeys(place / "frameworks" for place in (*self.places, REPOSITORY))))
+        return Attributes(self._framework_folders())
 
     def problem_module(self, study: str) -> ModuleType:
         """The study's `problem.py`, loaded."""
@@ -266,7 +271,10 @@ def load_framework(root: Path, name: str) -> Framework:
     raise ImportError(f"frameworks/{name}.py defines no subclass of Framework with name = {name!r}.")
 
 
-def _described(path: Path, attributes: Attributes) -> FrameworkDescription:
+@cache
+def _described(path: Path, folders: tuple[Path, ...], state: tuple[tuple[Path, int], ...]) -> FrameworkDescription:
+    """The attributes of a framework's class, read once for each state of all frameworks' files."""
+    attributes = Attributes(folders)
     known = [field.name for field in fields(FrameworkDescription)]
     try:
         found = attributes.of(path, path.stem, known)
