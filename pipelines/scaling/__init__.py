@@ -1,0 +1,1 @@
+"""`./run scaling`: how cost grows, beside what the machine's limits allow."""
