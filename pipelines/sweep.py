@@ -1,8 +1,10 @@
-"""Sweeps: `python -m pipelines.sweep study=gol seed=0,100,200 hydra/launcher=slurm`.
+"""Sweeps: `python -m pipelines.sweep study=gol seed=0,100,200 hydra/launcher=slurm into=results`.
 
 Hydra multiplies the values out and its launcher starts the jobs. Each is an ordinary run of `python -m pipelines` in a
 process of its own, with folders of its own for results and figures (unless they are named), because two runs never
-measure into one. `configs/hydra/launcher/` has the presets; without one, jobs run here, one after the other.
+measure into one. Jobs of one host take turns at measuring. When all have ended, their records are merged into one
+store: that of `into=FOLDER`, or `results` of the sweep's folder. `configs/hydra/launcher/` has the presets; without
+one, jobs run here, one after the other.
 """
 
 import importlib.metadata
@@ -19,7 +21,9 @@ from pipelines.config.paths import quoted, typed_path
 from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, UserError, unknown
 from pipelines.plan.tree import REPOSITORY
-from pipelines.workers import guardian
+from pipelines.results.merge import Merged, merge
+from pipelines.results.store import Store
+from pipelines.workers import cores, guardian
 
 PLUGINS = {
     "local": ("hydra-joblib-launcher", ">=1.2,<1.3"),
@@ -30,6 +34,9 @@ PLUGINS = {
 
 OWN_NAMES = {"joblib": "local", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray_cluster"}
 """The plugins' own launchers, and the preset that needs the same plugin."""
+
+EXIT_STATUS = "exit_status"
+"""The file that a job leaves in its folder when its run has ended."""
 
 
 class PluginMissing(UserError):
@@ -81,9 +88,27 @@ def job(config: DictConfig) -> int:
         if not any(word.startswith(f"{name}=") for word in words):
             words.append(f"{name}={quoted(folder / name)}")
     with guardian.guarding() as environment:  # the run ends with the sweep, also if that is killed
+        environment = {**environment, cores.TAKES_TURNS: "1"}
         status = subprocess.call([sys.executable, "-m", "pipelines", *words], cwd=REPOSITORY, env=environment)
-    (folder / "exit_status").write_text(f"{status}\n")
+    (folder / EXIT_STATUS).write_text(f"{status}\n")
     return status
+
+
+def jobs(folder: Path) -> dict[str, int | None]:
+    """The exit status of every job that began, by the name of its folder; None for one that ended without any."""
+    found: dict[str, int | None] = {}
+    for path in sorted((path for path in folder.glob("[0-9]*") if path.is_dir()), key=lambda path: int(path.name)):
+        file = path / EXIT_STATUS
+        found[path.name] = int(file.read_text()) if file.is_file() else None
+    return found
+
+
+def bring_home(folder: Path, target: Path) -> Merged | None:
+    """Merges the records of all jobs into one store, also of those that died; None if there are no records."""
+    sources = [path for path in sorted(folder.glob("[0-9]*/results")) if any(path.glob("*/*/*/record.json"))]
+    if not sources:
+        return None
+    return merge([Store(path) for path in sources], Store(target))
 
 
 def _sweep(arguments: list[str]) -> int:
@@ -96,6 +121,8 @@ def _sweep(arguments: list[str]) -> int:
     for word in arguments:
         if word.startswith("hydra/launcher="):
             require_plugin(word.partition("=")[2])
+    homes = [word.partition("=")[2] for word in arguments if word.startswith("into=")]
+    arguments = [word for word in arguments if not word.startswith("into=")]
     named = [word.partition("=")[2] for word in arguments if word.startswith("hydra.sweep.dir=")]
     own = REPOSITORY / "multirun" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder = typed_path(named[-1] if named else own, REPOSITORY)
@@ -106,11 +133,25 @@ def _sweep(arguments: list[str]) -> int:
         *overrides,
         *([] if named else [f"hydra.sweep.dir={quoted(folder)}"]),
     ]
-    hydra.main(version_base="1.3", config_path=str(REPOSITORY / "configs"), config_name="config")(job)()
-    statuses = {path.parent.name: path.read_text().strip() for path in sorted(folder.glob("*/exit_status"))}
-    bad = [name for name, status in statuses.items() if status != "0"]
+    for stale in folder.glob(f"[0-9]*/{EXIT_STATUS}"):
+        stale.unlink()
+    broke = False
+    try:
+        hydra.main(version_base="1.3", config_path=str(REPOSITORY / "configs"), config_name="config")(job)()
+    except SystemExit as stop:  # Hydra has printed why, such as a node that died
+        broke = bool(stop.code)
+        if not jobs(folder):
+            raise
+    statuses = jobs(folder)
+    bad = [f"{name} died" if status is None else name for name, status in statuses.items() if status != 0]
     print(f"{len(statuses)} jobs in {folder}" + (f"; not all right: {', '.join(bad)}" if bad else ", all right"))
-    return int(bool(bad) or not statuses)
+    home = Path(typed_path(homes[-1], REPOSITORY)) if homes else folder / "results"
+    merged = bring_home(folder, home)
+    if merged is not None:
+        print(f"{merged.added} records added to {home}, {merged.equal + merged.older} were there")
+    if bad or broke:
+        print("The same command with " + f"hydra.sweep.dir={quoted(folder)} runs again what is missing.")
+    return int(bool(bad) or broke or not statuses)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ from typing import IO
 
 SYSTEM = Path("/")
 LOCKS = Path(tempfile.gettempdir()) / "genjax-artifact-locks"
+TAKES_TURNS = "GENJAX_ARTIFACT_TAKES_TURNS"
+"""Variable of runs that measure one after the other on a machine: the jobs of a sweep."""
+POLL_SECONDS = 0.5
 WATCH_SECONDS = 0.2
 """How long the cores are watched to see which are idle."""
 IDLE = 0.9
@@ -36,8 +39,16 @@ class Cores:
         self._held: dict[str, IO[str]] = {}
 
     def announce(self) -> bool:
-        """Takes the machine's lock for measuring; if another run has it, says so and returns False."""
+        """Takes the machine's lock for measuring; if another run has it, says so and returns False.
+
+        A job of a sweep, which has `TAKES_TURNS` in its environment, waits until the lock is free.
+        """
         if self._lock("measuring"):
+            return True
+        if os.environ.get(TAKES_TURNS):
+            self._say("Another run measures on this machine: waiting until it has ended.")
+            while not self._lock("measuring"):
+                time.sleep(POLL_SECONDS)
             return True
         self._say("Another run measures on this machine: each disturbs the times of the other.")
         return False
