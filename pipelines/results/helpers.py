@@ -33,6 +33,12 @@ def ask(*command: str, limit_seconds: float | None = None) -> Answer:
     return _ASKED[command]
 
 
+def ask_again(*command: str) -> Answer:
+    """The answer to a command whose answer changes with time; what it said before counts for nothing."""
+    _ASKED.pop(command, None)
+    return ask(*command)
+
+
 def forget() -> None:
     """Lets every program be asked again."""
     _ASKED.clear()

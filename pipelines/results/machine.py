@@ -139,6 +139,40 @@ def gpus() -> list[str]:
     return [f"{row[0].strip()}, driver {row[1].strip()}" if len(row) > 1 else row[0].strip() for row in rows]
 
 
+GPU_FACTS = {
+    "index": "index", "name": "name", "driver": "driver_version", "memory_total_mib": "memory.total",
+    "memory_used_mib": "memory.used", "sm_clock_mhz": "clocks.sm", "memory_clock_mhz": "clocks.mem",
+    "most_sm_clock_mhz": "clocks.max.sm", "temperature_c": "temperature.gpu", "power_w": "power.draw",
+    "utilization_percent": "utilization.gpu",
+}  # fmt: skip
+"""What is recorded of a GPU, and what `nvidia-smi --help-query-gpu` calls it."""
+
+
+def gpu_states() -> list[dict[str, str | float | None]]:
+    """What every NVIDIA GPU is doing now, by the names of `GPU_FACTS`; asked anew each time.
+
+    Numbers are floats; None stands for what a card does not tell ("[N/A]"). Empty where the driver's tool is absent, or
+    does not know the question.
+    """
+    query = ",".join(GPU_FACTS.values())
+    answer = helpers.ask_again("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits")
+    found: list[dict[str, str | float | None]] = []
+    for line in (answer.text or "").splitlines():
+        values = [value.strip() for value in line.split(",")]
+        if len(values) == len(GPU_FACTS):
+            found.append({name: _fact(name, value) for name, value in zip(GPU_FACTS, values, strict=True)})
+    return found
+
+
+def _fact(name: str, value: str) -> str | float | None:
+    if name in ("name", "driver"):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
 def _words(path: Path) -> list[str]:
     try:
         return path.read_text().split()

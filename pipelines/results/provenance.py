@@ -43,6 +43,7 @@ def provenance(root: Path, environment: dict[str, str], device: str, outputs: It
         "memory_bytes": machine.memory_bytes(),
         "memory_limit_bytes": machine.memory_limit_bytes(),
         "gpus": machine.gpus() if device == "cuda" else [],
+        "gpu_states": machine.gpu_states() if device == "cuda" else [],
         "thread_settings": {**machine.acting_variables(environment), **environment},
         "load_average": load_average(),
         "silent_helpers": helpers.silent(),

@@ -17,11 +17,13 @@ from pipelines.bench import (
     nuts,
     resampling,
     seeded_calls,
+    streaming,
     tracing,
     variational_inference,
 )
 from pipelines.bench.base import Context, Finding, benchmarks
 from pipelines.bench.child import ProgramError, run_program
+from pipelines.errors import ConfigurationFaults
 from pipelines.output.progress import Reporter
 from pipelines.plan.tree import Tree
 from studies.base import Row
@@ -216,3 +218,26 @@ def test_a_fault_is_a_finding_and_no_exception(monkeypatch):
         monkeypatch.setattr(module, "run_program", broken)
         findings = module.run(context())
         assert findings and set(verdicts(findings)) == {"missed"}
+
+
+def test_streaming():
+    times = {"n": 10_000_000, "seconds": [0.7] * 5, "in_memory": {"n": 1_000_000, "seconds": [0.07] * 5}}
+    measured = {**times, "bytes": 2e6, "resident_bytes": 300e6, "resident_growth_bytes": 250e6}
+    findings = streaming.report(measured)
+    assert verdicts(findings) == ["met", "missed", "", "met"]
+    assert findings[1].value == "250 MB; the process 300 MB, JAX included" and findings[3].value.startswith("1.000x")
+    assert verdicts(streaming.report({**measured, "resident_growth_bytes": None})) == ["met", "", "met"]
+
+
+def test_streaming_of_a_million_particles_takes_the_memory_of_a_block():
+    measured = run_program("streaming", "1000000", "0")
+    assert measured["n"] == 1_000_000 and len(measured["seconds"]) == 3
+    # A block is 16,384 particles of some numbers each; a million would be 4 MB for each number.
+    assert measured["bytes"] < 4e6
+    if measured["resident_growth_bytes"] is not None:
+        assert measured["resident_growth_bytes"] < streaming.LIMIT_BYTES
+
+
+def test_streaming_of_no_particles_is_an_error():
+    with pytest.raises(ConfigurationFaults, match="particles=many: needs a whole number"):
+        streaming.run(dataclasses.replace(context(), overrides=("particles=many",)))

@@ -12,8 +12,7 @@ from pipelines.plan import fingerprint
 from pipelines.plan.cells import races
 from pipelines.plan.descriptions import describe
 from pipelines.race import condition
-from pipelines.results import helpers, machine
-from pipelines.results.provenance import commit
+from pipelines.results import helpers, machine, provenance
 from pipelines.results.store import Store
 from pipelines.testing import helpers as testing
 from pipelines.workers import cores as module
@@ -142,6 +141,38 @@ def test_a_broken_nvidia_smi_ends_a_cuda_run_with_its_reason(toy, tmp_path_facto
     assert "nvidia-smi: did not answer within 0.3 s" in capsys.readouterr().err
 
 
+SMI = """#!/bin/sh
+case "$1" in
+  --query-gpu=name,driver_version) echo "NVIDIA H200, 570.1";;
+  --query-gpu=index,name,*)
+    echo x >> {times}
+    echo "0, NVIDIA H200, 570.1, 143771, 512, 1980, 3201, 1980, 41, 118.25, 97"
+    echo "1, NVIDIA H200, 570.1, 143771, 0, 345, 3201, 1980, [N/A], [N/A], 0";;
+  *) echo "unknown question: $1" >&2; exit 6;;
+esac
+"""
+
+
+def test_clocks_temperature_and_memory_of_gpus_are_recorded_as_they_are_now(tmp_path):
+    with testing.program(tmp_path, "nvidia-smi", SMI.format(times=tmp_path / "times"), limit_seconds=10):
+        where = provenance.provenance(tmp_path, {}, "cuda")
+        assert provenance.provenance(tmp_path, {}, "cpu")["gpu_states"] == []
+        machine.gpu_states()
+    assert where["gpus"] == ["NVIDIA H200, driver 570.1"]
+    first, second = where["gpu_states"]
+    assert first.keys() == machine.GPU_FACTS.keys() and first["driver"] == "570.1"
+    assert (first["sm_clock_mhz"], first["most_sm_clock_mhz"], first["memory_clock_mhz"]) == (1980, 1980, 3201)
+    assert (first["temperature_c"], first["power_w"], first["memory_used_mib"]) == (41, 118.25, 512)
+    assert (second["index"], second["sm_clock_mhz"], second["temperature_c"], second["power_w"]) == (1, 345, None, None)
+    assert (tmp_path / "times").read_text() == "x\nx\n", "asked anew each time, and never for a CPU"
+
+
+@pytest.mark.parametrize("script", [testing.FAILS, testing.SILENT, testing.HANGS, testing.FOREIGN])
+def test_a_tool_that_tells_nothing_of_gpus_leaves_the_record_without(tmp_path, script):
+    with testing.program(tmp_path, "nvidia-smi", script):
+        assert machine.gpu_states() == []
+
+
 def test_a_foreign_system_whose_version_cannot_be_asked_is_skipped_with_the_reason(toy, tmp_path_factory, capsys):
     toy.framework("second", 'command = ("strange", "worker")\nversion_command = ("strange", "--version")')
     with testing.program(tmp_path_factory.mktemp("bin"), "strange", testing.FOREIGN):
@@ -167,7 +198,7 @@ def repository(tmp_path):
 
 
 def test_a_git_hook_of_another_repository_does_not_change_the_commit(repository, tmp_path, monkeypatch):
-    own = commit(repository)["id"]
+    own = provenance.commit(repository)["id"]
     other = write(tmp_path / "other", x="2")
     git(other, "init", "-q")
     git(other, "add", ".")
@@ -175,12 +206,12 @@ def test_a_git_hook_of_another_repository_does_not_change_the_commit(repository,
     testing.forget()
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(other))
-    assert own is not None and commit(repository) == {"id": own, "dirty": False}
+    assert own is not None and provenance.commit(repository) == {"id": own, "dirty": False}
 
 
 def test_an_archive_inside_another_repository_has_no_commit(repository):
     unpacked = write(repository / "unpacked", **{"code.py": "1"})
-    assert commit(unpacked) == {
+    assert provenance.commit(unpacked) == {
         "id": None, "dirty": None, "reason": "not a checkout: the folder lies inside another repository",
     }  # fmt: skip
 
@@ -188,18 +219,18 @@ def test_an_archive_inside_another_repository_has_no_commit(repository):
 def test_output_inside_the_checkout_is_no_change_but_a_new_source_is(repository):
     write(repository, **{"out/results/a.json": "1", "figs/a.png": "2"})
     outputs = (repository / "out", repository / "figs", repository.parent / "elsewhere")
-    assert commit(repository, outputs)["dirty"] is False
-    assert commit(repository)["dirty"] is True
+    assert provenance.commit(repository, outputs)["dirty"] is False
+    assert provenance.commit(repository)["dirty"] is True
     testing.forget()
     write(repository, **{"frameworks/new.py": "3"})
-    assert commit(repository, outputs)["dirty"] is True
+    assert provenance.commit(repository, outputs)["dirty"] is True
 
 
 def test_dubious_ownership_is_said(tmp_path, repository):
     text = "#!/bin/sh\necho \"fatal: detected dubious ownership in repository at '/x'\" >&2\nexit 128\n"
     (tmp_path / "bin").mkdir()
     with testing.program(tmp_path / "bin", "git", text):
-        assert "dubious ownership" in commit(repository)["reason"]
+        assert "dubious ownership" in provenance.commit(repository)["reason"]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no sched_setaffinity")
