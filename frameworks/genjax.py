@@ -10,7 +10,7 @@ import genjax
 from frameworks.base import Program
 from frameworks.jax_base import JaxFramework
 from genjax.inference import chain, importance
-from genjax.inference.kernels import HMC
+from genjax.inference.kernels import HMC, NUTS, Kernel
 
 
 class GenJax(JaxFramework):
@@ -224,6 +224,60 @@ class GenJax(JaxFramework):
 
         n_steps = n_chains * (n_warmup + n_samples)
         return Program(prepare, run, {"gradient_evaluations": n_steps * n_leapfrog + 1})
+
+    def nuts(
+        self, model: genjax.GFI, args: tuple[Any, ...], constraints: dict[str, Any], starts: dict[str, Any],
+        *, n_samples: int, n_warmup: int, n_chains: int,
+    ) -> Program:  # fmt: skip
+        """The No-U-Turn Sampler on all choices that are not constrained, after a warm-up of each chain.
+
+        Args:
+            model: generative function whose choices are a dict.
+            args: its arguments.
+            constraints: observed values by address.
+            starts: where chains begin: the other choices, (n_chains, ...) each.
+            n_samples: states kept of each chain, after `n_warmup` in which step size and mass matrix adapt.
+            n_chains: chains side by side.
+
+        Returns:
+            Program whose outputs are the latents, (n_chains, n_samples, ...) each, and of each step `n_gradients` and
+            `diverging`, (n_chains, n_samples) each.
+        """
+        counts = {"n_samples": n_samples, "n_warmup": n_warmup, "n_chains": n_chains}
+        return self._adaptive(NUTS(genjax.sel(*starts)), model, args, constraints, starts, **counts)
+
+    def adaptive_hmc(
+        self, model: genjax.GFI, args: tuple[Any, ...], constraints: dict[str, Any], starts: dict[str, Any],
+        *, n_leapfrog: int, n_samples: int, n_warmup: int, n_chains: int,
+    ) -> Program:  # fmt: skip
+        """Hamiltonian Monte Carlo with `n_leapfrog` steps after a warm-up; see `nuts`."""
+        counts = {"n_samples": n_samples, "n_warmup": n_warmup, "n_chains": n_chains}
+        return self._adaptive(HMC(genjax.sel(*starts), 0.1, n_leapfrog), model, args, constraints, starts, **counts)
+
+    def _adaptive(
+        self, kernel: Kernel, model: genjax.GFI, args: tuple[Any, ...], constraints: dict[str, Any],
+        starts: dict[str, Any], *, n_samples: int, n_warmup: int, n_chains: int,
+    ) -> Program:  # fmt: skip
+        loop = chain(kernel, collect=lambda trace: latents(trace.get_choices(), constraints))
+
+        @genjax.seed
+        def chains(constraints: dict[str, Any], starts: dict[str, Any], args: tuple[Any, ...]) -> dict[str, jax.Array]:
+            def begin(start: dict[str, Any]) -> Any:
+                return model.generate({**constraints, **start}, *args)[0].observe(constraints)
+
+            traces = genjax.modular_vmap(begin)(starts)
+            result = loop(traces, n_samples, n_warmup=n_warmup, n_chains=n_chains)
+            return {**result.traces, "n_gradients": result.info.n_gradients, "diverging": result.info.is_divergent}
+
+        inputs = _prepare(constraints, args)
+
+        def prepare(seed: int) -> dict[str, Any]:
+            return {**inputs(seed), "starts": jax.device_put(starts)}
+
+        def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
+            return chains(inputs["key"], inputs["constraints"], inputs["starts"], inputs["args"])
+
+        return Program(prepare, run)
 
 
 def latents(choices: dict[str, Any], constraints: Any = None) -> dict[str, jax.Array]:

@@ -120,3 +120,71 @@ class TensorFlowProbability(JaxFramework):
         # The gradient at the start of a trajectory is that of the last end.
         n_steps = n_chains * (n_warmup + n_samples)
         return Program(prepare, run, {"gradient_evaluations": n_steps * n_leapfrog + n_chains})
+
+    def nuts(
+        self, model: Callable[..., Any], args: tuple[Any, ...], observed: dict[str, Any], starts: dict[str, Any],
+        *, n_samples: int, n_warmup: int, n_chains: int,
+    ) -> Program:  # fmt: skip
+        """`tfp.experimental.mcmc.windowed_adaptive_nuts`: chains as a batch, one step size and mass matrix for all.
+
+        Args:
+            model: `(*args) -> joint distribution` with named parts, batched by itself.
+            args: arrays that it depends on.
+            observed: values of its observed parts.
+            starts: where chains begin: values of the other parts in their supports, (n_chains, ...) each.
+            n_samples: states kept of each chain, after `n_warmup` in which step size and mass matrix adapt.
+            n_chains: chains side by side.
+
+        Returns:
+            Program whose outputs are the latents, (n_chains, n_samples, ...) each, and of each step `n_gradients` and
+            `diverging`, (n_chains, n_samples) each.
+        """
+        told = lambda trace: {"n_gradients": trace["n_steps"], "diverging": trace["diverging"]}
+        counts = {"n_samples": n_samples, "n_warmup": n_warmup, "n_chains": n_chains}
+        sampler = tfp.experimental.mcmc.windowed_adaptive_nuts
+        return self._adaptive(sampler, {}, told, model, args, observed, starts, **counts)
+
+    def adaptive_hmc(
+        self, model: Callable[..., Any], args: tuple[Any, ...], observed: dict[str, Any], starts: dict[str, Any],
+        *, n_leapfrog: int, n_samples: int, n_warmup: int, n_chains: int,
+    ) -> Program:  # fmt: skip
+        """`tfp.experimental.mcmc.windowed_adaptive_hmc` with `n_leapfrog` steps, adapted likewise; see `nuts`."""
+
+        def told(trace: Any) -> dict[str, jax.Array]:
+            # TFP calls a change of energy by more than 500 nats a divergence, other systems one by 1,000.
+            count = jax.numpy.full(trace["accept_ratio"].shape, n_leapfrog, jax.numpy.int32)
+            return {"n_gradients": count, "diverging": trace["diverging"]}
+
+        counts = {"n_samples": n_samples, "n_warmup": n_warmup, "n_chains": n_chains}
+        options = {"num_leapfrog_steps": n_leapfrog}
+        sampler = tfp.experimental.mcmc.windowed_adaptive_hmc
+        return self._adaptive(sampler, options, told, model, args, observed, starts, **counts)
+
+    def _adaptive(
+        self, sampler: Callable[..., Any], options: dict[str, Any], told: Callable[[Any], dict[str, jax.Array]],
+        model: Callable[..., Any], args: tuple[Any, ...], observed: dict[str, Any], starts: dict[str, Any],
+        *, n_samples: int, n_warmup: int, n_chains: int,
+    ) -> Program:  # fmt: skip
+        def prepare(seed: int) -> dict[str, Any]:
+            given = jax.device_put((args, observed, starts))
+            return {"key": jax.random.key(seed), "args": given[0], "observed": given[1], "starts": given[2]}
+
+        def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
+            joint = model(*inputs["args"])
+            state = joint.experimental_pin(**inputs["observed"]).event_shape._replace(**inputs["starts"])
+            draws, trace = sampler(
+                n_samples,
+                joint,
+                n_chains=n_chains,
+                num_adaptation_steps=n_warmup,
+                current_state=state,
+                # The other systems' aim; its own would be 0.85 for NUTS and 0.75 for HMC.
+                dual_averaging_kwargs={"target_accept_prob": 0.8},
+                seed=inputs["key"],
+                **options,
+                **inputs["observed"],
+            )
+            kept = {**{name: getattr(draws, name) for name in starts}, **told(trace)}
+            return {name: jax.numpy.swapaxes(values, 0, 1) for name, values in kept.items()}
+
+        return Program(prepare, run)

@@ -19,6 +19,7 @@ SYSTEMS = {
     # The only other reader of GenJAX: its samplers, not its language.
     "handcoded_same_draws": ("genjax.distributions", "frameworks.handcoded_jax", *JAX),
     "numpyro": ("numpyro", *JAX),
+    "blackjax": ("blackjax", *JAX),
     "tfp": ("tensorflow_probability", *JAX),
     "pyro": ("pyro", *TORCH),
     "torch": TORCH,

@@ -77,7 +77,8 @@ def configure(arguments: list[str], tree: Tree, study: str | None = None) -> lis
     Args:
         arguments: overrides (`size=smoke`) and flags (`--num-obs 50`) as typed.
         tree: the checkout.
-        study: the study that an entry point presets; None lets `study=` choose, by default all.
+        study: the study that an entry point presets; None lets `study=` choose, by default all but those that say in
+            their configuration that at this size they run `alone`.
 
     Raises:
         ConfigurationFaults: with everything that is wrong.
@@ -89,12 +90,15 @@ def configure(arguments: list[str], tree: Tree, study: str | None = None) -> lis
     overrides: dict[str, Any] = {} if study is None else {"study": study}
     for word in words:
         _parse(word, overrides, faults)
-    studies = _studies(overrides.pop("study", "all"), tree, faults)
+    wanted = overrides.pop("study", "all")
+    is_for_all, studies = wanted == "all", _studies(wanted, tree, faults)
     groups = {group: str(overrides.pop(group, default)) for group, default in (("size", "paper"), ("device", "cpu"))}
     for group, chosen in groups.items():
         if chosen not in tree.choices(group):
             faults.append(unknown(group, chosen, tree.choices(group)))
             groups[group] = tree.choices(group)[0]
+    if is_for_all:
+        studies = [name for name in studies if groups["size"] not in tree.alone(name)]
     if not studies:  # still look at the rest of the request, so that everything wrong is said at once
         common = {
             key: value for key, value in overrides.items() if key.partition(".")[0] in ("seed", "stages", "timing")

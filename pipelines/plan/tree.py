@@ -100,6 +100,13 @@ class Tree:
         found = (place / "studies" / study for place in self.places)
         return next((path for path in found if (path / "problem.py").is_file()), self.root / "studies" / study)
 
+    def alone(self, study: str) -> tuple[str, ...]:
+        """The sizes at which runs of all studies leave the study out: `alone` of its configuration."""
+        folder = self.study_folder(study).parent.parent
+        text = (folder / "configs" / "study" / f"{study}.yaml").read_text(encoding="utf-8")
+        found = re.search(r"^alone: \[([\w, ]*)\]", text, re.MULTILINE)
+        return tuple(name.strip() for name in found.group(1).split(",")) if found else ()
+
     def home_of(self, framework: str) -> Path:
         """The place that a framework's file lies in: this checkout or an extension."""
         path = self.frameworks().get(framework)

@@ -58,15 +58,19 @@ def test_worked_examples_are_as_small_as_promised():
 
 def test_blackjax_runs_from_outside(folder, tmp_path):
     pytest.importorskip("blackjax")
-    words = ["study=perfbench", "frameworks=[handcoded_jax,blackjax]", f"extensions=[{folder}]", *FAST]
+    words = ["study=perfbench", "frameworks=[handcoded_jax,blackjax_fixed]", f"extensions=[{folder}]", *FAST]
     status = cli.main([*words, f"results={tmp_path / 'results'}", f"figs={tmp_path / 'figs'}"])
     found = records(tmp_path / "results")
-    mine = {task: one["status"] for (task, name), one in found.items() if name == "blackjax"}
+    mine = {task: one["status"] for (task, name), one in found.items() if name == "blackjax_fixed"}
     tasks = ("importance_sampling", "importance_sweep", "hmc", "hmc_chains")
     assert (status, mine) == (0, dict.fromkeys(tasks, "ok"))
-    inputs = found["hmc", "blackjax"]["inputs"]
-    assert {"frameworks/blackjax.py", "frameworks/jax_base.py", "studies/perfbench/models/blackjax.py"} <= inputs.keys()
-    assert "blackjax" not in Tree().frameworks()
+    inputs = found["hmc", "blackjax_fixed"]["inputs"]
+    assert {
+        "frameworks/blackjax_fixed.py",
+        "frameworks/jax_base.py",
+        "studies/perfbench/models/blackjax_fixed.py",
+    } <= inputs.keys()
+    assert "blackjax_fixed" not in Tree().frameworks()
 
 
 def test_eight_schools_keep_the_contract_from_outside(folder, capsys):

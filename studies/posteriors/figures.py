@@ -1,0 +1,193 @@
+"""Figures of the posteriors: effective draws per second and per gradient, warm-up apart, and error against time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from studies import figure_style as style
+from studies.base import FigureContext, Row, Rows, figure, how_timed
+from studies.posteriors.gate import FRACTIONS
+
+TASKS = ("eight_schools_noncentred", "logistic", "logistic_hmc")
+ORDER = ("genjax", "numpyro", "blackjax", "tfp", "pyro")
+"""Left to right in every group. Frameworks not named here follow."""
+
+TITLES = {
+    "eight_schools_noncentred": "eight schools,\nnon-centred",
+    "logistic": "logistic\nregression",
+    "logistic_hmc": "logistic\nregression, HMC",
+}
+MARKERS = "ohsD^vP"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One system on one task: its longest chains, and what a call of fewer draws tells about the warm-up.
+
+    Args:
+        warmup_s: seconds of a call without its draws, extrapolated from two lengths; None with one length.
+        draws_s: seconds of the draws alone.
+    """
+
+    row: Row
+    warmup_s: float | None
+    draws_s: float | None
+
+
+def run_of(rows: list[Row]) -> Run:
+    """Time is a + b n_samples: with two lengths, a is the warm-up."""
+    timed = sorted((row for row in rows if row.median_s), key=lambda row: row.parameters["n_samples"])
+    longest = timed[-1] if timed else rows[-1]
+    if len(timed) < 2:
+        return Run(longest, None, None)
+    short, (n_short, n_long) = timed[0], (timed[0].parameters["n_samples"], longest.parameters["n_samples"])
+    assert short.median_s is not None and longest.median_s is not None
+    per_draw = (longest.median_s - short.median_s) / (n_long - n_short)
+    warmup_s = longest.median_s - per_draw * n_long
+    # Calls differ in their trajectories; a difference of the wrong sign tells nothing.
+    return Run(longest, warmup_s, per_draw * n_long) if per_draw > 0 and warmup_s > 0 else Run(longest, None, None)
+
+
+def runs_of(rows: Rows) -> dict[str, dict[str, Run]]:
+    """By task and framework, in the order of the figures."""
+    found: dict[str, dict[str, Run]] = {}
+    for task in rows.values("task"):
+        chosen = rows.where(task=task)
+        rank = {name: index for index, name in enumerate(ORDER)}
+        names = sorted(chosen.values("framework"), key=lambda name: rank.get(name, len(rank)))
+        found[task] = {name: run_of(list(chosen.where(framework=name))) for name in names}
+    return found
+
+
+@figure(file="posteriors_effective_draws", tasks=TASKS, timing=True)
+@style.styled
+def effective(context: FigureContext) -> Figure:
+    """For every posterior and system: effective draws per second of drawing, per 1,000 gradients, and the warm-up."""
+    runs = runs_of(context.rows)
+    drawing = style.new_figure((16.0, 14.0))
+    panels = [drawing.add_axes((0.09, bottom, 0.89, 0.24)) for bottom in (0.72, 0.43, 0.14)]
+    values = (
+        ("Effective draws / s", draws_per_second),
+        ("Effective draws /\n1,000 gradients", draws_per_gradient),
+        ("Warm-up (s)", lambda run: run.warmup_s),
+    )
+    for axes, (label, value) in zip(panels, values, strict=True):
+        draw_groups(axes, runs, value)
+        axes.set_ylabel(label)
+    handles = {bar.get_label(): bar for axes in panels for bar in axes.containers if bar.get_label()[:1] != "_"}
+    drawing.legend(
+        handles.values(), handles.keys(), loc="lower center", bbox_to_anchor=(0.5, 0.045),
+        ncol=max(1, len(handles)), frameon=False,
+    )  # fmt: skip
+    style.footnote(drawing, facts(context), y=0.01)
+    return drawing
+
+
+@figure(file="posteriors_error_against_time", tasks=TASKS, timing=True)
+@style.styled
+def error_against_time(context: FigureContext) -> Figure:
+    """Root mean square error of the posterior means, in posterior standard deviations, by seconds from the start."""
+    runs = runs_of(context.rows)
+    drawing = style.new_figure((5.4 * len(runs) + 0.6, 6.0))
+    panels = drawing.subplots(1, len(runs), squeeze=False)[0]
+    drawing.subplots_adjust(left=0.1, right=0.98, top=0.86, bottom=0.3, wspace=0.3)
+    for axes, (task, systems) in zip(panels, runs.items(), strict=True):
+        axes.set_title(TITLES.get(task, task), fontsize=style.FONT_SIZES["legend"])
+        for index, run in enumerate(systems.values()):
+            draw_errors(axes, run, MARKERS[index % len(MARKERS)])
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel("Seconds")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.grid(True, which="major", alpha=0.3)
+        style.keep_spines(axes, "left", "bottom")
+    panels[0].set_ylabel("Error of means (sd)")
+    handles = {line.get_label(): line for axes in panels for line in axes.lines if line.get_label()[:1] != "_"}
+    drawing.legend(
+        handles.values(), handles.keys(), loc="lower center", bbox_to_anchor=(0.5, 0.07), ncol=5, frameon=False
+    )
+    style.footnote(drawing, facts(context), y=0.01)
+    return drawing
+
+
+def draws_per_second(run: Run) -> float | None:
+    """Of the worst unknown; of drawing alone where the warm-up is known, else of the whole call."""
+    seconds = run.draws_s or run.row.median_s
+    return run.row.diagnostics["effective_sample_size"] / seconds if seconds else None
+
+
+def draws_per_gradient(run: Run) -> float | None:
+    """Of the worst unknown, per 1,000 gradients of all chains after the warm-up."""
+    found = run.row.diagnostics
+    return 1000 * found["effective_sample_size"] / found["gradients"] if "gradients" in found else None
+
+
+def draw_groups(axes: Axes, runs: dict[str, dict[str, Run]], value: Any) -> None:
+    """A group of bars for each task, one for each system; what has no number keeps its place, with the reason."""
+    numbers = [value(run) for systems in runs.values() for run in systems.values() if run.row.status == "ok"]
+    known = [number for number in numbers if number]
+    axes.set_yscale("log")
+    axes.set_ylim((min(known) / 3, max(known) * 3) if known else (0.1, 10))
+    for place, systems in enumerate(runs.values()):
+        width = 0.86 / max(1, len(systems))
+        for index, run in enumerate(systems.values()):
+            x = place + (index - (len(systems) - 1) / 2) * width
+            number = value(run) if run.row.status == "ok" else None
+            if number:
+                bottom = axes.get_ylim()[0]
+                axes.bar(
+                    x, number - bottom, 0.94 * width, bottom=bottom, color=run.row.color, edgecolor="black",
+                    linewidth=0.8, label=run.row.label,
+                )  # fmt: skip
+                text = f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
+                axes.annotate(
+                    text, (x, number), (0, 3), textcoords="offset points", ha="center", va="bottom",
+                    fontsize=style.FONT_SIZES["note"],
+                )  # fmt: skip
+                continue
+            word = style.STATUS_WORDS.get(run.row.status, "not measured")
+            axes.text(
+                x, axes.get_ylim()[0] * 1.2, f"{run.row.label}: {word}", rotation=90, ha="center", va="bottom",
+                color=style.RED, fontsize=style.FONT_SIZES["note"], style="italic",
+            )  # fmt: skip
+    axes.set_xlim(-0.5, len(runs) - 0.5)
+    axes.set_xticks(range(len(runs)), [TITLES.get(task, task) for task in runs])
+    axes.tick_params(axis="x", labelsize=style.FONT_SIZES["note"] + 1)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    style.keep_spines(axes, "left", "bottom")
+
+
+def draw_errors(axes: Axes, run: Run, marker: str) -> None:
+    """Errors after some of the draws; without a known warm-up, only that of the whole call."""
+    if run.row.status != "ok" or not run.row.median_s:
+        return
+    fractions = np.array(FRACTIONS if run.draws_s is not None else FRACTIONS[-1:])
+    warmup_s, draws_s = (run.warmup_s, run.draws_s) if run.draws_s is not None else (0.0, run.row.median_s)
+    assert warmup_s is not None and draws_s is not None
+    errors = [run.row.diagnostics[f"error_at_{fraction:g}"] for fraction in fractions]
+    axes.plot(
+        warmup_s + fractions * draws_s, errors, marker=marker, color=run.row.color, label=run.row.label, markersize=9,
+        markeredgecolor="black", linewidth=2,
+    )  # fmt: skip
+
+
+def facts(context: FigureContext) -> list[str]:
+    """Device, sizes and how times were made, for the bottom edge."""
+    rows = context.rows
+    parameters = rows[0].parameters
+    lengths = sorted({f"{row.parameters['n_samples']:,}" for row in rows if row.status == "ok"})
+    found = [
+        f"{context.device.upper()}: {context.device_name}",
+        f"{parameters['n_chains']} chains, {parameters['n_warmup']} warm-up steps, {' or '.join(lengths)} draws each",
+        "effective draws of the worst unknown",
+    ]
+    divergent = sum(row.diagnostics.get("divergences", 0) for row in rows if row.status == "ok")
+    found.append(f"{divergent:.0f} divergences in all")
+    how = how_timed(rows)
+    return [*found, how] if how is not None else found

@@ -1,0 +1,56 @@
+"""The posteriors as log densities for BlackJAX. Positive unknowns are moved as logarithms."""
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.stats import cauchy, norm
+
+
+def nuts(framework, data, parameters):
+    """Program of the No-U-Turn Sampler on one posterior."""
+    density, args, positive = MODELS[parameters["posterior"]](data)
+    return framework.nuts(density, args, starts(data), positive, **counts(parameters))
+
+
+def hmc(framework, data, parameters):
+    """Program of Hamiltonian Monte Carlo that adapts, on one posterior."""
+    density, args, positive = MODELS[parameters["posterior"]](data)
+    return framework.adaptive_hmc(
+        density, args, starts(data), positive, n_leapfrog=parameters["n_leapfrog"], **counts(parameters)
+    )
+
+
+def starts(data):
+    """Where chains begin, by name."""
+    return {name.removeprefix("start_"): data[name] for name in data if name.startswith("start_")}
+
+
+def counts(parameters):
+    """The settings that both samplers have."""
+    return {name: parameters[name] for name in ("n_samples", "n_warmup", "n_chains")}
+
+
+def eight_schools_noncentred(data):
+    """Effects around a common mean, as multiples of tau."""
+
+    def density(unknowns, errors, effects):
+        mu, tau, z = unknowns["mu"], unknowns["tau"], unknowns["z"]
+        prior = norm.logpdf(mu, 0.0, 5.0) + cauchy.logpdf(tau, 0.0, 5.0) + norm.logpdf(z).sum()
+        return prior + norm.logpdf(effects, mu + tau * z, errors).sum()
+
+    return density, (data["errors"], data["effects"]), ("tau",)
+
+
+def logistic(data):
+    """Logistic regression."""
+
+    def density(unknowns, features, labels):
+        logits = features @ unknowns["weights"]
+        return norm.logpdf(unknowns["weights"]).sum() + jnp.sum(labels * logits - jax.nn.softplus(logits))
+
+    return density, (data["features"], data["labels"]), ()
+
+
+MODELS = {
+    "eight_schools_noncentred": eight_schools_noncentred,
+    "logistic": logistic,
+}

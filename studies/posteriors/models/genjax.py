@@ -1,0 +1,57 @@
+"""The posteriors in GenJAX."""
+
+from genjax import bernoulli, gen, half_cauchy, normal
+
+
+def nuts(framework, data, parameters):
+    """Program of the No-U-Turn Sampler on one posterior."""
+    model, args, observed = MODELS[parameters["posterior"]](data)
+    return framework.nuts(model, args, observed, starts(data), **counts(parameters))
+
+
+def hmc(framework, data, parameters):
+    """Program of Hamiltonian Monte Carlo that adapts, on one posterior."""
+    model, args, observed = MODELS[parameters["posterior"]](data)
+    return framework.adaptive_hmc(
+        model, args, observed, starts(data), n_leapfrog=parameters["n_leapfrog"], **counts(parameters)
+    )
+
+
+def starts(data):
+    """Where chains begin, by address."""
+    return {name.removeprefix("start_"): data[name] for name in data if name.startswith("start_")}
+
+
+def counts(parameters):
+    """The settings that both samplers have."""
+    return {name: parameters[name] for name in ("n_samples", "n_warmup", "n_chains")}
+
+
+def eight_schools_noncentred(data):
+    """Effects around a common mean, as multiples of tau."""
+
+    @gen
+    def schools(errors):
+        mu = normal(0.0, 5.0) @ "mu"
+        tau = half_cauchy(5.0) @ "tau"
+        z = normal.repeat(8)(0.0, 1.0) @ "z"
+        return normal.vmap()(mu + tau * z, errors) @ "effects"
+
+    return schools, (data["errors"],), {"effects": data["effects"]}
+
+
+def logistic(data):
+    """Logistic regression."""
+
+    @gen
+    def regression(features):
+        weights = normal.repeat(features.shape[1])(0.0, 1.0) @ "weights"
+        return bernoulli.vmap()(features @ weights) @ "labels"
+
+    return regression, (data["features"],), {"labels": data["labels"] == 1}
+
+
+MODELS = {
+    "eight_schools_noncentred": eight_schools_noncentred,
+    "logistic": logistic,
+}

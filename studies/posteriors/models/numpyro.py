@@ -1,0 +1,57 @@
+"""The posteriors in NumPyro."""
+
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+
+
+def nuts(framework, data, parameters):
+    """Program of the No-U-Turn Sampler on one posterior."""
+    model, args = MODELS[parameters["posterior"]](data)
+    return framework.nuts(model, args, starts(data), **counts(parameters))
+
+
+def hmc(framework, data, parameters):
+    """Program of Hamiltonian Monte Carlo that adapts, on one posterior."""
+    model, args = MODELS[parameters["posterior"]](data)
+    return framework.adaptive_hmc(model, args, starts(data), n_leapfrog=parameters["n_leapfrog"], **counts(parameters))
+
+
+def starts(data):
+    """Where chains begin, by site."""
+    return {name.removeprefix("start_"): data[name] for name in data if name.startswith("start_")}
+
+
+def counts(parameters):
+    """The settings that both samplers have."""
+    return {name: parameters[name] for name in ("n_samples", "n_warmup", "n_chains")}
+
+
+def eight_schools_noncentred(data):
+    """Effects around a common mean, as multiples of tau."""
+
+    def schools(errors, effects):
+        mu = numpyro.sample("mu", dist.Normal(0.0, 5.0))
+        tau = numpyro.sample("tau", dist.HalfCauchy(5.0))
+        with numpyro.plate("schools", 8):
+            z = numpyro.sample("z", dist.Normal(0.0, 1.0))
+            numpyro.sample("effects", dist.Normal(mu + tau * z, errors), obs=effects)
+
+    return schools, (data["errors"], data["effects"])
+
+
+def logistic(data):
+    """Logistic regression."""
+
+    def regression(features, labels):
+        weights = numpyro.sample("weights", dist.Normal(jnp.zeros(features.shape[1]), 1.0).to_event(1))
+        with numpyro.plate("rows", features.shape[0]):
+            numpyro.sample("labels", dist.Bernoulli(logits=features @ weights), obs=labels)
+
+    return regression, (data["features"], data["labels"])
+
+
+MODELS = {
+    "eight_schools_noncentred": eight_schools_noncentred,
+    "logistic": logistic,
+}

@@ -1,0 +1,61 @@
+"""The posteriors as joint distributions of TensorFlow Probability."""
+
+import jax.numpy as jnp
+import tensorflow_probability.substrates.jax.distributions as tfd
+
+
+def nuts(framework, data, parameters):
+    """Program of the No-U-Turn Sampler on one posterior."""
+    model, args, observed = MODELS[parameters["posterior"]](data)
+    return framework.nuts(model, args, observed, starts(data), **counts(parameters))
+
+
+def hmc(framework, data, parameters):
+    """Program of Hamiltonian Monte Carlo that adapts, on one posterior."""
+    model, args, observed = MODELS[parameters["posterior"]](data)
+    return framework.adaptive_hmc(
+        model, args, observed, starts(data), n_leapfrog=parameters["n_leapfrog"], **counts(parameters)
+    )
+
+
+def starts(data):
+    """Where chains begin, by part."""
+    return {name.removeprefix("start_"): data[name] for name in data if name.startswith("start_")}
+
+
+def counts(parameters):
+    """The settings that both samplers have."""
+    return {name: parameters[name] for name in ("n_samples", "n_warmup", "n_chains")}
+
+
+def eight_schools_noncentred(data):
+    """Effects around a common mean, as multiples of tau."""
+
+    def schools(errors):
+        @tfd.JointDistributionCoroutineAutoBatched
+        def joint():
+            mu = yield tfd.Normal(0.0, 5.0, name="mu")
+            tau = yield tfd.HalfCauchy(0.0, 5.0, name="tau")
+            z = yield tfd.Sample(tfd.Normal(0.0, 1.0), 8, name="z")
+            yield tfd.Normal(mu + tau * z, errors, name="effects")
+
+        return joint
+
+    return schools, (data["errors"],), {"effects": data["effects"]}
+
+
+def logistic(data):
+    """Logistic regression."""
+
+    def regression(features):
+        @tfd.JointDistributionCoroutineAutoBatched
+        def joint():
+            weights = yield tfd.Sample(tfd.Normal(0.0, 1.0), features.shape[1], name="weights")
+            yield tfd.Bernoulli(logits=jnp.einsum("ij,...j->...i", features, weights), name="labels")
+
+        return joint
+
+    return regression, (data["features"],), {"labels": data["labels"]}
+
+
+MODELS = {"eight_schools_noncentred": eight_schools_noncentred, "logistic": logistic}

@@ -1,0 +1,61 @@
+"""Programs that are wrong on purpose: the gate must call them invalid."""
+
+import jax.numpy as jnp
+from jax.scipy.stats import norm
+
+from frameworks.base import mutant, with_outputs
+from studies.posteriors.models import blackjax as model
+
+
+@mutant(task="eight_schools_noncentred", effect="log determinant of tau left out", size="smoke", cheap=True)
+def no_log_determinant(framework, data, parameters):
+    """A density over log tau that is one over tau."""
+    density, args, positive = model.MODELS[parameters["posterior"]](data)
+    wrong = lambda unknowns, *args: density(unknowns, *args) - jnp.log(unknowns["tau"])
+    return framework.nuts(wrong, args, model.starts(data), positive, **model.counts(parameters))
+
+
+@mutant(
+    task="eight_schools_noncentred", effect="prior sd of mu {strength:.0%} too large", size="smoke",
+    strengths=(1.0, 0.3, 0.1),
+)  # fmt: skip
+def prior_of_mu(framework, data, parameters):
+    """mu ~ N(0, 5 (1 + strength))."""
+    density, args, positive = model.MODELS[parameters["posterior"]](data)
+    sd = 5.0 * (1 + parameters["strength"])
+    change = lambda mu: norm.logpdf(mu, 0.0, sd) - norm.logpdf(mu, 0.0, 5.0)
+    wrong = lambda unknowns, *args: density(unknowns, *args) + change(unknowns["mu"])
+    return framework.nuts(wrong, args, model.starts(data), positive, **model.counts(parameters))
+
+
+@mutant(
+    task="eight_schools_noncentred", effect="draws {strength:.0%} too wide", size="smoke", strengths=(0.5, 0.2, 0.1)
+)
+def wide(framework, data, parameters):
+    """z stretched."""
+    program = model.nuts(framework, data, parameters)
+    return with_outputs(program, lambda outputs: {**outputs, "z": (1 + parameters["strength"]) * outputs["z"]})
+
+
+@mutant(task="eight_schools_noncentred", effect="one chain shown four times", size="smoke", cheap=True)
+def copied(framework, data, parameters):
+    """The first chain in place of the others."""
+    program = model.nuts(framework, data, parameters)
+    return with_outputs(
+        program, lambda outputs: {name: jnp.broadcast_to(a[:1], a.shape) for name, a in outputs.items()}
+    )
+
+
+@mutant(task="logistic", effect="one row in ten left out")
+def missing_rows(framework, data, parameters):
+    """The last hundred labels never seen."""
+    density, (features, labels), positive = model.MODELS[parameters["posterior"]](data)
+    n = 9 * len(labels) // 10
+    args = (features[:n], labels[:n])
+    return framework.nuts(density, args, model.starts(data), positive, **model.counts(parameters))
+
+
+@mutant(task="logistic_hmc", effect="17 leapfrog steps instead of 16")
+def more_steps(framework, data, parameters):
+    """One step more than everybody takes."""
+    return model.hmc(framework, data, {**parameters, "n_leapfrog": parameters["n_leapfrog"] + 1})

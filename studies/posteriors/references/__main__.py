@@ -1,0 +1,104 @@
+"""`python -m studies.posteriors.references [NAME...]`: make the references of `references/<posterior>.json` anew.
+
+Each is computed by a route of its own (quadrature, or importance sampling at the mode, both in NumPy), and accepted if
+long float64 chains of NumPyro agree with it in every mean and standard deviation. Their record is stored with it.
+"""
+
+import json
+import platform
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from pipelines.plan.tree import Tree, load_framework, load_module
+from studies.base import Problem
+from studies.posteriors.gate import check_chains
+from studies.posteriors.reference import FOLDER, Moments, Reference, data_digest
+from studies.posteriors.references import importance, quadrature
+from studies.posteriors.targets import TARGETS, starts
+
+LENGTHS = {"n_chains": 4, "n_samples": 5_000, "n_warmup": 1_000, "n_leapfrog": 16}
+SEED = 20260101
+Made = tuple[str, dict[str, dict[str, Any]], dict[str, float]]
+
+
+def make_eight_schools_noncentred() -> Made:
+    return "quadrature over log tau", quadrature.eight_schools(TARGETS["eight_schools_noncentred"]().data, False), {}
+
+
+def make_logistic() -> Made:
+    data = TARGETS["logistic"]().data
+    features, labels = data["features"].astype(np.float64), data["labels"]
+
+    def log_density(weights: np.ndarray) -> np.ndarray:
+        logits = weights @ features.T
+        return weights @ (labels @ features) - np.logaddexp(0, logits).sum(axis=1) - 0.5 * (weights**2).sum(axis=1)
+
+    found = importance.moments_by_importance(log_density, lambda x: {"weights": x}, 25, 1_000_000, SEED)
+    return "importance sampling from a Student distribution at the mode", *found
+
+
+MAKERS: dict[str, Callable[[], Made]] = {
+    "eight_schools_noncentred": make_eight_schools_noncentred,
+    "logistic": make_logistic,
+}
+
+
+def chains_of(framework_name: str, posterior: str) -> dict[str, np.ndarray]:
+    """Long float64 chains of one system, by its own model."""
+    tree, target = Tree(), TARGETS[posterior]()
+    framework = load_framework(tree.root, framework_name)
+    framework.start("cpu", "float64")
+    path = tree.model_path("posteriors", tree.describe(framework_name))
+    model = load_module(path, f"studies.posteriors.models.{framework_name}")
+    begin = {f"start_{name}": values for name, values in starts(target, LENGTHS["n_chains"], SEED).items()}
+    data = {name: a.astype(np.float64) if a.dtype.kind == "f" else a for name, a in (target.data | begin).items()}
+    program = model.nuts(framework, data, {"posterior": posterior, **LENGTHS})
+    inputs = program.prepare(SEED)
+    return framework.to_numpy(framework.build(program, inputs).run(inputs))
+
+
+def agreement(posterior: str, reference: Reference, system: str) -> dict[str, Any]:
+    """What the chains of a system say of a reference.
+
+    Raises:
+        SystemExit: they do not agree.
+    """
+    problem = Problem({}, {"reference": reference, "unknowns": TARGETS[posterior]().unknowns})
+    found: dict[str, float] = {}
+    reason = check_chains("nuts", problem, LENGTHS, chains_of(system, posterior), found)
+    if reason is not None:
+        raise SystemExit(f"{posterior}: {system} does not agree with the reference: {reason}")
+    kept = ("r_hat", "effective_sample_size", "divergences", "mean_in_standard_errors", "sd_in_standard_errors")
+    draws = LENGTHS["n_chains"] * LENGTHS["n_samples"]
+    return {"system": system, "n_draws": draws, **{name: round(float(found[name]), 5) for name in kept}}
+
+
+def make(posterior: str) -> None:
+    """Computes, compares and writes one reference."""
+    route, moments, record = MAKERS[posterior]()
+    exact = {name: Moments(**{f: np.asarray(v) for f, v in fields.items()}) for name, fields in moments.items()}
+    against = agreement(posterior, Reference(route, exact, {}), "numpyro")
+    versions = {name: version(name) for name in ("numpy", "scipy", "jax", "numpyro")}
+    stored = {
+        "posterior": posterior,
+        "route": route,
+        "data_digest": data_digest(TARGETS[posterior]()),
+        "moments": {name: {f: rounded(v) for f, v in fields.items()} for name, fields in moments.items()},
+        "acceptance": {**record, "against": against, "versions": {"python": platform.python_version(), **versions}},
+    }
+    (FOLDER / f"{posterior}.json").write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    print(posterior, route, json.dumps(stored["acceptance"]))
+
+
+def rounded(values: Any) -> Any:
+    """Seven digits, as lists."""
+    return np.vectorize(lambda x: float(f"{x:.7g}"))(np.asarray(values)).tolist()
+
+
+if __name__ == "__main__":
+    for chosen in sys.argv[1:] or MAKERS:
+        make(chosen)

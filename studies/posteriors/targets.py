@@ -1,0 +1,71 @@
+"""The posteriors: their data, and the names, shapes and supports of their unknowns."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+EFFECTS = (28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0)
+EFFECT_ERRORS = (15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0)
+"""Rubin, *Estimation in parallel randomized experiments* (1981)."""
+
+N_ROWS, N_FEATURES = 1000, 24
+"""The shape of the numeric German credit data of the UCI repository. The numbers are drawn here."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One posterior.
+
+    Args:
+        data: what every system gets, by name.
+        unknowns: shape and support of every unknown: "real", or "positive".
+    """
+
+    data: dict[str, np.ndarray]
+    unknowns: dict[str, tuple[tuple[int, ...], str]]
+
+
+def eight_schools_noncentred() -> Target:
+    """mu ~ N(0, 5), tau ~ half-Cauchy(5), z_j ~ N(0, 1), effect_j ~ N(mu + tau z_j, error_j)."""
+    unknowns = {"mu": ((), "real"), "tau": ((), "positive"), "z": ((8,), "real")}
+    return Target({"effects": np.float32(EFFECTS), "errors": np.float32(EFFECT_ERRORS)}, unknowns)
+
+
+def logistic() -> Target:
+    """weights ~ N(0, 1), label_i ~ Bernoulli(logits = features_i . weights): 1,000 rows, an intercept and 24 features.
+
+    As in the credit data, some features are numbers, others take few values, and they are correlated; all are
+    standardised. Three labels in ten are 1.
+    """
+    generator = np.random.default_rng(24)
+    common = generator.standard_normal((N_ROWS, 3)) @ generator.standard_normal((3, N_FEATURES))
+    columns = 0.5 * common + generator.standard_normal((N_ROWS, N_FEATURES))
+    columns[:, 8:16] = np.round(columns[:, 8:16])
+    columns[:, 16:] = columns[:, 16:] > 0.8
+    columns = (columns - columns.mean(axis=0)) / columns.std(axis=0)
+    features = np.concatenate([np.ones((N_ROWS, 1)), columns], axis=1).astype(np.float32)
+    weights = np.concatenate([[-1.2], 0.4 * generator.standard_normal(N_FEATURES)])
+    labels = generator.random(N_ROWS) < 1 / (1 + np.exp(-features @ weights))
+    return Target({"features": features, "labels": labels.astype(np.int32)}, {"weights": ((N_FEATURES + 1,), "real")})
+
+
+TARGETS: dict[str, Callable[[], Target]] = {
+    "eight_schools_noncentred": eight_schools_noncentred,
+    "logistic": logistic,
+}
+
+
+def starts(target: Target, n_chains: int, seed: int) -> dict[str, np.ndarray]:
+    """Where chains begin: by unknown, (n_chains, ...) float32, uniform on [-1, 1] in unconstrained coordinates."""
+    generator = np.random.default_rng(seed)
+    found: dict[str, np.ndarray] = {}
+    for name, (shape, support) in target.unknowns.items():
+        values = generator.uniform(-1, 1, (n_chains, *shape))
+        found[name] = INVERSES[support](values).astype(np.float32)
+    return found
+
+
+INVERSES: dict[str, Callable[[Any], Any]] = {"real": lambda x: x, "positive": np.exp}
+"""From a real number to each support; how systems get there is their own matter."""

@@ -1,0 +1,92 @@
+"""Stored references: whole, accepted, of today's data; and the routes against answers that are known."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from studies.posteriors.problem import make_problem
+from studies.posteriors.reference import FOLDER, load_reference
+from studies.posteriors.references import importance, quadrature
+from studies.posteriors.targets import TARGETS, starts
+
+SETTINGS = {"n_chains": 4, "n_samples": 10, "n_warmup": 10, "n_leapfrog": 8}
+
+
+def test_every_posterior_has_its_reference_and_no_other():
+    assert {path.stem for path in FOLDER.glob("*.json")} == set(TARGETS)
+
+
+@pytest.mark.parametrize("posterior", TARGETS)
+def test_reference_is_whole_and_was_accepted(posterior):
+    reference, target = load_reference(posterior), TARGETS[posterior]()
+    assert reference.moments.keys() == target.unknowns.keys()
+    for name, (shape, support) in target.unknowns.items():
+        moments = reference.moments[name]
+        assert moments.mean.shape == moments.sd.shape == moments.mean_error.shape == shape
+        assert (moments.sd > 0).all() and (moments.mean > 0).all() >= (support == "positive")
+        # Small beside the standard errors of the chains that are judged.
+        assert (moments.mean_error < 0.01 * moments.sd).all() and (moments.sd_error < 0.01 * moments.sd).all()
+    against = reference.acceptance["against"]
+    assert against["r_hat"] < 1.01 and against["effective_sample_size"] > 1000
+    assert max(against["mean_in_standard_errors"], against["sd_in_standard_errors"]) < 5
+    assert {"numpy", "scipy"} <= reference.acceptance["versions"].keys()
+
+
+@pytest.mark.parametrize("posterior", TARGETS)
+def test_chains_begin_apart_and_in_the_support(posterior):
+    data, target = make_problem({"posterior": posterior, **SETTINGS}).data, TARGETS[posterior]()
+    for name, (shape, support) in target.unknowns.items():
+        begin = data[f"start_{name}"]
+        assert begin.shape == (4, *shape) and begin.dtype == np.float32
+        assert len(np.unique(begin.reshape(4, -1), axis=0)) == 4
+        assert support != "positive" or (begin > 0).all()
+    again = starts(target, 4, 7)
+    assert all((data[f"start_{name}"] == values).all() for name, values in again.items())
+
+
+def test_a_reference_of_other_data_is_refused(monkeypatch):
+    load_reference.cache_clear()
+    monkeypatch.setitem(TARGETS, "logistic", TARGETS["eight_schools_noncentred"])
+    with pytest.raises(ValueError, match="belongs to other data"):
+        load_reference("logistic")
+    load_reference.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"posterior": "logstic"}, "Allowed: "), ({"n_chains": 0}, "n_chains=0"), ({"n_warmup": 1.5}, "n_warmup=1.5")],
+)
+def test_parameters_out_of_range_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        make_problem({"posterior": "logistic", **SETTINGS, **change})
+
+
+def test_quadrature_of_the_schools_against_brute_force():
+    """mu and log tau on a plane grid, schools integrated out by their own normal densities."""
+    data = TARGETS["eight_schools_noncentred"]().data
+    mu, log_tau = np.meshgrid(np.linspace(-20, 30, 401), np.linspace(-8, 6, 401), indexing="ij")
+    spread = np.sqrt(np.float64(data["errors"]) ** 2 + np.exp(2 * log_tau)[..., None])
+    log_density = stats.norm.logpdf(np.float64(data["effects"]), mu[..., None], spread).sum(-1)
+    log_density += stats.norm.logpdf(mu, 0, 5) + stats.cauchy.logpdf(np.exp(log_tau), 0, 5) + log_tau
+    weight = np.exp(log_density - log_density.max())
+    weight /= weight.sum()
+    found = quadrature.eight_schools(data, centred=False)
+    for name, values in (("mu", mu), ("tau", np.exp(log_tau))):
+        mean = (weight * values).sum()
+        sd = np.sqrt((weight * (values - mean) ** 2).sum())
+        assert found[name]["mean"] == pytest.approx(mean, rel=3e-3)
+        assert found[name]["sd"] == pytest.approx(sd, rel=5e-3)
+    centred = quadrature.eight_schools(data, centred=True)
+    # E[theta_j] = E[mu + tau z_j], which has no product of means; their sum over schools is bounded by the data.
+    assert ((centred["theta"]["mean"] > 0) & (centred["theta"]["mean"] < 12)).all()
+
+
+def test_importance_sampling_finds_the_moments_of_a_gaussian():
+    """Six standard errors on 4 means and 4 sds: a false alarm in 10^8 seeds, and the seed is fixed."""
+    sd = np.array([1.0, 0.5, 2.0, 1.0])
+    mean = np.array([1.0, -1.0, 0.0, 3.0])
+    log_density = lambda x: -0.5 * (((x - mean) / sd) ** 2).sum(axis=1)
+    found, record = importance.moments_by_importance(log_density, lambda x: {"x": x}, 4, 40_000, 1)
+    assert (np.abs(found["x"]["mean"] - mean) < 6 * found["x"]["mean_error"]).all()
+    assert (np.abs(found["x"]["sd"] - sd) < 6 * found["x"]["sd_error"]).all()
+    assert record["effective_sample_size"] > 0.5 * 40_000
