@@ -91,7 +91,9 @@ def _log_determinant(caller: str, mapping: Callable[[Any, Any], Any], old: Any, 
 
     given = [inputs[i] for i in floats]
     n_outputs = len(jax.eval_shape(outputs, given))
-    depends = [any(jax_internals.used_inputs(stage_flat(lambda v, i=i: outputs(v)[i], given)[0])) for i in range(n_outputs)]
+    depends = [
+        any(jax_internals.used_inputs(stage_flat(lambda v, i=i: outputs(v)[i], given)[0])) for i in range(n_outputs)
+    ]
 
     def in_floats(vector: Array) -> Array:
         values, at = [], 0
