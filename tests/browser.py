@@ -1,7 +1,5 @@
 """A headless Chromium for page tests. Where there is none, these tests are skipped and say so."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,14 +7,7 @@ from typing import Any
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-def find_browser() -> str | None:
-    """The system's Chromium: `CHROMIUM`, or one on the PATH. Playwright's own download is not relied on."""
-    named = os.environ.get("CHROMIUM")
-    return named or next((path for name in NAMES if (path := shutil.which(name))), None)
-
+from pipelines.output.screenshot import find_browser
 
 needs_browser = pytest.mark.skipif(find_browser() is None, reason="no Chromium on this machine (apt install chromium)")
 
