@@ -192,6 +192,7 @@ def _measuring(
     with scratch_folder() as scratch, WorkerPool(scratch, reporter.say) as pool:
         runner = Runner(store, problems, pool, scratch, reporter)
         runner.require_memory(plans)
+        runner.expect(plans)
 
         def measure(plan: StudyPlan) -> float:
             start = time.monotonic()

@@ -50,6 +50,7 @@ def race_commits(
         plans = [plan for plan, _ in planned if plan.to_run]
         if plans:
             runner.require_memory(plans)
+            runner.expect(plans)
         with reporter.whole("both revisions", sum(plan.to_run for plan in plans)):
             for plan in plans:
                 runner.run(plan)

@@ -176,9 +176,9 @@ def mean(rows: Rows, settings: Mapping[str, Any]) -> Measured:
     count = min(row.parameters[name] for name in settings["counts"])
     if count < 2:
         raise CannotTell("one repetition has no interval")
-    from scipy import stats  # not at import: it takes half a second
+    from scipy import special  # not at import: it takes a while
 
-    reach = float(stats.t.ppf(0.975, count - 1)) * sd / np.sqrt(count)
+    reach = float(special.stdtrit(count - 1, 0.975)) * sd / np.sqrt(count)
     return Measured(value, value - reach, value + reach)
 
 
@@ -200,6 +200,21 @@ METRICS: dict[str, Callable[[Rows, Mapping[str, Any]], Measured]] = {
     )
 }
 """By the name that `configs/claims.yaml` uses."""
+IN_WORDS = {
+    "ratio": "the time over that of the baseline of its race",
+    "largest_ratio": "the largest, over all sizes, of the time over that of the baseline of its race",
+    "overhead": "the largest factor, over all sizes, by which {of} takes longer than {over}",
+    "margin": "the smallest factor, over all sizes and systems, by which another system takes longer than {of}",
+    "seconds": "seconds of one call",
+    "slope": "the slope of log time over log {over}; 1 is linear growth",
+    "bend": "how far times are off the straight line over {over}, as a fraction of it",
+    "growth_of_speedup": "how many times larger the GPU’s speed-up is at the largest {over} than at the smallest",
+    "diagnostic": "{diagnostic}, as the gate computed it",
+    "spread": "{diagnostic}, as the gate computed it for each system",
+    "proportion": "{diagnostic}: a share of all runs",
+    "mean": "the mean {diagnostic} over repetitions",
+}
+"""What each number is, for readers; settings of the claim fill the braces."""
 TIMED = frozenset(
     metric.__name__ for metric in (ratio, largest_ratio, overhead, margin, seconds, slope, bend, growth_of_speedup)
 )

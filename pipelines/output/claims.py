@@ -47,7 +47,7 @@ GATED = "gated"
 FAMILY_LEVEL = 0.05
 """The chance of any wrong verdict among all claims."""
 MOST_FLIPS = 0.05
-HARMLESS = ("95% interval is", "measured elsewhere")
+HARMLESS = ("95% interval is", "measured on another machine")
 """How flags begin that an interval already tells, or that say nothing about the times."""
 DEVICES = {"any": (), "cuda": ("cuda",), "both": ("cpu", "cuda")}
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -13,7 +13,6 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 from pipelines.output.terminal import printable
@@ -52,6 +51,19 @@ class Reporter:
         self._total: int | None = None
         self._done = 0
         self._start = clock()
+        self._expected: dict[str, float] = {}
+        self._worked: dict[str, float] = {}
+        self._study = ""
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """How long the work of each study should take, as far as that is known before it begins."""
+        self._expected, self._worked = dict(seconds), dict.fromkeys(seconds, 0.0)
+        self._start, self._study = self._clock(), next(iter(seconds), "")
+
+    def worked(self, study: str, seconds: float) -> None:
+        """A part of a study is done that should have taken so long; how long it took corrects what is left."""
+        self._study = study
+        self._worked[study] = self._worked.get(study, 0.0) + seconds
 
     def say(self, line: str) -> None:
         """One permanent line, never wrapped."""
@@ -81,11 +93,11 @@ class Reporter:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}", markup=False),
         )
         # Drawn only when something is said: a thread that redraws would take time from the block being measured.
         with Progress(*columns, console=self.console, transient=True, auto_refresh=False) as self._progress:
-            self._task = self._progress.add_task(title, total=total)
+            self._task = self._progress.add_task(title, total=total, left="")
             try:
                 with self._beating():
                     yield
@@ -131,7 +143,7 @@ class Reporter:
             often = text == self._activity and now - self._last < BAR_SECONDS
             shown = printable(f"{text} {count}".strip())
             with self._lock:
-                self._progress.update(self._task, description=shown, refresh=not often)
+                self._progress.update(self._task, description=shown, left=self._left(), refresh=not often)
                 self._spoke = now if not often else self._spoke
             self._began = self._began if text == self._activity else now
             self._activity, self._last = (text, now) if not often else (self._activity, self._last)
@@ -142,19 +154,40 @@ class Reporter:
         if text != self._activity or now - self._last >= PLAIN_LINE_SECONDS:
             self._began = self._began if text == self._activity else now
             self._activity, self._last = text, now
-            done = f"[{self._done}/{self._total}{self._left()}] " if self._total is not None else ""
+            count_of = [] if self._total is None else [f"{self._done}/{self._total}"]
+            parts = [*count_of, *filter(None, [self._left()])]
+            done = f"[{', '.join(parts)}] " if parts else ""
             self.say(f"  {done}{text} {count}".rstrip())
 
     def _left(self) -> str:
-        """About how long the rest takes if it goes on as so far; nothing while too little is known."""
+        """About how long the rest takes, and of it the study at work; nothing while too little is known.
+
+        What was expected counts, times how much longer than expected the work took so far; where nothing was expected,
+        the rest goes on as so far.
+        """
         elapsed = self._clock() - self._start
+        if self._expected:
+            left = {study: max(0.0, all_of - self._worked[study]) for study, all_of in self._expected.items()}
+            done = sum(min(self._worked[study], all_of) for study, all_of in self._expected.items())
+            factor = elapsed / done if done > 0 and elapsed >= LEAST_KNOWN_SECONDS else 1.0
+            if not any(left.values()):
+                return ""
+            whole = f"about {_duration(factor * sum(left.values()))} left"
+            return (
+                whole
+                if len(left) < 2 or not left.get(self._study)
+                else f"{whole}, {self._study} {_duration(factor * left.get(self._study, 0.0))}"
+            )
         if not self._done or not self._total or elapsed < LEAST_KNOWN_SECONDS:
             return ""
-        seconds = elapsed * (self._total - self._done) / self._done
-        return f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} min left"
+        return f"about {_duration(elapsed * (self._total - self._done) / self._done)} left"
 
     def advance(self, cells: int = 1) -> None:
         """That many cells are done."""
         self._done += cells
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, advance=cells, refresh=True)
+            self._progress.update(self._task, advance=cells, left=self._left(), refresh=True)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

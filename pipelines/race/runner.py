@@ -1,6 +1,7 @@
 """Executes a plan: prepare, gate, race, store, one race after the other. A failing cell never stops the others."""
 
 import itertools
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,7 +14,7 @@ from pipelines.config.configuration import Configuration
 from pipelines.errors import UserError
 from pipelines.output.progress import Reporter
 from pipelines.plan import fingerprint, forms
-from pipelines.plan.cells import Cell
+from pipelines.plan.cells import Cell, canonical
 from pipelines.plan.plan import CACHED, SKIP, PlannedCell, PlannedRace, Problems, StudyPlan
 from pipelines.race import condition, gate, spread, statistics, timed_calls
 from pipelines.race.heats import Lane, RaceResult
@@ -24,10 +25,13 @@ from pipelines.race.timing import ContestantFailure, TimingSettings, as_failure,
 from pipelines.race.waves import run_in_waves, waves_of
 from pipelines.results import provenance
 from pipelines.results.rows import OUTPUT
-from pipelines.results.store import Store
+from pipelines.results.store import Store, by_age
 from pipelines.workers import memory
 from pipelines.workers.client import WorkerPool
 from studies.base import Problem
+
+PREPARING_SECONDS = 3.0
+"""A guess of what a process of a cell takes before its race, where no record tells."""
 
 
 @dataclass
@@ -80,6 +84,8 @@ class Runner:
         self._spreads: dict[str, list[tuple[float, int]]] = {"time": [], "ratio": []}
         """What was seen so far of how far processes differ."""
         self._room = memory.Room()
+        self._spent: dict[tuple[str, str], dict[str, float | None]] = {}
+        self._begun = 0.0
 
     def require_memory(self, plans: list[StudyPlan]) -> None:
         """Says how much memory the workers will hold at once; where it is little, races run in waves.
@@ -103,12 +109,35 @@ class Runner:
         self._room = memory.room(slots, known, memory.available_bytes())
         self.reporter.say(self._room.text)
 
+    def expect(self, plans: list[StudyPlan]) -> None:
+        """Tells the reporter how long each study should take: as its cells took before, or by their budgets."""
+        told = {plan.configuration.study: 0.0 for plan in plans if plan.to_run}
+        for plan in plans:
+            for race in plan.races:
+                if race.to_run:
+                    told[plan.configuration.study] += self._seconds(race, plan.configuration)
+        self.reporter.expect(told)
+
+    def _seconds(self, race: PlannedRace, configuration: Configuration) -> float:
+        study, task = race.cells[0].cell.study, race.cells[0].cell.task
+        if (study, task) not in self._spent:
+            ordered = sorted(self.store.records(study, task), key=by_age)
+            self._spent[study, task] = {canonical(one["identity"]): one.get("spent_seconds") for one in ordered}
+        known = [self._spent[study, task].get(canonical(planned.cell.identity)) for planned in race.to_run]
+        settings = _settings(race.cells[0].cell, configuration)
+        budget = settings.budget_seconds * race.race.budget_share / len(race.cells)
+        timed = _timed(race.cells[0].cell)
+        new = PREPARING_SECONDS * (settings.processes if timed else 1) + (budget if timed else 0.0)
+        return sum(new if one is None else one for one in known)
+
     def run(self, plan: StudyPlan) -> None:
         """Measures what the plan says; every cell that ran has a record afterwards."""
         with self.reporter.cells(plan.configuration.study, plan.to_run):
             for race in plan.races:
                 if race.to_run:
+                    expected = self._seconds(race, plan.configuration)  # before its records are replaced
                     self._race(race, plan.configuration)
+                    self.reporter.worked(plan.configuration.study, expected)
                     if self._room.at_once is None:
                         self.pool.retire(plan.configuration.recycle_after)
                     else:
@@ -116,6 +145,7 @@ class Runner:
 
     def _race(self, race: PlannedRace, configuration: Configuration) -> None:
         entrants: list[Entrant] = []
+        self._begun = time.monotonic()
         self.pool.release(_cores(race.to_run[0].cell, configuration))
         for planned in race.to_run:
             self.reporter.activity(f"{race.race.title}: prepare and gate {planned.cell.framework}")
@@ -123,6 +153,8 @@ class Runner:
             if entrant is None:
                 self.reporter.advance()
             elif not _timed(planned.cell):
+                entrant.facts["spent_seconds"] = time.monotonic() - self._begun
+                self._begun = time.monotonic()
                 self._save(entrant, configuration, {})
                 self.forget(entrant)
                 self.reporter.advance()
@@ -251,6 +283,9 @@ class Runner:
         seen = timed_calls.with_peers(
             [timed_calls.facts([r.timed_calls for r in e.replicas]) for e in entrants], baseline
         )
+        spent, self._begun = (time.monotonic() - self._begun) / len(entrants), time.monotonic()
+        for entrant in entrants:
+            entrant.facts["spent_seconds"] = spent
         race_id = fingerprint.digest(f"{race.race.title}{provenance.now()}{[one.planned.key for one in entrants]}")[:12]
         for index, entrant in enumerate(entrants):
             if index in failures:

@@ -44,7 +44,8 @@ def _read_row(planned: PlannedCell, configuration: Configuration, store: Store, 
         if found is not None:
             where = found[0]["inputs"].get("machine")
             elsewhere = where is not None and where != machine(cell.device)
-            flag = f"measured on another machine: {where}" if elsewhere else "measured with earlier sources"
+            flag = "measured with earlier sources" if planned.key else None  # without a key nobody compared them
+            flag = f"measured on another machine: {where}" if elsewhere else flag
             return row_of(*found, planned, configuration, flag=flag)
     status, reason = ("skipped", planned.why) if planned.action == SKIP else ("failed", "not measured")
     return _row(planned, status, reason)

@@ -58,3 +58,34 @@ def test_whole_is_one_bar_on_a_terminal():
                 reporter.advance(2)
     shown = output.getvalue()
     assert "gate a" in shown and "4/5" in shown and "2/2" not in shown and "0/2" not in shown
+
+
+def test_time_left_is_expected_and_then_corrected_by_what_the_work_took():
+    output, now = io.StringIO(), [0.0]
+    reporter = Reporter(Console(file=output), clock=lambda: now[0])
+    reporter.expect({"a": 60.0, "b": 140.0})
+    with reporter.whole("all", 4):
+        reporter.activity("first")
+        now[0] = 120.0  # twice what was expected
+        reporter.worked("a", 60.0)
+        reporter.advance(2)
+        reporter.worked("b", 0.0)
+        reporter.activity("second")
+        now[0] = 400.0
+        reporter.worked("b", 140.0)
+        reporter.advance(2)
+        reporter.activity("figures")
+    assert output.getvalue().splitlines() == [
+        "  [0/4, about 3 min left, a 60 s] first",
+        "  [2/4, about 5 min left, b 5 min] second",
+        "  [4/4] figures",
+    ]
+
+
+def test_terminal_shows_the_time_left():
+    output = io.StringIO()
+    reporter = Reporter(Console(file=output, force_terminal=True, width=100))
+    reporter.expect({"a": 40.0})
+    with reporter.cells("toy", 3):
+        reporter.activity("racing")
+    assert "about 40 s left" in output.getvalue()

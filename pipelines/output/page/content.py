@@ -4,13 +4,14 @@ import inspect
 import json
 import math
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.output.claims import CANNOT_TELL, NEEDS_CUDA, NOT_REPRODUCED, REPRODUCED, Judged
+from pipelines.output.claim_metrics import IN_WORDS
+from pipelines.output.claims import CANNOT_TELL, GATED, NEEDS_CUDA, NOT_REPRODUCED, REPRODUCED, Claim, Judged
 from pipelines.plan.cells import canonical
 from pipelines.race import statistics
 from studies.base import FigureSpecification, Row
@@ -36,6 +37,9 @@ class ClaimEntry:
     accepted: str
     tolerance: str
     why: str
+    answer: str
+    quantity: str
+    rows: str
     command: str
     keys: tuple[str, ...]
     bar: Mapping[str, float]
@@ -105,7 +109,6 @@ def claim_entry(judged: Judged) -> ClaimEntry:
         ends = f" [{found.low:.4g}, {found.high:.4g}]" if found.low < found.high else ""
         measured = f"{found.value:.4g}{ends}"
     accepted = " and ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in claim.accept.items())
-    device = " device=cuda" if judged.verdict == NEEDS_CUDA and "gpu" not in claim.run else ""
     return ClaimEntry(
         verdict=judged.verdict,
         mark=VERDICT_MARKS.get(judged.verdict, "•"),
@@ -116,11 +119,45 @@ def claim_entry(judged: Judged) -> ClaimEntry:
         measured=f"{measured} ({', '.join(judged.devices)})" if measured and judged.devices else measured,
         accepted=accepted,
         tolerance=claim.tolerance,
-        why=judged.why,
-        command=f"./run {claim.run}{device}",
+        why=judged.why if judged.verdict not in (REPRODUCED, NOT_REPRODUCED) else "",
+        answer=_answer(judged, accepted),
+        quantity=IN_WORDS[claim.metric["name"]].format_map(defaultdict(str, claim.metric)).replace("_", " "),
+        rows=f"{claim.study} {claim.task}",
+        command=check_command(claim, judged.verdict),
         keys=judged.keys,
         bar=_strip(judged),
     )
+
+
+def _answer(judged: Judged, accepted: str) -> str:
+    """Whether the claim holds here and how sure that is, in one sentence or two."""
+    found, flip = judged.measured, judged.flip
+    if judged.verdict == GATED:
+        return "Yes, but a row of this store could not say otherwise: its gate demands this before anything is timed."
+    if judged.verdict == NEEDS_CUDA:
+        return "Open: the claim is about a GPU, and no row here is from one."
+    if found is None or judged.verdict not in (REPRODUCED, NOT_REPRODUCED):
+        return "Cannot tell yet."
+    lies = "inside" if judged.verdict == REPRODUCED else "outside"
+    word = "Yes" if judged.verdict == REPRODUCED else "No, not on this machine"
+    if found.low == found.high:
+        return f"{word}: {found.value:.4g} lies {lies} the accepted range ({accepted})."
+    sure = "" if flip is None else f" Measured once more, the answer would differ {_chance(flip)}."
+    return f"{word}: all of the 95% interval lies {lies} the accepted range ({accepted}).{sure}"
+
+
+def _chance(flip: float) -> str:
+    return "less than once in 1,000 times" if flip < 1e-3 else f"in {flip:.1%} of cases"
+
+
+def check_command(claim: Claim, verdict: str) -> str:
+    """The command that measures a claim's rows again, whether or not they are stored."""
+    words = ["./run", claim.run, f"tasks=[{claim.task}]", f"remeasure=[{claim.task}]"]
+    if claim.size:
+        words.append(f"size={claim.size}")
+    if verdict == NEEDS_CUDA and "gpu" not in claim.run and "cuda" not in claim.run:
+        words.append("device=cuda")
+    return shlex.join(words)
 
 
 def _strip(judged: Judged) -> dict[str, float]:
@@ -229,13 +266,19 @@ def details_of(rows: Sequence[Row]) -> str:
                 "diagnostics": {name: _significant(value) for name, value in row.diagnostics.items()},
                 "phases": {name: _significant(value) for name, value in (row.record.get("phases") or {}).items()},
                 "notes": _finite(row.record.get("notes") or {}),
-                "timing": _finite(row.record.get("timing") or {}),
+                "timing": _finite(_timing(row)),
                 "ms": [_significant(1e3 * value) for value in row.samples_s.tolist()],
                 "where": shared.setdefault(text, len(shared)),
             }
         )
-    text = json.dumps({"rows": entries, "where": [json.loads(one) for one in shared]}, allow_nan=False, default=str)
+    whole = {"rows": entries, "where": [json.loads(one) for one in shared]}
+    text = json.dumps(whole, allow_nan=False, default=str, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _timing(row: Row) -> dict[str, Any]:
+    """What is stored about the race, without the list of its contestants, which `race` tells."""
+    return {name: value for name, value in (row.record.get("timing") or {}).items() if name != "contestants"}
 
 
 def remeasure_command(row: Row) -> str:
@@ -291,7 +334,33 @@ def machine_facts(rows: Sequence[Row]) -> list[tuple[str, str]]:
     facts = [(label, ", ".join(values)) for label, values in found.items()]
     if known:
         facts.append(("load average while racing", f"{min(known):.1f} to {max(known):.1f}"))
-    return facts
+    return facts + _conditions(rows)
+
+
+def _conditions(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Frequency and disturbances of the machine while races were running, over all rows that tell."""
+    told = [row.record.get("condition") or {} for row in rows]
+
+    def values(*names: str) -> list[float]:
+        return [one[name] for one in told for name in names if one.get(name) is not None]
+
+    found = []
+    governors = dict.fromkeys(name for one in told for name in one.get("governors") or ())
+    if governors:
+        found.append(("CPU governor while racing", ", ".join(governors)))
+    if mhz := values("mhz_before", "mhz_after"):
+        found.append(("CPU frequency while racing", f"{min(mhz):,.0f} to {max(mhz):,.0f} MHz"))
+    if turbo := values("turbo"):
+        found.append(("turbo", " and ".join(dict.fromkeys("on" if one else "off" for one in turbo))))
+    if others := values("contention"):
+        found.append(("others on the cores of a race", f"{min(others):.1%} to {max(others):.1%} of their time"))
+    for name, label in (
+        ("throttled_periods", "periods held back by a CPU quota"),
+        ("thermal_throttles", "slowed by heat"),
+    ):
+        if counts := values(name):
+            found.append((label, f"{max(counts):.0f} at most in a race" if max(counts) else "never"))
+    return found
 
 
 def figure_files(folder: Path, name: str) -> dict[str, Path]:

@@ -44,14 +44,18 @@
   form.addEventListener("input", filter);
   form.addEventListener("submit", event => event.preventDefault());
 
+  // A claim's link to its rows searches for them.
+  for (const link of document.querySelectorAll("a[data-search]")) link.addEventListener("click", () => { form.reset(); search.value = link.dataset.search; filter(); });
+
   // Opening: the name of a system becomes a button that shows the row's details below it.
   const closeAll = () => { for (const button of body.querySelectorAll("[aria-expanded=true]")) toggle(button); };
-  const shownValue = one => one !== null && typeof one === "object" ? JSON.stringify(one) : String(one);
+  const shownValue = one => Array.isArray(one) ? one.map(shownValue).join(", ") : typeof one === "object" ? Object.entries(one).filter(([, value]) => value !== null).map(([name, value]) => `${name} ${shownValue(value)}`).join(", ") : String(one);
+  const isEmpty = one => one === null || one === "" || typeof one === "object" && !Object.keys(one).length;
   const list = (title, values, parent) => {
     if (!values || !Object.keys(values).length) return;
     const box = make("div", undefined, parent);
     make("dt", title, box);
-    make("dd", Object.entries(values).map(([name, one]) => `${name} ${shownValue(one)}`).join("; "), box);
+    make("dd", Object.entries(values).filter(([, one]) => !isEmpty(one)).map(([name, one]) => `${name} ${shownValue(one)}`).join("; "), box);
   };
   const rounds = (ms, parent) => {
     if (!ms.length) return;

@@ -155,3 +155,37 @@ def test_five_thousand_rows_fit_a_page(tmp_path):
     assert len(text.encode()) < 12e6
     assert text.count("<tr data-row") == 5000
     assert time.process_time() - start < 120, "a page must not take quadratic time"
+
+
+def test_every_claim_says_what_was_measured_how_sure_and_how_to_check(tmp_path):
+    from dataclasses import replace
+
+    from pipelines.output.claim_metrics import IN_WORDS, METRICS
+    from pipelines.output.claims import GATED, read_claims
+    from pipelines.plan.tree import Tree
+
+    assert set(IN_WORDS) == set(METRICS)
+    found = {one.claim.name: content.claim_entry(replace(one, flip=2e-4)) for one in CLAIMS}
+    assert found["one"].answer == (
+        "Yes: all of the 95% interval lies inside the accepted range (at most 1.05). "
+        "Measured once more, the answer would differ less than once in 1,000 times."
+    )
+    assert found["two"].answer.startswith("No, not on this machine: all of the 95% interval lies outside")
+    assert found["three"].answer == "Cannot tell yet." and found["three"].why
+    assert "GPU" in found["four"].answer and found["four"].command.endswith("device=cuda")
+    assert content.claim_entry(a_claim("x", GATED, None)).answer.startswith("Yes, but")
+    assert found["one"].command == "./run paper-figures 'tasks=[task_0]' 'remeasure=[task_0]'"
+    for claim in read_claims(Tree()):
+        text = content.claim_entry(replace(CLAIMS[0], claim=claim)).quantity
+        assert text and "{" not in text and "  " not in text, claim.name
+
+
+def test_frequency_and_disturbances_while_racing_are_told():
+    calm = {"governors": ["performance"], "turbo": True, "mhz_before": 2900.0, "mhz_after": 3100.0,
+            "contention": 0.01, "throttled_periods": 0, "thermal_throttles": 2}  # fmt: skip
+    row = a_row(0)
+    row.record["condition"] = calm
+    facts = dict(content.machine_facts([row, a_row(1)]))
+    assert facts["CPU frequency while racing"] == "2,900 to 3,100 MHz"
+    assert facts["CPU governor while racing"] == "performance" and facts["turbo"] == "on"
+    assert facts["periods held back by a CPU quota"] == "never" and facts["slowed by heat"] == "2 at most in a race"
