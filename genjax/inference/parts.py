@@ -5,7 +5,7 @@ Also which part of a loop's body can be drawn ahead: random choices that do not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from genjax.pjax import jax_internals
@@ -17,6 +17,38 @@ _estimated = Finder((adev_sample_p,))  # its interpreter takes them one at a tim
 
 # What is better computed for all draws at once, too. Cheap operations are not: they would only add values to store.
 _COSTLY = frozenset({"exp", "exp2", "expm1", "log", "log1p", "sqrt", "convert_element_type"})
+
+
+def equations_of_part(
+    closed: Any, given: Collection[Any], wanted: Sequence[Any], *, effects: bool = False
+) -> list[Any]:
+    """The equations that `wanted` needs, in order; see `evaluate_part`.
+
+    Args:
+        closed: a closed jaxpr.
+        given: variables whose equations are not to be evaluated.
+        wanted: variables and literals.
+        effects: also those with side effects.
+    """
+    known = {*closed.jaxpr.constvars, *given}
+
+    def variables(atoms: Sequence[Any]) -> set[Any]:
+        return {atom for atom in atoms if not isinstance(atom, jax_internals.Literal)}
+
+    needed = variables(wanted) - known
+    equations = []
+    for eqn in reversed(closed.jaxpr.eqns):
+        if needed.isdisjoint(eqn.outvars) and not (effects and eqn.effects):
+            continue
+        equations.append(eqn)
+        needed |= variables(eqn.invars)
+        needed -= known
+    return equations[::-1]
+
+
+def can_run_in_any_order(equations: Sequence[Any]) -> bool:
+    """Whether equations draw nothing and have no side effects."""
+    return not any(eqn.effects or _sites.in_equation(eqn) or _estimated.in_equation(eqn) for eqn in equations)
 
 
 def evaluate_part(
@@ -36,21 +68,10 @@ def evaluate_part(
     """
     environment = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True)) | dict(given)
 
-    def variables(atoms: Sequence[Any]) -> set[Any]:
-        return {atom for atom in atoms if not isinstance(atom, jax_internals.Literal)}
-
     def read(atom: Any) -> Any:
         return atom.val if isinstance(atom, jax_internals.Literal) else environment[atom]
 
-    needed = variables(wanted) - environment.keys()
-    equations = []
-    for eqn in reversed(closed.jaxpr.eqns):
-        if needed.isdisjoint(eqn.outvars) and not (effects and eqn.effects):
-            continue
-        equations.append(eqn)
-        needed |= variables(eqn.invars)
-        needed -= environment.keys()
-    for eqn in reversed(equations):
+    for eqn in equations_of_part(closed, given, wanted, effects=effects):
         with jax_internals.equation_context(eqn):
             outputs = jax_internals.bind_equation(eqn, [read(atom) for atom in eqn.invars])
         for variable, value in zip(eqn.outvars, outputs, strict=True):

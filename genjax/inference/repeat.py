@@ -17,7 +17,8 @@ from genjax.core.arguments import Shared, is_shared, raw_args, with_args
 from genjax.inference.carry import lean, map_traces, plain, require_same_structure, restore
 from genjax.inference.kernels.function import Function
 from genjax.inference.kernels.kernel import Kernel
-from genjax.inference.parts import drawn_ahead, evaluate_part
+from genjax.inference.lane_blocks import in_blocks, number_of_blocks
+from genjax.inference.parts import can_run_in_any_order, drawn_ahead, equations_of_part, evaluate_part
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
 
@@ -243,8 +244,15 @@ def _loop(
     size = 1 if lanes is None else lanes.size
     ahead = drawn_ahead(step.jaxpr.jaxpr, state)
     block = min(schedule.n_run, DRAWN_AHEAD // (size * sum(variable.aval.size for variable in ahead) or 1))
-    if block < min(schedule.n_run, FEWEST_AHEAD):
-        block, ahead = schedule.n_run, []
+    rest_of_step = equations_of_part(step.jaxpr, {*invars, *ahead}, [*new_state, *outputs], effects=True)
+    n_lane_blocks = 1
+    if lanes is not None and can_run_in_any_order(rest_of_step):
+        n_lane_blocks = number_of_blocks(rest_of_step, size)
+    draws_in_turn = block < min(schedule.n_run, FEWEST_AHEAD)
+    if draws_in_turn:
+        block = schedule.n_run
+    if draws_in_turn and n_lane_blocks == 1:
+        ahead = []
 
     def per_lane(function: Callable[..., Any], *axes: Any) -> Callable[..., Any]:
         return function if lanes is None else jax.vmap(function, in_axes=axes, axis_size=lanes.size)
@@ -270,11 +278,23 @@ def _loop(
             for leaf, spread in zip(carry, shared, strict=True)
         ]
     lane_shape = () if lanes is None else (lanes.size,)
-    step_once = per_lane(move, 0, 0, fixed_axes)
     draw_once = per_lane(draw, axes)
+    # In blocks, the number of lanes is that of a block.
+    step_all = per_lane(move, 0, 0, fixed_axes) if n_lane_blocks == 1 else jax.vmap(move, in_axes=(0, 0, fixed_axes))
+
+    def step_once(carry: Any, draws: Any, leaves: Any) -> tuple[list[Any], list[Any]]:
+        own = [i for i, axis in enumerate(fixed_axes) if axis == 0]
+
+        def of_block(carry: Any, draws: Any, values: Any) -> tuple[list[Any], list[Any]]:
+            known = dict(zip(own, values, strict=True))
+            return step_all(carry, draws, [known.get(i, leaf) for i, leaf in enumerate(leaves)])
+
+        return in_blocks(of_block, n_lane_blocks, carry, draws, [leaves[i] for i in own])
 
     def body(loop: Any, xs: Any) -> tuple[Any, None]:
         (carry, buffers), (index, draws) = loop, xs
+        if draws_in_turn:
+            draws = draw_once(leaves)
         carry, values = step_once(carry, draws, leaves)
         if report is not None:
             is_due = (index + 1) % max(1, schedule.n_run // 20) == 0
@@ -289,7 +309,7 @@ def _loop(
     buffers = [jnp.zeros((schedule.n_kept, *lane_shape, *out.aval.shape), out.aval.dtype) for out in outputs]
 
     def run(loop: Any, first: Any, count: int) -> Any:
-        draws = jax.vmap(draw_once, in_axes=(None,), axis_size=count)(leaves) if ahead else []
+        draws = jax.vmap(draw_once, in_axes=(None,), axis_size=count)(leaves) if ahead and not draws_in_turn else []
         return jax.lax.scan(body, loop, (first + jnp.arange(count), draws))[0]
 
     loop = carry, buffers
