@@ -293,7 +293,7 @@ def _loop(
 
     def body(loop: Any, xs: Any) -> tuple[Any, None]:
         (carry, buffers), (index, draws) = loop, xs
-        if draws_in_turn:
+        if draws_in_turn and ahead:
             draws = draw_once(leaves)
         carry, values = step_once(carry, draws, leaves)
         if report is not None:
