@@ -40,11 +40,17 @@ class Distribution(GFI[X, X], Generic[X]):
     _logpdf: Const[Callable[..., Any]]
     name: Const[str | None] = Pytree.field(default=Const(None))
     _support: Const[Any] = Pytree.field(default=Const(None))
+    _is_polynomial: Const[bool] = Pytree.field(default=Const(False))
 
     @property
     def support(self) -> Any:
         """The set of its values, see `genjax.distributions.supports`; None where it was not said."""
         return self._support.value
+
+    @property
+    def is_polynomial(self) -> bool:
+        """Whether the log density takes no logarithm of a value, so that `sum_lanes` may sum many by a product."""
+        return self._is_polynomial.value
 
     @property
     def __name__(self) -> str:
@@ -146,7 +152,7 @@ class Distribution(GFI[X, X], Generic[X]):
     def _scored(self, choice: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tr[X, X], jax.Array]:
         value = choice.value if isinstance(choice, Fixed) else choice
         # A user's density may return a Python float.
-        log_density = jnp.asarray(scalar(self.logpdf(value, *args, **kwargs)))
+        log_density = jnp.asarray(scalar(self.logpdf(value, *args, **kwargs), self.is_polynomial))
         return Tr(self, (args, kwargs), choice, value, -log_density), log_density
 
     def _trace(self, choice: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tr[X, X]:
@@ -160,7 +166,13 @@ class Distribution(GFI[X, X], Generic[X]):
 
 
 def distribution(
-    sampler: Callable[..., X], logpdf: Callable[..., Any], /, name: str | None = None, support: Any = None
+    sampler: Callable[..., X],
+    logpdf: Callable[..., Any],
+    /,
+    name: str | None = None,
+    support: Any = None,
+    *,
+    is_polynomial: bool = False,
 ) -> Distribution[X]:
     """A distribution from a keyless sampler and a log density.
 
@@ -170,11 +182,13 @@ def distribution(
         logpdf: `logpdf(value, *args, **kwargs) -> log density`, elementwise over a batch of values.
         name: shown in messages.
         support: the set of its values, an object of `genjax.distributions.supports`; None if unknown.
+        is_polynomial: whether `logpdf` takes no logarithm of a value; such densities are summed in a faster way where
+            many particles share the values.
 
     Returns:
         A `Distribution`, with the value as choice and return value.
     """
-    return Distribution(Const(mark(sampler)), Const(mark(logpdf)), Const(name), Const(support))
+    return Distribution(Const(mark(sampler)), Const(mark(logpdf)), Const(name), Const(support), Const(is_polynomial))
 
 
 def tfp_distribution(constructor: Callable[..., Any], /, name: str | None = None) -> Distribution[Any]:

@@ -13,9 +13,10 @@ from genjax.core.addresses import check_selection
 from genjax.core.arguments import with_marks, without_args
 from genjax.core.choices import Strict, as_choices, is_empty
 from genjax.core.const import Const, count, unwrap
+from genjax.core.distribution import Distribution
 from genjax.core.fit import check_lanes, check_moved
 from genjax.core.gfi import GFI
-from genjax.core.lanes import sum_lanes
+from genjax.core.lanes import scalar, sum_lanes
 from genjax.core.observed import like, observed_by
 from genjax.core.partial import Indexed, with_lanes
 from genjax.core.pytree import Pytree
@@ -118,8 +119,12 @@ class Vmap(GFI[X, R], Generic[X, R]):
         check_lanes(x, n, f"the number of lanes of {self!r}")
         return x
 
+    def _is_polynomial(self) -> bool:
+        return isinstance(self.gen_fn, Distribution) and self.gen_fn.is_polynomial
+
     def _trace(self, inner: Any, *stored: Any) -> Tr[X, R]:
-        return Tr(self, stored, without_args(inner), inner.get_retval(), inner.get_score())
+        score = scalar(inner.raw_score(), True) if self._is_polynomial() else inner.get_score()
+        return Tr(self, stored, without_args(inner), inner.get_retval(), score)
 
     def simulate(self, *args: Any, **kwargs: Any) -> Tr[X, R]:
         inner = self._map(lambda _, args, kwargs: self.gen_fn.simulate(*args, **kwargs), None, args, kwargs)
@@ -128,7 +133,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
     def assess(self, x: X, *args: Any, **kwargs: Any) -> tuple[jax.Array, R]:
         x = self._constraints(x, args, kwargs)
         densities, retval = self._map(lambda x, a, k: self.gen_fn.assess(x, *a, **k), x, args, kwargs)
-        return sum_lanes(densities), retval
+        return sum_lanes(densities, self._is_polynomial()), retval
 
     def sites(self, x: X, *args: Any, **kwargs: Any) -> tuple[Any, R]:
         x = self._constraints(x, args, kwargs)
@@ -140,7 +145,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
         given = self._constraints(x, args, kwargs)
         inner, weights = self._map(lambda x, a, k: self.gen_fn.generate(x, *a, **k), given, args, kwargs)
         new = self._trace(inner, args, kwargs)
-        return with_marks(new, observed_by(x, new)), sum_lanes(weights)
+        return with_marks(new, observed_by(x, new)), sum_lanes(weights, self._is_polynomial())
 
     def update(self, tr: Trace[X, R], x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, R], jax.Array, X]:
         x = None if is_empty(x) else self._constraints(x, args, kwargs)
@@ -151,7 +156,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
             return self.gen_fn.update(old, x, *args, **kwargs)
 
         inner, weights, discard = self._map(lane, (tr.raw_choices(), x), args, kwargs)
-        return self._trace(inner, *like(args, kwargs, tr)), sum_lanes(weights), discard
+        return self._trace(inner, *like(args, kwargs, tr)), sum_lanes(weights, self._is_polynomial()), discard
 
     def regenerate(
         self, tr: Trace[X, R], selection: SelectionBase, *args: Any, **kwargs: Any
@@ -164,7 +169,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
             return self.gen_fn.regenerate(old, selection, *args, **kwargs)
 
         inner, weights, discard = self._map(lane, tr.raw_choices(), args, kwargs)
-        return self._trace(inner, *like(args, kwargs, tr)), sum_lanes(weights), discard
+        return self._trace(inner, *like(args, kwargs, tr)), sum_lanes(weights, self._is_polynomial()), discard
 
     def project(self, tr: Trace[X, R], selection: SelectionBase) -> jax.Array:
         selection = check_selection(selection, tr, f"project() of {self!r}")

@@ -77,12 +77,14 @@ class Family:
         parameters: parameter names in positional order with their defaults; `REQUIRED` for none.
         forms: the parametrisations, each a set of the parameters.
         support: the set of its values.
+        is_polynomial: whether the log density takes no logarithm of a value; see `genjax.core.lanes`.
     """
 
     name: str
     parameters: Mapping[str, Any]
     forms: Sequence[Form]
     support: Support
+    is_polynomial: bool = False
     samplers: dict[frozenset[str], tuple[Form, Sampler]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -185,7 +187,7 @@ def _named(name: str) -> Family:
 def define(family: Family) -> Distribution:
     """Register a family and make it a distribution."""
     FAMILIES[family.name] = family
-    return distribution(family.sample, family.logpdf, name=family.name, support=family.support)
+    return distribution(family.sample, family.logpdf, family.name, family.support, is_polynomial=family.is_polynomial)
 
 
 # From arguments to arrays

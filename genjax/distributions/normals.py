@@ -56,6 +56,7 @@ normal = define(
         {"loc": REQUIRED, "scale": REQUIRED},
         [Form(("loc", "scale"), _draw_normal, _log_normal_density)],
         supports.real,
+        is_polynomial=True,
     )
 )
 """`normal(loc, scale)`: log p(x) = -((x - loc) / scale)^2 / 2 - log scale - log(2 pi) / 2."""

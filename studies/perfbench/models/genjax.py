@@ -8,16 +8,16 @@ from genjax import gen, normal
 SETTINGS = ("step_size", "n_leapfrog", "n_samples", "n_warmup", "n_chains")
 
 
-@form("product", "the coefficients at one address, the curve as a matrix product")
+@form("vector", "the coefficients at one address")
 def importance_sampling(framework, data, parameters):
     """Program that generates traces of the model with the observations constrained."""
-    return particles(framework, data, parameters, curve_by_product(data))
-
-
-@form("vector", "the coefficients at one address")
-def importance_sampling__vector(framework, data, parameters):
-    """Program of the model with one site of three coefficients."""
     return particles(framework, data, parameters, curve_of_vector(data))
+
+
+@form("product", "the coefficients at one address, the curve as a matrix product")
+def importance_sampling__product(framework, data, parameters):
+    """Program of the model whose means are a matrix product."""
+    return particles(framework, data, parameters, curve_by_product(data))
 
 
 @form("named", "an address for each coefficient")

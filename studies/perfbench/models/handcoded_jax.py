@@ -11,8 +11,21 @@ from frameworks.base import form, with_outputs
 SETTINGS = ("step_size", "n_leapfrog", "n_samples", "n_warmup", "n_chains")
 
 
-@form("points_first", "one draw of all coefficients; residuals of shape (points, particles), squared and summed")
+@form("ones", "one draw of all coefficients; the sum over points as a product with a vector of ones, which XLA fuses")
 def importance_sampling(framework, data, parameters):
+    """Program whose sum over points is one kernel with the squares that it adds; the transpose is what XLA fuses."""
+
+    def of_curves(curves, xs, ys):
+        squares = jax.vmap(lambda curve: jnp.square((ys - height(curve, xs)) / float(data["noise_sd"])))(curves)
+        return -0.5 * jnp.dot(jnp.ones_like(xs), squares.T, precision="highest") - log_constant(data)
+
+    return framework.batched_importance_sampling(
+        draw_curves, of_curves, (data["xs"], data["ys"]), n_particles=parameters["n_particles"]
+    )
+
+
+@form("points_first", "one draw of all coefficients; residuals of shape (points, particles), squared and summed")
+def importance_sampling__points_first(framework, data, parameters):
     """Program that draws curves from their prior and weighs each by the likelihood of the points."""
     return framework.batched_importance_sampling(
         draw_curves, log_likelihoods(data), (data["xs"], data["ys"]), n_particles=parameters["n_particles"]
