@@ -132,19 +132,25 @@ class HandcodedJax(JaxFramework):
                 chains, probability = jax.vmap(transition)(chains, noise)
                 return chains, {**chains[0], "log_density": chains[1], "acceptance_probability": probability}
 
-            momentum_key, uniform_key = jax.random.split(inputs["key"])
-            keys = jax.random.split(momentum_key, len(inputs["start"]))
-            momenta = {
-                name: jax.random.normal(key, (n_steps, n_chains, *value.shape), value.dtype)
-                for key, (name, value) in zip(keys, inputs["start"].items(), strict=True)
-            }
-            log_uniforms = jnp.log(jax.random.uniform(uniform_key, (n_steps, n_chains)))
+            momenta, uniforms = self.noise_of_chains(inputs["key"], inputs["start"], (n_steps, n_chains))
             first = inputs["start"], *value_and_gradient(inputs["start"])
             chains = jax.tree.map(lambda value: jnp.broadcast_to(value, (n_chains, *value.shape)), first)
-            _, states = jax.lax.scan(step, chains, (momenta, log_uniforms))
+            _, states = jax.lax.scan(step, chains, (momenta, jnp.log(uniforms)))
             return {name: values[n_warmup:].swapaxes(0, 1) for name, values in states.items()}
 
         return Program(prepare, run, {"gradient_evaluations": n_chains * n_steps * n_leapfrog + 1})
+
+    def noise_of_chains(
+        self, key: jax.Array, start: dict[str, jax.Array], shape: tuple[int, int]
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        """Momenta of the names and shapes of `start`, and uniforms, each with `shape` (steps, chains) in front."""
+        momentum_key, uniform_key = jax.random.split(key)
+        keys = jax.random.split(momentum_key, len(start))
+        momenta = {
+            name: jax.random.normal(key, (*shape, *value.shape), value.dtype)
+            for key, (name, value) in zip(keys, start.items(), strict=True)
+        }
+        return momenta, jax.random.uniform(uniform_key, shape)
 
 
 def _add(values: dict[str, jax.Array], scale: float, steps: dict[str, jax.Array]) -> dict[str, jax.Array]:
