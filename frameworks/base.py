@@ -132,15 +132,17 @@ class Form:
         idiom: how it is written, in one sentence.
         source: where the system's users write it that way: a page of its documentation, a tutorial.
         mark: what a figure must say beside the system's label, such as "eager" or "gradient written out"; may be empty.
+        aside: why it is measured and never published, however fast it is; empty for all others.
     """
 
     name: str
     idiom: str
     source: str = ""
     mark: str = ""
+    aside: str = ""
 
 
-def form(name: str, idiom: str, *, source: str = "", mark: str = "") -> Callable[[Callable], Callable]:
+def form(name: str, idiom: str, *, source: str = "", mark: str = "", aside: str = "") -> Callable[[Callable], Callable]:
     """Registers a function of a model file as a form of a program; see `Form` for the arguments.
 
     The arguments must be literals: planning reads them from the text. In a Julia file the same call stands in a comment
@@ -148,7 +150,7 @@ def form(name: str, idiom: str, *, source: str = "", mark: str = "") -> Callable
     """
 
     def register(function: Callable) -> Callable:
-        function.form = Form(name, idiom, source, mark)  # type: ignore[attr-defined]
+        function.form = Form(name, idiom, source, mark, aside)  # type: ignore[attr-defined]
         return function
 
     return register

@@ -45,6 +45,7 @@ class Measured:
         status: of the row; `reason` says why there are no numbers where it is not "ok".
         ratio: (value, low, high) of the time over that of hand-coded JAX, 95% interval.
         to_published: likewise over the published form's; intervals of both are taken as independent.
+        aside: why it is not to be published, however fast it is.
     """
 
     framework: str
@@ -57,6 +58,7 @@ class Measured:
     reason: str | None = None
     ratio: tuple[float, float, float] | None = None
     to_published: tuple[float, float, float] | None = None
+    aside: str = ""
 
 
 def contest(race: Race, framework: str, tree: Tree) -> Race | None:
@@ -90,7 +92,7 @@ def measured(race: Race, rows: list[Row], framework: str, tree: Tree) -> list[Me
             Measured(
                 framework, cell.study, cell.task, form.name, form.idiom,
                 {name: cell.parameters[name] for name in race.varying}, row.status, row.reason,
-                ratio, quotient(ratio, published) if ratio and published and cell.form else None,
+                ratio, quotient(ratio, published) if ratio and published and cell.form else None, form.aside,
             )
         )  # fmt: skip
     return found
@@ -106,11 +108,12 @@ def quotient(first: tuple[float, float, float], second: tuple[float, float, floa
 def ahead(forms: list[Measured]) -> list[str]:
     """A sentence for every form that beats the published one by more than 5% over the sizes of its task.
 
-    Counts the geometric mean over sizes, and only where the mean of the intervals' upper ends is below as well.
+    Counts the geometric mean over sizes, and only where the mean of the intervals' upper ends is below as well. Forms
+    that are set aside do not count.
     """
     grouped: dict[tuple[str, str, str, str], list[Measured]] = {}
     for one in forms:
-        if one.to_published is not None:
+        if one.to_published is not None and not one.aside:
             grouped.setdefault((one.framework, one.study, one.task, one.form), []).append(one)
     found = []
     for (framework, study, task, form), ones in grouped.items():

@@ -95,5 +95,8 @@ def _literal(path: Path, call: ast.Call) -> Form:
         return Form(*values, **{str(word.arg): ast.literal_eval(word.value) for word in call.keywords})
     except (ValueError, TypeError):
         raise ConfigurationFaults(
-            [f"{path}: the arguments of {ast.unparse(call)[:80]} must be literals: form(name, idiom, source=, mark=)."]
+            [
+                f"{path}: the arguments of {ast.unparse(call)[:80]} must be literals: "
+                "form(name, idiom, source=, mark=, aside=)."
+            ]
         ) from None

@@ -51,6 +51,12 @@ def test_forms_are_read_without_importing_the_system(tmp_path):
     assert forms_of(tmp_path / "absent.py", "hmc") == {}
 
 
+def test_a_form_may_be_set_aside(tmp_path):
+    text = '@form("own", "an own sampler", aside="users do not write that")\ndef sampling(framework): ...\n'
+    (found,) = forms_of(written(tmp_path, "system.py", text), "sampling").values()
+    assert found == Form("own", "an own sampler", aside="users do not write that")
+
+
 def test_forms_of_a_julia_file_stand_in_comments(tmp_path):
     path = written(tmp_path, "system.jl", JULIA)
     assert forms_of(path, "sampling") == {

@@ -1,5 +1,6 @@
 """`./run race-forms`: which races it makes, how it compares forms, and the table of the page."""
 
+import dataclasses
 import math
 
 import pytest
@@ -79,6 +80,11 @@ def test_a_form_that_beats_the_published_one_is_found(forms, n):
     found = ahead(forms)
     assert len(found) == n
     assert all("task__loop" in line for line in found)
+
+
+def test_a_form_that_is_set_aside_beats_nothing():
+    one = dataclasses.replace(of("loop", (0.2, 0.19, 0.21)), aside="users do not write that")
+    assert ahead([one]) == []
 
 
 def test_the_table_shows_every_form_and_size():
