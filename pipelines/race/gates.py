@@ -305,14 +305,16 @@ def _escaped(text: str) -> str:
 
 
 def write(tallies: list[Tally], path: Path) -> None:
-    """Puts the table of each study between its marks of a file.
+    """Puts the table of each study between its marks of a file; a study without marks gets a section at the end.
 
     Raises:
-        ConfigurationFaults: the file has no such marks.
+        ConfigurationFaults: one of a study's two marks is missing, or the other way round.
     """
     content = path.read_text(encoding="utf-8")
     for study in dict.fromkeys(tally.cell.study for tally in tallies):
         marks = [mark.format(study=study) for mark in MARKS]
+        if not any(mark in content for mark in marks):
+            content = f"{content.rstrip()}\n\n### {study}\n\n{marks[0]}\n{marks[1]}\n"
         before, begin, rest = content.partition(marks[0])
         _, end, after = rest.partition(marks[1])
         if not begin or not end:

@@ -87,6 +87,15 @@ def test_the_table_goes_between_the_marks_of_a_file(with_mutants, tmp_path):
     assert "old" not in text
 
 
+def test_a_study_without_marks_gets_a_section(with_mutants, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n")
+    for _ in range(2):
+        gates.run(["runs=1", "mutant=more", f"write={page}"], with_mutants)
+    assert page.read_text().startswith("before\n\n### toy\n\n<!-- gates of toy: begin -->\n| study |")
+    assert page.read_text().count("### toy") == 1
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [("mutant=mroe", "'mroe'"), ("runs=0", "'0' is not a value of runs"), ("studdy=toy", "Unknown option"),
