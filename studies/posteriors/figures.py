@@ -40,9 +40,9 @@ class Run:
 
 def run_of(rows: list[Row]) -> Run:
     """Time is a + b n_samples: with two lengths, a is the warm-up."""
-    timed = sorted((row for row in rows if row.median_s), key=lambda row: row.parameters["n_samples"])
-    longest = timed[-1] if timed else rows[-1]
-    if len(timed) < 2:
+    rows = sorted(rows, key=lambda row: row.parameters["n_samples"])
+    longest, timed = rows[-1], [row for row in rows if row.status == "ok" and row.median_s]
+    if len(timed) < 2 or longest not in timed:
         return Run(longest, None, None)
     short, (n_short, n_long) = timed[0], (timed[0].parameters["n_samples"], longest.parameters["n_samples"])
     assert short.median_s is not None and longest.median_s is not None
@@ -71,7 +71,7 @@ def effective(context: FigureContext) -> Figure:
     drawing = style.new_figure((16.0, 14.0))
     panels = [drawing.add_axes((0.09, bottom, 0.89, 0.24)) for bottom in (0.72, 0.43, 0.14)]
     values = (
-        ("Effective draws / s", draws_per_second),
+        ("Effective draws / s\nafter the warm-up", draws_per_second),
         ("Effective draws /\n1,000 gradients", draws_per_gradient),
         ("Warm-up (s)", lambda run: run.warmup_s),
     )
@@ -116,9 +116,8 @@ def error_against_time(context: FigureContext) -> Figure:
 
 
 def draws_per_second(run: Run) -> float | None:
-    """Of the worst unknown; of drawing alone where the warm-up is known, else of the whole call."""
-    seconds = run.draws_s or run.row.median_s
-    return run.row.diagnostics["effective_sample_size"] / seconds if seconds else None
+    """Of the worst unknown, by the seconds of drawing alone; None where they are not known."""
+    return run.row.diagnostics["effective_sample_size"] / run.draws_s if run.draws_s else None
 
 
 def draws_per_gradient(run: Run) -> float | None:

@@ -46,7 +46,7 @@ def copied(framework, data, parameters):
     )
 
 
-@mutant(task="logistic", effect="one row in ten left out")
+@mutant(task="logistic", effect="one row in ten left out", parameters={"n_samples": 1000})
 def missing_rows(framework, data, parameters):
     """The last hundred labels never seen."""
     density, (features, labels), positive = model.MODELS[parameters["posterior"]](data)
@@ -55,7 +55,7 @@ def missing_rows(framework, data, parameters):
     return framework.nuts(density, args, model.starts(data), positive, **model.counts(parameters))
 
 
-@mutant(task="logistic_hmc", effect="17 leapfrog steps instead of 16")
+@mutant(task="logistic_hmc", effect="5 leapfrog steps instead of 4", parameters={"n_samples": 1000})
 def more_steps(framework, data, parameters):
     """One step more than everybody takes."""
     return model.hmc(framework, data, {**parameters, "n_leapfrog": parameters["n_leapfrog"] + 1})

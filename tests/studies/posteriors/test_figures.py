@@ -1,0 +1,69 @@
+"""Figures of the posteriors from made-up rows: what is drawn is what the rows say; what is missing has its reason."""
+
+import numpy as np
+import pytest
+
+from studies.base import FigureContext, Row, Rows
+from studies.posteriors import figures
+
+PARAMETERS = {"posterior": "logistic", "n_chains": 4, "n_warmup": 500, "n_leapfrog": 16}
+DIAGNOSTICS = {
+    "effective_sample_size": 900.0, "gradients": 30_000.0, "divergences": 2.0,
+    **{f"error_at_{fraction:g}": 0.2 / np.sqrt(fraction * 10) for fraction in figures.FRACTIONS},
+}  # fmt: skip
+
+
+def row(framework, n_samples, seconds, status="ok"):
+    return Row(
+        "posteriors", "logistic", framework, framework.title(), "#123456", {**PARAMETERS, "n_samples": n_samples}, 1,
+        "cpu", status, None if status == "ok" else "wrong", seconds, (seconds, seconds) if seconds else None,
+        diagnostics=DIAGNOSTICS if status == "ok" else {}, samples_s=np.full(5, seconds or 0.0), n_processes=1,
+    )  # fmt: skip
+
+
+ROWS = Rows(
+    [
+        row("genjax", 200, 1.2),
+        row("genjax", 1000, 2.0),
+        row("numpyro", 200, 1.5),
+        row("numpyro", 1000, None, "invalid"),
+        row("blackjax", 1000, 2.5),
+    ]
+)
+CONTEXT = FigureContext(ROWS, lambda parameters: None, PARAMETERS, {}, "cpu", "a processor", Rows([]))
+
+
+def test_two_lengths_tell_the_warm_up():
+    runs = figures.runs_of(ROWS)["logistic"]
+    assert list(runs) == ["genjax", "numpyro", "blackjax"]
+    # 1.2 = a + 200 b and 2.0 = a + 1000 b
+    assert runs["genjax"].warmup_s == pytest.approx(1.0) and runs["genjax"].draws_s == pytest.approx(1.0)
+    assert figures.draws_per_second(runs["genjax"]) == pytest.approx(900.0)
+    assert figures.draws_per_gradient(runs["genjax"]) == pytest.approx(30.0)
+    assert runs["blackjax"].warmup_s is None
+    assert figures.draws_per_second(runs["blackjax"]) is None, "a rate with the warm-up is not drawn beside one without"
+
+
+def test_a_longest_run_that_is_invalid_is_not_replaced_by_a_shorter_one():
+    assert figures.runs_of(ROWS)["logistic"]["numpyro"].row.status == "invalid"
+
+
+def texts(drawing):
+    return [text.get_text() for axes in drawing.axes for text in axes.texts]
+
+
+def test_every_system_has_a_bar_or_its_reason():
+    drawing = figures.effective(CONTEXT)
+    assert [axes.get_ylabel() for axes in drawing.axes][2] == "Warm-up (s)"
+    told = texts(drawing)
+    assert told.count("Numpyro: invalid") == 3 and told.count("Blackjax: not measured") == 2
+    assert {"900", "30", "1"} <= set(told)
+
+
+def test_errors_begin_after_the_warm_up():
+    drawing = figures.error_against_time(CONTEXT)
+    (line,) = [line for line in drawing.axes[0].lines if line.get_label() == "Genjax"]
+    assert line.get_xdata() == pytest.approx(1.0 + np.array(figures.FRACTIONS))
+    assert list(line.get_ydata()) == [DIAGNOSTICS[f"error_at_{fraction:g}"] for fraction in figures.FRACTIONS]
+    (point,) = [line for line in drawing.axes[0].lines if line.get_label() == "Blackjax"]
+    assert list(point.get_xdata()) == [2.5]
