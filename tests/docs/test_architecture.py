@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+FLOW = (ROOT / "docs" / "pictures" / "flow.svg").read_text(encoding="utf-8")
 PATHS = sorted(set(re.findall(r"`((?:genjax|pipelines|frameworks|studies|configs|tests)/[\w/.]*)`", PAGE)))
 CALLED = re.findall(r"`([\w/]+\.py)`\s+\(`([\w.]+)`", PAGE)
 
@@ -23,11 +24,17 @@ def test_named_functions_are_in_their_files(path, name):
 
 
 def test_the_flow_shows_the_rooms_of_the_pipelines():
-    drawn = set(re.findall(r"\[\(?(\w+)/<br>", PAGE))
-    assert drawn == {"config", "plan", "workers", "race", "results", "output"}
+    drawn = set(re.findall(r">(\w+)/</text>", FLOW)) - {"studies", "frameworks"}
+    assert "](pictures/flow.svg)" in PAGE and drawn == {"config", "plan", "workers", "race", "results", "output"}
     assert all((ROOT / "pipelines" / name).is_dir() for name in drawn)
 
 
 def test_the_clock_is_at_most_eight_steps_away():
     walk = PAGE.partition("**Where is a cell timed?**")[2].partition("**Where is `generate`")[0]
     assert walk.count("→") <= 8 and "timing.py" in walk
+
+
+def test_listed_folders_exist():
+    folders = re.findall(r"^\| `([a-z]+)/` \|", PAGE, re.MULTILINE)
+    assert len(folders) >= 8
+    assert [name for name in folders if not (ROOT / name).is_dir()] == []

@@ -1,4 +1,4 @@
-"""README's tables against the configuration and the table of flags: nothing missing, nothing extra."""
+"""Tables of studies, figures and flags against the configuration: nothing missing, nothing extra."""
 
 import re
 import shlex
@@ -12,12 +12,13 @@ from studies.base import figures_of
 
 TREE = Tree()
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+RESULTS, RUNNING = ((REPOSITORY / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("results", "running"))
 TASKS = tomllib.loads((REPOSITORY / "pixi.toml").read_text(encoding="utf-8"))["tasks"]
 
 
-def table(*header: str) -> list[list[str]]:
-    """The cells of the only table with that header."""
-    (found,) = re.findall(rf"^\| {re.escape(' | '.join(header))} \|\n\|[-|]+\|\n((?:\|.*\n)+)", README, re.MULTILINE)
+def table(page: str, *header: str) -> list[list[str]]:
+    """The cells of the only table of the page with that header."""
+    (found,) = re.findall(rf"^\| {re.escape(' | '.join(header))} \|\n\|[-|]+\|\n((?:\|.*\n)+)", page, re.MULTILINE)
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in found.splitlines()]
 
 
@@ -34,7 +35,7 @@ def drawn_by(task: str) -> tuple[str, list[str]]:
 
 
 def test_every_figure_has_its_row_and_every_row_its_figure():
-    rows = table("figure", "file", "shows", "command")
+    rows = table(RESULTS, "figure", "file", "shows", "command")
     listed = {}
     for figure, file, shows, command in rows:
         name = re.search(r"\[(\w+)\]$", figure).group(1)
@@ -54,7 +55,7 @@ def test_every_figure_has_its_row_and_every_row_its_figure():
 
 
 def test_every_parameter_and_flag_of_a_study_is_listed_and_nothing_else():
-    rows = table("study", "parameters", "flags of the artifact")
+    rows = table(RUNNING, "study", "parameters", "flags of the artifact")
     assert [row[0] for row in rows] == list(TREE.studies())
     for study, parameters, accepted in rows:
         (configuration,) = configure([f"study={study}"], TREE)
@@ -64,12 +65,12 @@ def test_every_parameter_and_flag_of_a_study_is_listed_and_nothing_else():
 
 
 def test_flags_of_every_study_are_listed():
-    (sentence,) = re.findall(r"Every study also takes (.*?)\.\n", README, re.DOTALL)
+    (sentence,) = re.findall(r"Every study also takes (.*?)\.\n", RUNNING, re.DOTALL)
     assert quoted(sentence) == [f"--{name}" for name in flags.COMMON]
 
 
 def test_what_to_expect_counts_as_the_configuration_does():
-    rows = table("study", "figures", "minutes")
+    rows = table(RESULTS, "study", "figures", "minutes")
     expected = []
     for study in TREE.studies():
         (configuration,) = configure([f"study={study}"], TREE)
@@ -79,8 +80,15 @@ def test_what_to_expect_counts_as_the_configuration_does():
         assert re.fullmatch(r"\d+(\.\d)?|not measured yet", minutes)
 
 
+def test_minutes_add_up_to_what_the_pages_say():
+    total = round(
+        sum(float(row[2]) for row in table(RESULTS, "study", "figures", "minutes") if row[2] != "not measured yet")
+    )
+    assert f"takes about {total} minutes" in README and f"({total} minutes in total)" in RESULTS
+
+
 def test_spellings_of_systems_are_listed():
-    (sentence,) = re.findall(r"every name that the artifact gave them, with hyphens too: (.*?)\.\n", README, re.DOTALL)
+    (sentence,) = re.findall(r"every name that the artifact gave them, with hyphens too: (.*?)\.\n", RUNNING, re.DOTALL)
     declared = [other for name in TREE.frameworks() for other in TREE.describe(name).spellings]
     assert sorted(quoted(sentence)) == sorted(declared)
     assert set(declared) <= set(flags.spellings(TREE))
