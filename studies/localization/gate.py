@@ -47,6 +47,7 @@ def check_form(run: Run) -> str | None:
         "log_marginal_estimate": (n_steps,),
         "proposed": (*last, 3),
         **({"moved": (n_steps, run.parameters["n_moves"], n_particles, 3)} if is_moved else {}),
+        **({"energy": (n_steps, run.parameters["n_moves"], n_particles)} if "energy" in run.outputs else {}),
         **({"centre": (*last, 3)} if run.method == "grid_proposal" else {}),
     }
     for name, shape in expected.items():

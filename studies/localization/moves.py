@@ -15,6 +15,7 @@ import numpy as np
 
 from studies.localization.density import POSE, Model, log_normal
 from studies.localization.run import MOVED_METHODS, Run
+from studies.localization.trajectories import FEWEST, LEAST_SHARE, MOST_TRAJECTORIES, share_of_right_energies
 
 LIMIT = 6.0
 """3e-8 for each of eleven statistics."""
@@ -37,11 +38,13 @@ def check_moves(run: Run) -> str | None:
     reason = _check_acceptance(run, starts != moved)
     if reason is not None:
         return reason
-    means, sds = run.expected()
+    if "energy" in run.outputs:
+        reason = _check_energies(run, starts, moved)
+        if reason is not None:
+            return reason
     flat = np.unique(np.linspace(0, moved[..., 0].size - 1, MOST_MOVES[run.method]).astype(int))
     steps, moves, particles = np.unravel_index(flat, moved.shape[:3])
-    where = means[steps, run.outputs["ancestors"][steps, particles]]
-    target = Target(run.problem.truth["model"], where, sds[steps, 0], run.observations[steps])
+    target = _target(run, steps, particles)
     begin, end = starts[steps, moves, particles], moved[steps, moves, particles]
     other = target.moved(begin, run.method, run.parameters["hmc"], run.random())
     names, differences = _differences(target, begin, end, other)
@@ -68,6 +71,34 @@ def _check_acceptance(run: Run, is_changed: np.ndarray) -> str | None:
     if not ((rates > 0) & (rates < 1)).all():
         return f"acceptance rates are {rates.min():.3g} to {rates.max():.3g}: moves are never or always accepted"
     return None
+
+
+def _check_energies(run: Run, starts: np.ndarray, moved: np.ndarray) -> str | None:
+    """The reported energies of accepted trajectories; see `trajectories.py`."""
+    accepted = np.argwhere((starts != moved).any(axis=-1))
+    if len(accepted) < FEWEST:
+        return None
+    chosen = np.unique(np.linspace(0, len(accepted) - 1, MOST_TRAJECTORIES).astype(int))
+    steps, moves, particles = where = tuple(accepted[chosen].T)
+    settings, energy = run.parameters["hmc"], run.outputs["energy"].astype(np.float64)
+    share, n_found = share_of_right_energies(
+        _target(run, steps, particles), starts[where], moved[where], energy[where],
+        settings["step_size"], settings["n_leapfrog"],
+    )  # fmt: skip
+    run.diagnostics |= {"right_energies": share, "trajectories_found": float(n_found)}
+    if n_found >= FEWEST and not share >= LEAST_SHARE:
+        return (
+            f"{share:.0%} of {n_found} accepted trajectories end with the energy of {settings['n_leapfrog']} leapfrog "
+            f"steps of {settings['step_size']:g} between the same poses (limit {LEAST_SHARE:.0%})"
+        )
+    return None
+
+
+def _target(run: Run, steps: np.ndarray, particles: np.ndarray) -> "Target":
+    """What moves of these particles, numbered as they are after resampling, leave invariant."""
+    means, sds = run.expected()
+    where = means[steps, run.outputs["ancestors"][steps, particles]]
+    return Target(run.problem.truth["model"], where, sds[steps, 0], run.observations[steps])
 
 
 class Target:
@@ -98,6 +129,22 @@ class Target:
         ]
         return np.stack(slopes, axis=-1) - (pose - self.means) / self.sds**2
 
+    def tiled(self, n: int) -> "Target":
+        """The same poses n times, one set after the other."""
+        parts = (np.tile(part, (n, 1)) for part in (self.means, self.sds, self.observations))
+        return Target(self.model, *parts)
+
+    def leapfrog(
+        self, position: np.ndarray, momentum: np.ndarray, step_size: float, n_leapfrog: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Position and momentum, (n, 3) each, after leapfrog steps."""
+        kick = 0.5 * step_size * self.gradient(position)
+        for step in range(n_leapfrog):
+            momentum = momentum + kick
+            position = position + step_size * momentum
+            kick = step_size * self.gradient(position) * (0.5 if step == n_leapfrog - 1 else 1.0)
+        return position, momentum + kick
+
     def moved(self, pose: np.ndarray, method: str, settings: dict[str, Any], random: np.random.Generator) -> np.ndarray:
         """One move of every pose, (n, 3)."""
         if method == "smc_mh":
@@ -120,12 +167,7 @@ class Target:
     ) -> np.ndarray:
         momentum = random.standard_normal(pose.shape)
         energy = self.log_density(pose) - 0.5 * (momentum**2).sum(axis=-1)
-        position, kick = pose, 0.5 * step_size * self.gradient(pose)
-        for step in range(n_leapfrog):
-            momentum = momentum + kick
-            position = position + step_size * momentum
-            kick = step_size * self.gradient(position) * (0.5 if step == n_leapfrog - 1 else 1.0)
-        momentum = momentum + kick
+        position, momentum = self.leapfrog(pose, momentum, step_size, n_leapfrog)
         end = self.log_density(position) - 0.5 * (momentum**2).sum(axis=-1)
         accept = np.log(random.random(len(pose))) < end - energy
         return np.where(accept[:, None], position, pose)

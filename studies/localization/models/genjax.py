@@ -11,8 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from frameworks.base import Program
-from genjax import categorical, const, distribution, gen, hmc, mh, normal, save, seed, sel, state
+from genjax import categorical, const, distribution, gen, mh, normal, save, seed, sel, state
 from genjax.inference import rejuvenation_smc
+from genjax.inference.kernels import HMC
+from genjax.inference.kernels.kernel import note_state
 from genjax.inference.resampling import effective_sample_size, normalized_weights
 
 PARALLEL = 1e-10
@@ -203,18 +205,27 @@ def mh_move(trace):
 
 
 def make_hmc_move(step_size, n_leapfrog):
-    """One trajectory of the pose."""
-    return lambda trace: hmc(trace, sel("x") | sel("y") | sel("heading"), step_size, n_leapfrog)
+    """One trajectory of the pose. Saves `accept` and `energy`, the kernel's -log density plus kinetic energy."""
+    kernel = HMC(sel("x") | sel("y") | sel("heading"), step_size, n_leapfrog)
+
+    def move(trace):
+        at, info = kernel.step(kernel.init(trace))
+        save(accept=info.accept, energy=info.energy)
+        note_state(kernel, at)
+        return at.trace
+
+    return move
 
 
 def repeated(move, n_moves):
-    """A kernel of n_moves moves; saves `moved` (n_moves, 3), where each of them led, and `accept`."""
+    """n_moves moves, a kernel; saves `moved` (n_moves, 3), where each of them led, `accept`, and `energy` if known."""
 
     def once(trace, _):
         # The model saves its pose, too, whenever a move runs it: only what is named here goes out.
         trace, saved = state(move)(trace)
         choices = trace.get_choices()
-        save(moved=jnp.stack([choices[name] for name in POSE]), accept=saved["accept"])
+        reported = {name: saved[name] for name in ("accept", "energy") if name in saved}
+        save(moved=jnp.stack([choices[name] for name in POSE]), **reported)
         return trace, None
 
     return lambda trace: jax.lax.scan(once, trace, length=n_moves)[0]
@@ -230,8 +241,9 @@ def _program(data, parameters, make_proposal=None, kernel=None, smc=rejuvenation
     `effective_sample_size` (n_runs, T) before resampling, `log_marginal` (n_runs, T) = log of the estimate of
     p(y_0..y_t), `acceptance_rate` (n_runs,), NaN without a kernel. Of the last run everything, (T, N) each: `x`, `y`,
     `heading` and `log_weights` at the end of the step, `diagnostic_weights` (log, normalised, before resampling),
-    `ancestors`, `proposed` (T, N, 3), the poses before resampling, `moved` (T, N, n_moves, 3), where each move of a
-    kernel led, `centre` (T, N, 3) of the arg-max proposal, `log_marginal_estimate` (T,).
+    `ancestors`, `proposed` (T, N, 3), the poses before resampling, `moved` (T, n_moves, N, 3), where each move of a
+    kernel led, `energy` (T, n_moves, N) of each trajectory, `centre` (T, N, 3) of the arg-max proposal,
+    `log_marginal_estimate` (T,).
     """
     n_particles, n_runs = int(data["n_particles"]), int(data["n_runs"])
     n_steps, n_rays = data["observations"].shape
@@ -266,7 +278,7 @@ def _program(data, parameters, make_proposal=None, kernel=None, smc=rejuvenation
         }
         last = {
             **{name: choices[name] for name in POSE},
-            **{name: saved[name] for name in ("proposed", "moved", "centre") if name in saved},
+            **{name: saved[name] for name in ("proposed", "moved", "energy", "centre") if name in saved},
             "log_weights": particles.log_weights,
             "diagnostic_weights": particles.diagnostic_weights,
             "ancestors": particles.ancestor_indices,

@@ -101,7 +101,7 @@ def accepts_everything(framework, data, parameters):
 
 
 @mutant(task="comparison", effect="{strength:g} leapfrog steps of 10", parameters={"method": "smc_hmc"}, size="smoke",
-        strengths=(1, 5, 9))  # fmt: skip
+        strengths=(9, 5, 1))  # fmt: skip
 def leapfrog_steps(framework, data, parameters):
     """Shorter trajectories."""
     changed = {**parameters["hmc"], "n_leapfrog": int(parameters["strength"])}
@@ -109,7 +109,7 @@ def leapfrog_steps(framework, data, parameters):
 
 
 @mutant(task="comparison", effect="leapfrog steps {strength:+.0%} long", parameters={"method": "smc_hmc"}, size="smoke",
-        strengths=(1.0, 0.5, 0.2))  # fmt: skip
+        strengths=(0.2, 0.5, 1.0))  # fmt: skip
 def step_size(framework, data, parameters):
     """Longer steps."""
     changed = {**parameters["hmc"], "step_size": parameters["hmc"]["step_size"] * (1 + parameters["strength"])}
