@@ -24,9 +24,13 @@ from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import (
     Finder,
     close,
+    entered,
     keyed_while,
+    read,
     remat,
+    rules_by_name,
     scan_parts,
+    walk,
     while_parts,
 )
 from genjax.pjax.sites import SITE_PRIMITIVES, adev_sample_p, sample_p
@@ -93,21 +97,11 @@ _finder = Finder(SITE_PRIMITIVES)
 
 def run(closed: Any, args: Sequence[Any], state: ADEV, then: Continuation) -> Any:
     """Evaluate a closed jaxpr and give its outputs to `then`, whose result is returned."""
-    environment = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
-    environment.update(zip(closed.jaxpr.invars, args, strict=True))
-    return _resume(closed.jaxpr, 0, environment, state, then)
+    return _resume(closed.jaxpr, 0, entered(closed, args), state, then)
 
 
 def _resume(jaxpr: Any, start: int, environment: dict[Any, Any], state: ADEV, then: Continuation) -> Any:
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, jax_internals.Literal) else environment[atom]
-
-    for position in range(start, len(jaxpr.eqns)):
-        eqn = jaxpr.eqns[position]
-        values = [read(atom) for atom in eqn.invars]
-        if not _finder.in_equation(eqn):
-            environment.update(zip(eqn.outvars, jax_internals.bind_equation(eqn, values), strict=True))
-            continue
+    for position, eqn, values in walk(jaxpr, environment, _finder, start):
         name = eqn.primitive.name
         if not needs_rest(eqn, state.is_pure):
             with jax_internals.equation_context(eqn):
@@ -115,7 +109,7 @@ def _resume(jaxpr: Any, start: int, environment: dict[Any, Any], state: ADEV, th
             environment.update(zip(eqn.outvars, outputs, strict=True))
             continue
         return _lookup(_WITH_REST, name)(eqn, values, state, _rest(jaxpr, position, environment, state.is_pure, then))
-    return then([read(atom) for atom in jaxpr.outvars], state)
+    return then([read(atom, environment) for atom in jaxpr.outvars], state)
 
 
 def _rest(jaxpr: Any, position: int, environment: dict[Any, Any], was_pure: bool, then: Continuation) -> Continuation:
@@ -244,17 +238,15 @@ def _body(eqn: Any) -> Any:
     return close(eqn.params["call_jaxpr"] if "call_jaxpr" in eqn.params else eqn.params["jaxpr"])
 
 
-_DIRECT: dict[str, Callable[..., Any]] = {
-    **{primitive.name: _site for primitive in SITE_PRIMITIVES},
-    "cond": _cond,
-    "scan": _scan,
-    "while": _while,
-    "jit": _inline,
-    "pjit": _inline,
-    "closed_call": _inline,
-    "remat2": _remat,
-    "checkpoint": _remat,
-}
+_DIRECT = rules_by_name(
+    dict.fromkeys(SITE_PRIMITIVES, _site),
+    cond=_cond,
+    scan=_scan,
+    while_loop=_while,
+    jit=_inline,
+    closed_call=_inline,
+    checkpoint=_remat,
+)
 
 
 # Rules with the rest of the program: (eqn, values, state, rest) -> the program's result
@@ -346,10 +338,12 @@ def _inline_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuati
     return run(_body(eqn), values, state, rest)
 
 
-_WITH_REST: dict[str, Callable[..., Any]] = {
-    adev_sample_p.name: _site_with_rest,
-    "cond": _cond_with_rest,
-    "scan": _scan_with_rest,
-    "while": _while_with_rest,
-    **dict.fromkeys(("jit", "pjit", "closed_call", "remat2", "checkpoint"), _inline_with_rest),
-}
+_WITH_REST = rules_by_name(
+    {adev_sample_p: _site_with_rest},
+    cond=_cond_with_rest,
+    scan=_scan_with_rest,
+    while_loop=_while_with_rest,
+    jit=_inline_with_rest,
+    closed_call=_inline_with_rest,
+    checkpoint=_inline_with_rest,
+)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from genjax.pjax import jax_internals
-from genjax.pjax.evaluate import Finder
+from genjax.pjax.evaluate import Finder, read
 from genjax.pjax.sites import adev_sample_p, sample_p
 
 _sites = Finder((sample_p,))
@@ -68,15 +68,12 @@ def evaluate_part(
     """
     environment = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True)) | dict(given)
 
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, jax_internals.Literal) else environment[atom]
-
     for eqn in equations_of_part(closed, given, wanted, effects=effects):
         with jax_internals.equation_context(eqn):
-            outputs = jax_internals.bind_equation(eqn, [read(atom) for atom in eqn.invars])
+            outputs = jax_internals.bind_equation(eqn, [read(atom, environment) for atom in eqn.invars])
         for variable, value in zip(eqn.outvars, outputs, strict=True):
             environment.setdefault(variable, value)
-    return [read(atom) for atom in wanted]
+    return [read(atom, environment) for atom in wanted]
 
 
 def drawn_ahead(jaxpr: Any, state: Sequence[Any]) -> list[Any]:

@@ -20,6 +20,7 @@ from genjax.pjax.evaluate import (
     evaluate,
     keep_finished_lanes,
     remat,
+    rules_by_name,
     scan_parts,
     unsupported_message,
     while_parts,
@@ -268,16 +269,14 @@ def _custom_vjp(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
     return outputs
 
 
-_RULES: dict[str, Callable[..., Sequence[Any]]] = {
-    state_p.name: _save,
-    "cond": _cond,
-    "scan": _scan,
-    "while": _while,
-    "jit": _jit,
-    "pjit": _jit,
-    "closed_call": _closed_call,
-    "remat2": _remat,
-    "checkpoint": _remat,
-    "custom_jvp_call": _custom_jvp,
-    "custom_vjp_call": _custom_vjp,
-}
+_RULES = rules_by_name(
+    {state_p: _save},
+    cond=_cond,
+    scan=_scan,
+    while_loop=_while,
+    jit=_jit,
+    closed_call=_closed_call,
+    checkpoint=_remat,
+    custom_jvp=_custom_jvp,
+    custom_vjp=_custom_vjp,
+)

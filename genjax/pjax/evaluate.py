@@ -1,23 +1,21 @@
 """Evaluating a jaxpr with some equations handled differently: what `seed`, `state` and `adev` share.
 
-An interpreter is a set of primitives it looks for and a table of rules, keyed by primitive name. Equations that
+An interpreter is a set of primitives it looks for and a table of rules, made by `rules_by_name`. Equations that
 contain none of the primitives, at any depth, are bound as they are; so control flow that does not concern an
-interpreter is left exactly as JAX staged it. The `*_parts` functions read the parameters of JAX's higher-order
-primitives once, for every interpreter.
+interpreter is left exactly as JAX staged it. `walk` is the one loop over equations; the `*_parts` functions read the
+parameters of JAX's higher-order primitives once, for every interpreter.
 """
 
 from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 
 from genjax.pjax import jax_internals
-
-Rule = Callable[..., Sequence[Any]]
 
 
 def stage_flat(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, list[Any], Any]:
@@ -59,23 +57,64 @@ def evaluate(
     closed: Any, args: Sequence[Any], finder: Finder, handle: Callable[[Any, list[Any]], Sequence[Any]]
 ) -> list[Any]:
     """Evaluate a closed jaxpr; `handle(eqn, values) -> outputs` takes the equations that `finder` finds."""
-    jaxpr = closed.jaxpr
-    environment: dict[Any, Any] = {}
-
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, jax_internals.Literal) else environment[atom]
-
-    environment.update(zip(jaxpr.constvars, closed.consts, strict=True))
-    environment.update(zip(jaxpr.invars, args, strict=True))
-    for eqn in jaxpr.eqns:
-        values = [read(atom) for atom in eqn.invars]
-        if finder.in_equation(eqn):
-            with jax_internals.equation_context(eqn):
-                outputs = handle(eqn, values)
-        else:
-            outputs = jax_internals.bind_equation(eqn, values)
+    environment = entered(closed, args)
+    for _, eqn, values in walk(closed.jaxpr, environment, finder):
+        with jax_internals.equation_context(eqn):
+            outputs = handle(eqn, values)
         environment.update(zip(eqn.outvars, outputs, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+    return [read(atom, environment) for atom in closed.jaxpr.outvars]
+
+
+def entered(closed: Any, args: Sequence[Any]) -> dict[Any, Any]:
+    """The values of a closed jaxpr's constants and inputs, by variable."""
+    environment = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
+    environment.update(zip(closed.jaxpr.invars, args, strict=True))
+    return environment
+
+
+def read(atom: Any, environment: Mapping[Any, Any]) -> Any:
+    """The value of a variable or literal."""
+    return atom.val if isinstance(atom, jax_internals.Literal) else environment[atom]
+
+
+def walk(
+    jaxpr: Any, environment: dict[Any, Any], finder: Finder, start: int = 0
+) -> Iterator[tuple[int, Any, list[Any]]]:
+    """Evaluate the equations from number `start` on, all but those that `finder` finds.
+
+    Yields `(position, eqn, values)` for each of these; its outputs must be in the environment before the walk goes on.
+    """
+    for position in range(start, len(jaxpr.eqns)):
+        eqn = jaxpr.eqns[position]
+        values = [read(atom, environment) for atom in eqn.invars]
+        if finder.in_equation(eqn):
+            yield position, eqn, values
+        else:
+            environment.update(zip(eqn.outvars, jax_internals.bind_equation(eqn, values), strict=True))
+
+
+#: JAX's names of its higher-order primitives, by what they are called here.
+PRIMITIVES = {
+    "cond": ("cond",),
+    "scan": ("scan",),
+    "while_loop": ("while",),
+    "jit": ("jit", "pjit"),
+    "closed_call": ("closed_call",),
+    "checkpoint": ("remat2", "checkpoint"),
+    "custom_jvp": ("custom_jvp_call",),
+    "custom_vjp": ("custom_vjp_call",),
+}
+
+
+def rules_by_name(own: Mapping[Any, Callable[..., Any]], **rules: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    """A table of rules by the names that primitives have in JAX.
+
+    Args:
+        own: rules of the interpreter's own primitives.
+        rules: those of JAX's higher-order primitives, by the keys of `PRIMITIVES`.
+    """
+    named = {name: rule for key, rule in rules.items() for name in PRIMITIVES[key]}
+    return {primitive.name: rule for primitive, rule in own.items()} | named
 
 
 # What JAX's higher-order primitives are made of

@@ -29,6 +29,7 @@ from genjax.pjax.evaluate import (
     evaluate,
     keyed_while,
     remat,
+    rules_by_name,
     scan_parts,
     stage_flat,
     unsupported_message,
@@ -356,16 +357,14 @@ def _custom_vjp(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
     return call(key, *values)
 
 
-_RULES: dict[str, Callable[..., Sequence[Any]]] = {
-    **{primitive.name: _site for primitive in SITE_PRIMITIVES},
-    "cond": _cond,
-    "scan": _scan,
-    "while": _while,
-    "jit": _jit,
-    "pjit": _jit,
-    "closed_call": lambda eqn, key, values: _run_keyed(close(eqn.params["call_jaxpr"]), key, values),
-    "remat2": _remat,
-    "checkpoint": _remat,
-    "custom_jvp_call": _custom_jvp,
-    "custom_vjp_call": _custom_vjp,
-}
+_RULES = rules_by_name(
+    dict.fromkeys(SITE_PRIMITIVES, _site),
+    cond=_cond,
+    scan=_scan,
+    while_loop=_while,
+    jit=_jit,
+    closed_call=lambda eqn, key, values: _run_keyed(close(eqn.params["call_jaxpr"]), key, values),
+    checkpoint=_remat,
+    custom_jvp=_custom_jvp,
+    custom_vjp=_custom_vjp,
+)
