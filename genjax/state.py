@@ -41,8 +41,8 @@ def save(*values: Any, **named: Any) -> Any:
         What was passed: a dict of the named values, or in leaf mode the value or the tuple of values.
 
     Raises:
-        ValueError: positional and keyword values at once, or leaf mode outside of a namespace (when collected).
-        TypeError: a leaf of a value is no array (when collected).
+        ValueError: positional and keyword values at once, or leaf mode outside a namespace (when collected).
+        TypeError: a leaf of a value is not an array (when collected).
     """
     if values and named:
         raise ValueError(
@@ -77,7 +77,7 @@ def tag_state(*values: Any, name: str) -> Any:
 
 
 def namespace(f: Callable[..., Any], ns: str) -> Callable[..., Any]:
-    """`f`, whose saves go to a dictionary of their own under `ns`. Namespaces nest."""
+    """`f` with its saves in a separate dictionary under `ns`. Namespaces nest."""
 
     @functools.wraps(f)
     def inside(*args: Any, **kwargs: Any) -> Any:
@@ -126,7 +126,7 @@ def state(f: Callable[..., Any]) -> Callable[..., Any]:
 
     Raises:
         ValueError: branches of one `cond` save values of different structure, shape or dtype under one name.
-        NotImplementedError: a save stands inside a transform that has no rule (named in the message).
+        NotImplementedError: a save occurs inside a transform that has no rule (named in the message).
     """
 
     @functools.wraps(f)

@@ -49,8 +49,8 @@ def timing(
     """
     if not callable(fn):
         raise TypeError(f"timing got fn={fn!r}, which cannot be called. Pass a function of no arguments: lambda: f(x).")
-    n_times = _at_least_one(repeats, "timing: repeats")
-    n_calls = _at_least_one(inner_repeats, "timing: inner_repeats")
+    n_times = count(repeats, "timing: repeats", least=1)
+    n_calls = count(inner_repeats, "timing: inner_repeats", least=1)
     if not 0 <= trim_fraction < 0.5:
         raise ValueError(
             f"timing got trim_fraction={trim_fraction}. It is the share left out at either end, in [0, 0.5); "
@@ -87,7 +87,7 @@ def benchmark_with_warmup(
         TypeError: as `timing`.
         ValueError: as `timing`, or a negative `warmup_runs`.
     """
-    for _ in range(count(warmup_runs, "benchmark_with_warmup: warmup_runs") or 0):
+    for _ in range(count(warmup_runs, "benchmark_with_warmup: warmup_runs")):
         jax.block_until_ready(fn())
     return timing(fn, repeats, inner_repeats, auto_sync, trim_fraction)
 
@@ -116,13 +116,6 @@ def compare_timings(*results: Timing, labels: Sequence[str] | None = None) -> No
         relative = f"{100 * mean / first:.1f}%" if first > 0 else "n/a"
         lines.append(f"{name:<{width}}  {1e3 * mean:>12.4f}  {1e3 * deviation:>12.4f}  {relative:>9}")
     print("\n".join(lines))  # noqa: T201 - printing is what this function is for
-
-
-def _at_least_one(value: Any, what: str) -> int:
-    n = count(value, what)
-    if not n:
-        raise ValueError(f"{what} must be at least 1, got {value!r}.")
-    return n
 
 
 def _time_call(fn: Callable[[], Any], wait: bool) -> float:

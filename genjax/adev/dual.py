@@ -18,7 +18,7 @@ DualTree: TypeAlias = Any
 class Dual(Pytree):
     """A value (`primal`) and its directional derivative (`tangent`), of the same structure and shape.
 
-    The tangent of a value that is no floating number (bool, int) is JAX's zero of dtype `float0`.
+    The tangent of a value that is not floating-point (bool, int) is JAX's zero of dtype `float0`.
     """
 
     primal: Any
@@ -26,7 +26,7 @@ class Dual(Pytree):
 
     @staticmethod
     def tree_pure(v: Any) -> DualTree:
-        """Every leaf that is no Dual becomes one with tangent zero."""
+        """Every leaf that is not a Dual becomes one with tangent zero."""
         return jax.tree.map(lambda x: x if _is_dual(x) else Dual(x, zero_tangent(x)), v, is_leaf=_is_dual)
 
     @staticmethod
@@ -36,12 +36,12 @@ class Dual(Pytree):
 
     @staticmethod
     def tree_primal(v: DualTree) -> Any:
-        """The values; a leaf that is no Dual stands for itself."""
+        """The values; a leaf that is not a Dual is returned as it is."""
         return jax.tree.map(lambda x: x.primal if _is_dual(x) else x, v, is_leaf=_is_dual)
 
     @staticmethod
     def tree_tangent(v: DualTree) -> Any:
-        """The tangents; zero for a leaf that is no Dual."""
+        """The tangents; zero for a leaf that is not a Dual."""
         return jax.tree.map(lambda x: x.tangent if _is_dual(x) else zero_tangent(x), v, is_leaf=_is_dual)
 
     @staticmethod

@@ -110,3 +110,12 @@ def _field_name(trace: Any) -> str | None:
         return None
     names = {field.name for field in dataclasses.fields(trace)}
     return next((name for name in _ARGUMENTS if name in names and names & set(_INNER)), None)
+
+
+def as_args(args: Any) -> tuple[Any, ...]:
+    """Model arguments as a tuple."""
+    if not isinstance(args, (tuple, list)):
+        raise TypeError(
+            f"Arguments of the model must be a tuple, got {type(args).__name__}. For one argument write (x,)."
+        )
+    return tuple(args)

@@ -17,7 +17,7 @@ from genjax.core.selection import SelectionBase, is_selected
 
 @Pytree.dataclass
 class Fixed(Pytree):
-    """A choice that was supplied from outside. A trace keeps the mark; `get_choices` takes it off."""
+    """A choice that was supplied from outside. A trace keeps the mark; `get_choices` removes it."""
 
     value: Any
 
@@ -119,7 +119,7 @@ def lookup(constraints: Any, addr: str) -> Any:
     return constraints.get(addr)
 
 
-def plain(constraints: Any) -> Any:
+def without_strict(constraints: Any) -> Any:
     """Constraints without the `Strict` wrapper."""
     return constraints.choices if isinstance(constraints, Strict) else constraints
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from genjax.core.addresses import check_selection
 from genjax.core.arguments import stored_marks, unshare, with_marks, without_args
-from genjax.core.choices import Strict, filter_choices, is_empty, merge_choices, plain
+from genjax.core.choices import Strict, filter_choices, is_empty, merge_choices, without_strict
 from genjax.core.gfi import GFI
 from genjax.core.lanes import scalar
 from genjax.core.made import gate_of, gated
@@ -92,7 +92,7 @@ class Cond(GFI[X, R], Generic[X, R]):
         return self._trace(check, args, kwargs, true, false)
 
     def assess(self, x: X, check: Any, *args: Any, **kwargs: Any) -> tuple[jax.Array, R]:
-        check, x = as_check(check), plain(x)
+        check, x = as_check(check), without_strict(x)
         (density_true, retval_true), (density_false, retval_false) = (
             callee.assess(jax.tree.map(gate, x), *a, **k) for callee, a, k, gate in self._branches(check, args, kwargs)
         )
@@ -100,7 +100,7 @@ class Cond(GFI[X, R], Generic[X, R]):
         return log_density, self._where(check, retval_true, retval_false)
 
     def sites(self, x: X, check: Any, *args: Any, **kwargs: Any) -> tuple[Any, R]:
-        check, x = as_check(check), plain(x)
+        check, x = as_check(check), without_strict(x)
         sites_true, retval_true = self.callee_true.sites(x, *args, **kwargs)
         sites_false, retval_false = self.callee_false.sites(x, *args, **kwargs)
         return choose_sites(check, sites_true, sites_false), self._where(check, retval_true, retval_false)
@@ -109,7 +109,7 @@ class Cond(GFI[X, R], Generic[X, R]):
         check = as_check(check)
         self._check_used(x, args, kwargs)
         (true, weight_true), (false, weight_false) = (
-            callee.generate(jax.tree.map(gate, plain(x)), *a, **k)
+            callee.generate(jax.tree.map(gate, without_strict(x)), *a, **k)
             for callee, a, k, gate in self._branches(check, args, kwargs)
         )
         new = self._trace(check, args, kwargs, true, false)
@@ -120,7 +120,7 @@ class Cond(GFI[X, R], Generic[X, R]):
     ) -> tuple[CondTr[X, R], jax.Array, X]:
         check, old = as_check(check), tr.get_choices()
         # What is kept is the value that the old trace shows, whichever branch counts now.
-        true, false = self._with_choices(tr, check, old, plain(x), args, kwargs)
+        true, false = self._with_choices(tr, check, old, without_strict(x), args, kwargs)
         new = with_marks(self._trace(check, args, kwargs, true, false), stored_marks(tr))
         return new, tr.raw_score() - new.score, old
 

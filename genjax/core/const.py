@@ -78,29 +78,35 @@ def const(a: A) -> Const[A]:
     return Const(a)
 
 
-def count(value: Any, what: str) -> int | None:
-    """A static count, or None where none is given.
+def count(value: Any, what: str, least: int = 0) -> int:
+    """A static count from an int or a `Const` of one.
 
     Raises:
-        TypeError: it is traced, or no integer.
-        ValueError: it is negative.
+        TypeError: it is traced, or not an integer; True and False are not integers here.
+        ValueError: it is below `least`.
     """
-    if value is None:
-        return None
+    value = _raw(value)
     if isinstance(value, jax.core.Tracer):
         raise TypeError(
-            f"{what} must be a Python int, got a traced value. Under `seed` or `jit` integers become traced; pass it "
-            "as `const(n)`, or close over it."
+            f"{what} must be a Python int, got a traced value. Under `seed`, `jit` or `vmap` integers become traced: "
+            "pass `const(n)`, or close over it."
         )
     try:
-        n = operator.index(value)
+        n = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
-        raise TypeError(f"{what} must be an int or `const(int)`, got {type(value).__name__} {value!r}.") from None
-    if n < 0:
-        raise ValueError(f"{what} must not be negative, got {n}.")
+        n = None
+    if n is None:
+        raise TypeError(f"{what} must be a Python int or `const(int)`, got {type(value).__name__} {value!r}.")
+    if n < least:
+        raise ValueError(f"{what} must {'not be negative' if least == 0 else f'be at least {least}'}, got {n}.")
     return n
 
 
+def count_or_none(value: Any, what: str) -> int | None:
+    """The same where None says that the count is inferred."""
+    return None if _raw(value) is None else count(value, what)
+
+
 def unwrap(value: Any) -> Any:
-    """The raw value of a `Const`; anything else as it is."""
+    """The raw value of a `Const`; anything else unchanged."""
     return _raw(value)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.core.addresses import check_selection
-from genjax.core.choices import Fixed, is_empty, plain
+from genjax.core.choices import Fixed, is_empty, without_strict
 from genjax.core.const import Const
 from genjax.core.fit import as_drawn, fitted
 from genjax.core.gfi import GFI
@@ -44,7 +44,7 @@ class Distribution(GFI[X, X], Generic[X]):
 
     @property
     def support(self) -> Any:
-        """The set of its values, see `genjax.distributions.supports`; None where it was not said."""
+        """The set of its values, see `genjax.distributions.supports`; None if unknown."""
         return self._support.value
 
     @property
@@ -79,7 +79,7 @@ class Distribution(GFI[X, X], Generic[X]):
         return self._trace(value, args, kwargs)
 
     def assess(self, x: X, *args: Any, **kwargs: Any) -> tuple[jax.Array, X]:
-        x = get_choices(plain(x))
+        x = get_choices(without_strict(x))
         if is_empty(x):
             raise KeyError(f"{self.__name__}.assess needs a value, got {x!r}.")
         if isinstance(x, Masked):  # there, but counted where the mask is true only
@@ -92,7 +92,7 @@ class Distribution(GFI[X, X], Generic[X]):
         return site_of(self.support, value, log_density, args, kwargs), value
 
     def generate(self, x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, X], jax.Array]:
-        x = plain(x)
+        x = without_strict(x)
         if is_empty(x):
             return self.simulate(*args, **kwargs), jnp.array(0.0)
         x = fitted(self, x, args, kwargs)
@@ -107,7 +107,7 @@ class Distribution(GFI[X, X], Generic[X]):
         return (trace if value is x else dataclasses.replace(trace, _choices=value, _retval=value)), weight
 
     def update(self, tr: Trace[X, X], x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, X], jax.Array, X]:
-        x, old = plain(x), tr.raw_choices()
+        x, old = without_strict(x), tr.raw_choices()
         x = old if is_empty(x) else fitted(self, x, args, kwargs)
         if isinstance(x, Masked):
             x = select_where(x.mask, x.value, get_choices(old))

@@ -12,7 +12,7 @@ import jax
 
 from genjax.core.addresses import check_selection
 from genjax.core.arguments import with_marks, without_args
-from genjax.core.choices import as_choices, check_used, is_empty, lookup, nearest, plain
+from genjax.core.choices import as_choices, check_used, is_empty, lookup, nearest, without_strict
 from genjax.core.const import Const
 from genjax.core.distribution import Distribution
 from genjax.core.fit import ConstraintError, fitted
@@ -127,7 +127,7 @@ class _Assess(_Handler):
         beneath = lookup(self.x, addr)
         if beneath is None:
             if not _may_be_absent(gen_fn):
-                given = plain(self.x) or {}
+                given = without_strict(self.x) or {}
                 raise KeyError(
                     f"{addr!r} is missing from the choices given to assess() of {self.function.describe()}"
                     f"{at_user_location()}. Given: {', '.join(map(repr, given)) or 'none'}{nearest(addr, given)}. "
@@ -175,7 +175,7 @@ class _Generate(_Simulate):
     def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
         beneath = lookup(self.x, addr)
         if is_empty(beneath):
-            if beneath is None and addr in (plain(self.x) or {}):
+            if beneath is None and addr in (without_strict(self.x) or {}):
                 raise ConstraintError("is None. Leave out the address to have the choice drawn.")
             return self.record(addr, gen_fn, gen_fn.simulate(*args, **kwargs))
         trace, weight = gen_fn.generate(beneath, *args, **kwargs)
@@ -410,7 +410,7 @@ def _as_dict(x: Any) -> Any:
         TypeError: an address is no string, so that no call could have it.
     """
     x = as_choices(x)
-    choices = plain(x)
+    choices = without_strict(x)
     for addr in choices if isinstance(choices, dict) else ():
         if not isinstance(addr, str):
             raise TypeError(
@@ -421,11 +421,11 @@ def _as_dict(x: Any) -> Any:
 
 
 def gen(f: Callable[..., R]) -> Fn[R]:
-    """Make a generative function of a Python function.
+    """Make a generative function from a Python function.
 
-    In the body, `callee(*args) @ "address"` makes a random choice (or runs another generative function) and gives its
-    value. Each address is used once. Control flow on static values is free; for control flow on random values use
-    `Cond`, `Scan` and `.vmap`.
+    In the body, `callee(*args) @ "address"` makes a random choice (or runs another generative function) and returns its
+    value. Each address is used once. Ordinary control flow on static values is fine; for control flow on random values
+    use `Cond`, `Scan` and `.vmap`.
 
     Args:
         f: any Python function; its arguments become the model's, its return value the model's.

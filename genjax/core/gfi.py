@@ -33,7 +33,7 @@ class GFI(Pytree, Generic[X, R]):
     itself, ancestors first. All weights and densities are logarithms. Model arguments come last, positionally or by
     keyword. A trace's score is `-log P`.
 
-    Subclasses define the five methods below, and `merge` and `filter` when their choices are no nested dicts.
+    Subclasses define the five methods below, and `merge` and `filter` if their choices are not nested dicts.
     Source: the interface of Cusumano-Towner et al., *Gen* (PLDI 2019), section 3, with `regenerate` as its MH ratio.
     """
 
@@ -140,7 +140,7 @@ class GFI(Pytree, Generic[X, R]):
         return thunk
 
     def T(self, *args: Any, **kwargs: Any) -> Thunk:
-        """A call that waits for its address, wherever it is written."""
+        """A call that waits for its address, both inside and outside a running model."""
         return Thunk(self, args, kwargs)
 
 

@@ -81,8 +81,8 @@ def trace(addr: str, gen_fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any] 
         The callee's return value.
 
     Raises:
-        TypeError: the address is no string.
-        ValueError: no model is running, or the address is used already.
+        TypeError: the address is not a string.
+        ValueError: no model is running, or the address has been used already.
     """
     if not isinstance(addr, str):
         raise TypeError(f"An address must be a string, got {type(addr).__name__} {addr!r}{at_user_location()}")

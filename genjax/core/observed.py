@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from genjax.core.addresses import addresses, check_selection, path_text, selected_paths
 from genjax.core.arguments import raw_args, stored_marks, unshare, with_args
-from genjax.core.choices import is_empty, plain
+from genjax.core.choices import is_empty, without_strict
 from genjax.core.lanes import scalar
 from genjax.core.partial import Indexed, Masked, select_where
 from genjax.core.pytree import Pytree
@@ -50,7 +50,7 @@ def observed_by(constraints: Any, trace: Any, *, is_start: bool = True) -> tuple
 
 def _marks(x: Any, node: Any, n_outer: int) -> Any:
     """Marks by constraints `x` beneath a node of a trace, whose leaves have `n_outer` axes of lanes in front."""
-    x = plain(x)
+    x = without_strict(x)
     if hasattr(x, "get_choices"):
         x = x.get_choices()
     if is_empty(x):

@@ -41,7 +41,7 @@ def masked(mask: Any, choices: Any) -> Any:
 
     Args:
         mask: bool, with the leading axes of every leaf of `choices`: `(n,)` for one `Vmap` or `Scan`.
-        choices: values for all lanes; those where `mask` is false are not looked at. Constraints in it that are
+        choices: values for all lanes; those where `mask` is false are ignored. Constraints in it that are
             partial themselves hold where both do.
     """
     return _restricted(jnp.asarray(mask, bool), choices)
@@ -83,8 +83,8 @@ def indexed(indices: Any, choices: Any) -> Indexed:
     """Constrain the lanes `indices` of a vmapped address, or those steps of a scanned one.
 
     Args:
-        indices: an int or an int array `(k,)`, each in `range(-n, n)` and none twice. Beneath other lanes or steps it
-            is shared by them if it is an int; an array has their axis in front.
+        indices: an int or an int array `(k,)`, each in `range(-n, n)` and all different. Beneath other lanes or
+            steps, an int is shared by them; an array has their axis in front.
         choices: values for those lanes, with leading axis k (or without it, to give every one the same value).
     """
     return Indexed(indices, choices)

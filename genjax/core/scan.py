@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from genjax.core.addresses import check_selection
 from genjax.core.arguments import unshare, with_marks, without_args
 from genjax.core.choices import Strict, as_choices, is_empty
-from genjax.core.const import Const, count, unwrap
+from genjax.core.const import Const, count_or_none
 from genjax.core.fit import check_lanes, check_moved
 from genjax.core.gfi import GFI
 from genjax.core.handlers import at_user_location
@@ -70,7 +70,7 @@ class Scan(GFI[X, Any], Generic[X]):
     length: Any = Pytree.field(default=Const(None))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "length", Const(count(unwrap(self.length), "The length of a Scan")))
+        object.__setattr__(self, "length", Const(count_or_none(self.length, "The length of a Scan")))
 
     # The loop
 

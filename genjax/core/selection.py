@@ -166,7 +166,7 @@ def sel(*addresses: Any, strict: bool = True, force: bool = False) -> Selection:
         addresses: none or `None` for nothing; `()` for everything; `"a"` for an address and all beneath; `("a", "b")`
             for a path; `{"a": ...}` for a selection per address, whose values may be written forms themselves. Several
             forms mean their union.
-        strict: what uses the selection on a trace that lacks one of these addresses raises an error. False ignores it.
+        strict: using the selection on a trace that lacks one of these addresses is an error. False ignores them.
         force: kernels move selected choices even if they were observed (see `Trace.observe`).
 
     Raises:

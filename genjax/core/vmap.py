@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from genjax.core.addresses import check_selection
 from genjax.core.arguments import with_marks, without_args
 from genjax.core.choices import Strict, as_choices, is_empty
-from genjax.core.const import Const, count, unwrap
+from genjax.core.const import Const, count_or_none, unwrap
 from genjax.core.distribution import Distribution
 from genjax.core.fit import check_lanes, check_moved
 from genjax.core.gfi import GFI
@@ -75,7 +75,8 @@ class Vmap(GFI[X, R], Generic[X, R]):
         object.__setattr__(self, "in_axes", Const(_FrozenAxes.freeze(unwrap(self.in_axes))))
         for name in ("axis_size", "axis_name", "spmd_axis_name"):
             object.__setattr__(self, name, Const(unwrap(getattr(self, name))))
-        object.__setattr__(self, "axis_size", Const(count(self.axis_size.value, "The number of copies of a Vmap")))
+        size = count_or_none(self.axis_size.value, "The number of copies of a Vmap")
+        object.__setattr__(self, "axis_size", Const(size))
 
     def _map(self, lane: Callable[..., Any], mapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """vmap `lane(mapped, args, kwargs)` with axis 0 of `mapped` and our axes of the arguments."""

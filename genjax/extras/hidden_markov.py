@@ -14,11 +14,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.core.const import const
+from genjax.core.const import const, count
 from genjax.core.fn import gen
 from genjax.core.pytree import Pytree
 from genjax.distributions import categorical, special
-from genjax.inference.importance import count
 
 
 @Pytree.dataclass
@@ -251,7 +250,7 @@ def sample_hmm_dataset(
     Raises:
         ValueError: T or K is less than 1.
     """
-    n_steps, n_sequences = count(T, "T"), count(K, "K")
+    n_steps, n_sequences = count(T, "T", least=1), count(K, "K", least=1)
     log_transition, log_emission = jnp.log(transition_matrix), jnp.log(emission_matrix)
     shape = () if n_sequences == 1 else (n_sequences,)
 

@@ -17,11 +17,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.core.const import const
+from genjax.core.const import const, count
 from genjax.core.fn import gen
 from genjax.core.pytree import Pytree
 from genjax.distributions import multivariate_normal, normal
-from genjax.inference.importance import count
 
 
 @Pytree.dataclass
@@ -174,7 +173,7 @@ def sample_linear_gaussian_dataset(
         T: length of a sequence, int or `Const`, at least 1.
         K: number of independent sequences, int or `Const`.
     """
-    n_steps, n_sequences = count(T, "T"), count(K, "K")
+    n_steps, n_sequences = count(T, "T", least=1), count(K, "K", least=1)
     shape = () if n_sequences == 1 else (n_sequences,)
     initial_mean, initial_cov, A, Q, C, R = map(jnp.asarray, (initial_mean, initial_cov, A, Q, C, R))
     d, d_obs = A.shape[0], C.shape[0]

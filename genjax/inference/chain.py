@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.core import Const, Pytree, Trace, get_choices
-from genjax.core.const import unwrap
+from genjax.core.const import count, unwrap
 from genjax.inference.adaptation.warmup import Tuned, adapted
 from genjax.inference.diagnostics import diagnose
 from genjax.inference.kernels.function import as_kernel
@@ -26,7 +26,7 @@ _STATIC = ("n_steps", "burn_in", "autocorrelation_resampling", "n_chains", "n_wa
 
 @Pytree.dataclass
 class MCMCResult(Pytree):
-    """What a chain, or several, went through.
+    """The result of one or more chains.
 
     Attributes:
         traces: the kept states as a batch of traces (or what `collect` makes of them): leading axes (steps,), or
@@ -94,7 +94,7 @@ def chain(
             `modular_vmap`; otherwise all chains start from the one trace.
         n_steps: number of kernel steps of a chain, an int or `Const`.
         burn_in: leave out this many steps at the beginning.
-        autocorrelation_resampling: keep every how many-th step after that. Steps left out are never stored. Kept are
+        autocorrelation_resampling: keep one step in this many after that. The others are never stored. Kept are
             the states after steps `range(burn_in, n_steps, autocorrelation_resampling)`, counted from 0; the values do
             not depend on which are kept.
         n_chains: number of chains, run side by side under `vmap`.
@@ -104,7 +104,7 @@ def chain(
             called with it and the number of all steps. Off by default. For a `Kernel` only.
 
     Raises:
-        TypeError: a count is traced, or no integer.
+        TypeError: a count is traced, or not an integer.
         ValueError: a count is out of range, or a batch of initial traces has another size than `n_chains`.
     """
     if isinstance(kernel, Kernel):
@@ -141,8 +141,8 @@ class Chain(Pytree):
     ) -> MCMCResult:
         check_start(initial_trace)
         schedule = _schedule(n_steps, burn_in, autocorrelation_resampling)
-        lanes = _lanes(initial_trace, _count(n_chains, "n_chains", 1))
-        n_warmup = _count(n_warmup, "n_warmup", 0)
+        lanes = _lanes(initial_trace, count(n_chains, "n_chains", 1))
+        n_warmup = count(n_warmup, "n_warmup", 0)
         report = _reporter(unwrap(progress), schedule.n_run)
         if not n_warmup:
             start = begin(self.kernel, initial_trace, lanes)
@@ -180,7 +180,7 @@ def _make_run(kernel: Callable[[Any], Any], collect: Callable[[Any], Any] | None
         n_chains: Any = 1,
     ) -> MCMCResult:
         schedule = _schedule(n_steps, burn_in, autocorrelation_resampling)
-        lanes, moves = _lanes(initial_trace, _count(n_chains, "n_chains", 1)), as_kernel(kernel)
+        lanes, moves = _lanes(initial_trace, count(n_chains, "n_chains", 1)), as_kernel(kernel)
         return _run_chains(moves, collect, begin(moves, initial_trace, lanes), schedule, lanes)
 
     run.__static_parameters__ = _STATIC  # type: ignore[attr-defined]
@@ -189,24 +189,8 @@ def _make_run(kernel: Callable[[Any], Any], collect: Callable[[Any], Any] | None
 
 
 def _schedule(n_steps: Any, burn_in: Any, thinning: Any) -> Schedule:
-    counts = _count(n_steps, "n_steps", 0), _count(burn_in, "burn_in", 0)
-    return Schedule(*counts, _count(thinning, "autocorrelation_resampling", 1))
-
-
-def _count(value: Any, name: str, smallest: int) -> int:
-    value = unwrap(value)
-    if isinstance(value, jax.core.Tracer):
-        raise TypeError(
-            f"chain got a traced {name}; the number of steps decides shapes, so it must be known before tracing. Under "
-            f"`jit` or `vmap` integers become traced: pass `const(...)`, or close over the number."
-        )
-    try:
-        count = int(value.__index__())
-    except (AttributeError, TypeError):
-        raise TypeError(f"chain got {name}={value!r}; it must be an int or `const(int)`.") from None
-    if count < smallest:
-        raise ValueError(f"chain got {name}={count}; it must be at least {smallest}.")
-    return count
+    counts = count(n_steps, "n_steps", 0), count(burn_in, "burn_in", 0)
+    return Schedule(*counts, count(thinning, "autocorrelation_resampling", 1))
 
 
 def _reporter(progress: Any, n_steps: int) -> Callable[[Any], None] | None:

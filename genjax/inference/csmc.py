@@ -13,13 +13,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.core.addresses import path_text
-from genjax.core.arguments import is_shared, raw_args, with_args, without_args
-from genjax.core.choices import plain
+from genjax.core.arguments import as_args, is_shared, raw_args, with_args, without_args
+from genjax.core.choices import without_strict
+from genjax.core.const import count
 from genjax.core.lanes import scalar
 from genjax.core.partial import Indexed, Masked
 from genjax.core.trace import get_choices
-from genjax.inference.importance import addresses_of, as_args, choices_by_path, count, merged, overlap
 from genjax.inference.particles import ParticleCollection, copied, extend, init
+from genjax.inference.proposed import addresses_of, choices_by_path, merged, overlap
 from genjax.inference.resampling import log_normalized_weights, resample_ancestors
 
 
@@ -49,10 +50,10 @@ def init_csmc(
         ValueError: n_samples < 1, retained choices of other addresses or shapes than the target's, or a proposal of
             constrained addresses.
     """
-    n = count(n_samples, "n_samples")
+    n = count(n_samples, "n_samples", least=1)
     args = as_args(target_args)
     particles = init(target_gf, args, n, constraints, proposal_gf)
-    arguments = (plain(constraints), *args)
+    arguments = (without_strict(constraints), *args)
     trace, weight = _retained(target_gf, args, constraints, retained_choices, proposal_gf, arguments)
     return _with_first(particles, trace, weight)
 
@@ -80,7 +81,7 @@ def extend_csmc(
     args = as_args(args) if isinstance(args, (tuple, list)) else (args,)
     first = jax.tree.map(lambda a: a.value[0] if is_shared(a) else a[0], args, is_leaf=is_shared)
     old_choices = jax.tree.map(lambda leaf: leaf[0], particles.traces.get_choices())
-    arguments = (plain(constraints), old_choices, *first)
+    arguments = (without_strict(constraints), old_choices, *first)
     trace, weight = _retained(gf, first, constraints, retained_choices, extension_proposal, arguments)
     return _with_first(new, trace, particles.log_weights[0] + weight)
 
@@ -103,7 +104,7 @@ def _retained(
     gf: Any, args: tuple[Any, ...], constraints: Any, retained: Any, proposal: Any, proposal_args: tuple[Any, ...]
 ) -> tuple[Any, Array]:
     """The retained trace, and `log p(x, y) - log Q(x)`: over sites that Q takes from the target itself both cancel."""
-    observed, retained = plain(constraints), get_choices(plain(retained))
+    observed, retained = without_strict(constraints), get_choices(without_strict(retained))
     _check_retained(gf, args, observed, retained)
     trace, _ = gf.generate(merged(gf, retained, observed), *args)
     weighted = addresses_of(observed)

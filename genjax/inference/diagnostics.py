@@ -49,7 +49,7 @@ def _rhat_of_draws(samples: Any) -> jax.Array:
 
 
 def compute_ess(samples: Any, kind: str = "bulk") -> jax.Array:
-    """Effective sample size: the number of independent draws that would estimate as precisely.
+    """Effective sample size: the number of independent draws with the same precision.
 
         S_eff = M N / tau,    tau = 1 + 2 sum over t of rho_t    (equations 10 to 13),
 

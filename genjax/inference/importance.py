@@ -10,17 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
-from genjax.core.addresses import Path, path_text
-from genjax.core.arguments import map_batch, share, with_args, without_args
-from genjax.core.choices import Strict, as_choices, is_empty, plain
-from genjax.core.const import unwrap
+from genjax.core.arguments import as_args, map_batch, share, with_args, without_args
+from genjax.core.choices import as_choices, without_strict
+from genjax.core.const import count
 from genjax.core.lanes import scalar
 from genjax.core.observed import observed_by
 from genjax.core.pytree import Pytree
-from genjax.core.selection import Selection, sel
+from genjax.inference.proposed import addresses_of, check_proposed, merged, overlap
 from genjax.inference.resampling import effective_sample_size, log_mean_weight, resample_ancestors
 from genjax.pjax.partition import take_lanes
 
@@ -73,11 +71,11 @@ def importance_sampling(
     Raises:
         ValueError: fewer than one sample, or a proposal with an address that the target does not have.
     """
-    n = count(n_samples, "n_samples")
+    n = count(n_samples, "n_samples", least=1)
     traces, log_weights = weighted_traces(target_gf, target_args, n, constraints, proposal_gf)
     draws = None
     if n_draws is not None:
-        ancestors = resample_ancestors(log_weights, count(n_draws, "n_draws"), method)
+        ancestors = resample_ancestors(log_weights, count(n_draws, "n_draws", least=1), method)
         draws = map_batch(lambda leaf: take_lanes(leaf, ancestors), traces)
     return ImportanceResult(traces, log_weights, draws)
 
@@ -90,7 +88,7 @@ def log_evidence(
     No trace leaves the function, so a compiled call keeps one number per sample, whatever the number of observations.
     Arguments as for `importance_sampling`.
     """
-    n = count(n_samples, "n_samples")
+    n = count(n_samples, "n_samples", least=1)
 
     def lane() -> Array:
         return weighted_trace(target_gf, target_args, constraints, proposal_gf)[1]
@@ -118,12 +116,12 @@ def weighted_trace(target_gf: Any, args: Any, constraints: Any, proposal_gf: Any
     args, constraints = as_args(args), as_choices(constraints)
     if proposal_gf is None:
         return target_gf.generate(constraints, *args)
-    proposed = proposal_gf.simulate(plain(constraints), *args)
+    proposed = proposal_gf.simulate(without_strict(constraints), *args)
     choices = proposed.get_choices()
     trace, weight = target_gf.generate(merged(target_gf, choices, constraints), *args)
     check_proposed(choices, trace.get_choices(), target_gf)
-    if overlap(choices, plain(constraints)):
-        log_proposal = proposal_gf.project(proposed, ~addresses_of(plain(constraints)))
+    if overlap(choices, without_strict(constraints)):
+        log_proposal = proposal_gf.project(proposed, ~addresses_of(without_strict(constraints)))
     else:
         log_proposal = -proposed.get_score()
     return trace, weight - scalar(log_proposal)
@@ -146,88 +144,3 @@ def weighted_traces(
 def observed_in_lanes(constraints: Any, traces: Any) -> tuple[Any, ...]:
     """The marks of a batch of traces that were made under the same constraints: those of one lane."""
     return observed_by(constraints, jax.eval_shape(lambda batch: jax.tree.map(lambda leaf: leaf[0], batch), traces))
-
-
-# What is asked of arguments
-
-
-def count(n: Any, name: str, least: int = 1) -> int:
-    """A static number from an int or `Const`."""
-    n = unwrap(n)
-    if isinstance(n, jax.core.Tracer):
-        raise TypeError(
-            f"{name} must be a Python int or a Const, got a traced value. Under `seed` and `jit` integers become "
-            f"traced: pass `const({name})`, or close over it."
-        )
-    n = jnp.asarray(n).item() if hasattr(n, "dtype") else n
-    if not isinstance(n, int) or isinstance(n, bool):
-        raise TypeError(f"{name} must be a Python int or a Const of one, got {type(n).__name__} {n!r}.")
-    if n < least:
-        raise ValueError(f"{name} must be at least {least}, got {n}.")
-    return n
-
-
-def as_args(args: Any) -> tuple[Any, ...]:
-    """Model arguments as a tuple."""
-    if not isinstance(args, (tuple, list)):
-        raise TypeError(
-            f"Arguments of the model must be a tuple, got {type(args).__name__}. For one argument write (x,)."
-        )
-    return tuple(args)
-
-
-# Choices of a proposal
-
-
-def merged(gen_fn: Any, choices: Any, winner: Any) -> Any:
-    """The union of two choice maps for `gen_fn`; `winner` wins. `Strict` stays."""
-    if isinstance(choices, Strict) or isinstance(winner, Strict):
-        return Strict(merged(gen_fn, plain(choices), plain(winner)))
-    if is_empty(winner):
-        return choices
-    if is_empty(choices) or not isinstance(winner, dict):  # a distribution's choice is one value: the winner's
-        return winner
-    return gen_fn.merge(choices, winner)[0]
-
-
-def overlap(x: Any, other: Any) -> bool:
-    """Whether two choice maps have an address in common."""
-    if is_empty(x) or is_empty(other):
-        return False
-    if isinstance(x, dict) and isinstance(other, dict):
-        return any(overlap(x[addr], other[addr]) for addr in x if addr in other)
-    return True
-
-
-def addresses_of(choices: Any) -> Selection:
-    """The selection of exactly the addresses in a choice map."""
-    if is_empty(choices):
-        return sel()
-    if isinstance(choices, dict):
-        return sel({addr: addresses_of(beneath) for addr, beneath in choices.items()}, strict=False)
-    return sel(())
-
-
-def check_proposed(proposed: Any, present: Any, gen_fn: Any) -> None:
-    """Raise ValueError if a proposal made a choice that the target does not have: its weight would be wrong."""
-    known = choices_by_path(present)
-    unknown = [path for path in choices_by_path(proposed) if path not in known]
-    if unknown:
-        raise ValueError(
-            f"The proposal makes choices that the target {gen_fn!r} does not have: "
-            f"{', '.join(map(path_text, unknown))}. "
-            f"The target's addresses: {', '.join(map(path_text, known)) or 'none'}. Each proposed choice must be one "
-            "of the target's, or the weights would be wrong."
-        )
-
-
-def choices_by_path(choices: Any, prefix: Path = ()) -> dict[Path, Any]:
-    """The values of a choice map by their path, a tuple of addresses; a single value is at `()`."""
-    if choices is None:
-        return {}
-    if not isinstance(choices, dict):
-        return {prefix: choices}
-    found: dict[Path, Any] = {}
-    for addr, beneath in choices.items():
-        found.update(choices_by_path(beneath, (*prefix, addr)))
-    return found

@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from genjax.core.const import count
 from genjax.core.pytree import Pytree
-from genjax.inference.importance import count
 from genjax.pjax import seed
 
 
@@ -83,7 +83,7 @@ def resumable(
         ValueError: the checkpoint belongs to another program, start or key, has more steps than are asked for, or is
             damaged. It is left as it is.
     """
-    length, file = count(segment, "segment"), Path(path)
+    length, file = count(segment, "segment", least=1), Path(path)
 
     def steps(state: Any, first: Array, key: Array, n: int) -> Any:
         def once(state: Any, i: Array) -> tuple[Any, None]:

@@ -20,14 +20,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.core.arguments import argument_axes, is_shared, map_batch, raw_args, share, with_args, without_args
-from genjax.core.choices import plain
-from genjax.core.const import Const, unwrap
+from genjax.core.arguments import argument_axes, as_args, is_shared, map_batch, raw_args, share, with_args, without_args
+from genjax.core.choices import without_strict
+from genjax.core.const import Const, count, unwrap
 from genjax.core.lanes import scalar
 from genjax.core.observed import observed_whole
 from genjax.core.pytree import Pytree
 from genjax.core.selection import sel
-from genjax.inference.importance import as_args, check_proposed, count, merged, observed_in_lanes, weighted_traces
+from genjax.inference.importance import observed_in_lanes, weighted_traces
+from genjax.inference.proposed import check_proposed, merged
 from genjax.inference.resampling import (
     effective_sample_size,
     log_mean_weight,
@@ -48,7 +49,7 @@ class ParticleCollection(Pytree):
         log_weights: (N,) float, since the last resampling. -inf and NaN are weight 0.
         diagnostic_weights: (N,) float, log *normalised* weights before the last resampling, or now if there was none.
         n_samples: N.
-        log_marginal_estimate: () float, what earlier resamplings have put aside of log p(y).
+        log_marginal_estimate: () float, log p(y) accumulated by earlier resampling steps.
         ancestor_indices: (N,) int32, of which particle of the last move each is the copy or extension; None if unknown.
     """
 
@@ -112,7 +113,7 @@ def init(
     Raises:
         ValueError: N < 1, or a proposal with an address that the model does not have.
     """
-    n = count(n_samples, "n_samples")
+    n = count(n_samples, "n_samples", least=1)
     traces, log_weights = weighted_traces(target_gf, target_args, n, constraints, proposal_gf)
     return _collection(traces, log_weights, n, 0.0)
 
@@ -159,7 +160,7 @@ def change(
             gf = particles.traces.get_gen_fn()
             observed, latent = gf.filter(choices, data)
             with_data = lambda latent, u: choice_fn(latent if observed is None else gf.merge(latent, observed)[0], u)
-            backward_args = lambda new: (plain(new), *args)
+            backward_args = lambda new: (without_strict(new), *args)
             constraints, extra = moved(
                 "change",
                 forward,
@@ -359,7 +360,7 @@ def _extended_trace(
     gf: Any, args: Any, constraints: Any, old_choices: Any, proposal: Any, transform: Any, backward: Any
 ) -> tuple[Any, Any]:
     if transform is not None:
-        given = plain(constraints), old_choices
+        given = without_strict(constraints), old_choices
         back_args = lambda new: (*given, new, *args)
         mapping = lambda _, u: transform(old_choices, u)
         choices, extra = moved("extend", proposal, (*given, *args), backward, back_args, mapping, {})
@@ -368,7 +369,7 @@ def _extended_trace(
         return trace, scalar(weight) + extra
     if proposal is None:
         return gf.generate(constraints, *args)
-    proposed = proposal.simulate(plain(constraints), old_choices, *args)
+    proposed = proposal.simulate(without_strict(constraints), old_choices, *args)
     choices = proposed.get_choices()
     trace, weight = gf.generate(merged(gf, constraints, choices), *args)
     check_proposed(choices, trace.get_choices(), gf)

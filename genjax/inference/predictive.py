@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from genjax.core import Trace, get_choices, sel
-from genjax.core.arguments import is_shared, raw_args
+from genjax.core.arguments import as_args, is_shared, raw_args
 from genjax.core.choices import choice_path, is_empty
+from genjax.core.const import count
 from genjax.core.observed import observed_paths
 from genjax.core.sites import Site
-from genjax.inference.importance import as_args, count
 
 
 def prior_predictive(model: Any, args: Any, n_draws: Any) -> Any:
@@ -27,7 +27,7 @@ def prior_predictive(model: Any, args: Any, n_draws: Any) -> Any:
         ValueError: n_draws < 1.
     """
     args = as_args(args)
-    n = count(n_draws, "n_draws")
+    n = count(n_draws, "n_draws", least=1)
     return jax.vmap(lambda: model.simulate(*args).get_choices(), in_axes=(), axis_size=n)()
 
 

@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.core.arguments import Shared, is_shared, raw_args, share, with_args
-from genjax.core.const import const, unwrap
+from genjax.core.arguments import Shared, as_args, is_shared, raw_args, share, with_args
+from genjax.core.const import const, count, unwrap
 from genjax.inference.csmc import extend_csmc as extend_csmc
 from genjax.inference.csmc import init_csmc as init_csmc
 from genjax.inference.csmc import resample_csmc as resample_csmc
-from genjax.inference.importance import as_args, count, observed_in_lanes
+from genjax.inference.importance import observed_in_lanes
 from genjax.inference.particles import ParticleCollection as ParticleCollection
 from genjax.inference.particles import change as change
 from genjax.inference.particles import extend as extend
@@ -46,7 +46,7 @@ def rejuvenation_smc(
     ess_threshold: Any = 0.5,
     resampling_method: Any = "categorical",
 ) -> ParticleCollection:
-    """Filter a sequence with particles; its return value feeds the model's next step.
+    """Filter a sequence with particles; the return value of each step feeds the next.
 
     Step t extends every particle by `model(*args_t)` constrained to `observations[t]`, resamples if the effective
     sample size is below the threshold, and applies the kernel. `args_0` is `initial_model_args`; `args_{t+1}` is
@@ -73,7 +73,7 @@ def rejuvenation_smc(
         ValueError: no observations, or leaves of different length; fewer than one particle; a return value that cannot
             be the arguments of the next step.
     """
-    n, n_moves = count(n_particles, "n_particles"), count(n_rejuvenation_moves, "n_rejuvenation_moves", least=0)
+    n, n_moves = count(n_particles, "n_particles", least=1), count(n_rejuvenation_moves, "n_rejuvenation_moves")
     kernel, keeps_all = unwrap(mcmc_kernel), bool(unwrap(return_all_particles))
     n_steps = _length(observations)
     args = _arguments(model, initial_model_args, _at(observations, 0), n, n_steps)

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from genjax.core.arguments import map_batch
+from genjax.core.const import count
 from genjax.distributions import categorical
-from genjax.inference.importance import count, weighted_traces
+from genjax.inference.importance import weighted_traces
 from genjax.pjax.partition import take_lanes
 
 
@@ -33,7 +34,7 @@ def starting_points(
     Raises:
         ValueError: fewer than one chain or try, or a power outside [0, 1].
     """
-    n, n_tries = count(n_chains, "n_chains"), count(n_tries, "n_tries")
+    n, n_tries = count(n_chains, "n_chains", least=1), count(n_tries, "n_tries", least=1)
     if not isinstance(power, jax.core.Tracer) and not 0 <= power <= 1:
         raise ValueError(f"starting_points got power={power}. It is between 0 and 1.")
     traces, log_weights = weighted_traces(model, args, n * n_tries, constraints)

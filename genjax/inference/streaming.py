@@ -21,10 +21,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.core import get_choices
-from genjax.core.const import Const
+from genjax.core.arguments import as_args
+from genjax.core.const import Const, count
 from genjax.core.pytree import Pytree
 from genjax.distributions import uniform
-from genjax.inference.importance import as_args, count, weighted_traces
+from genjax.inference.importance import weighted_traces
 from genjax.inference.resampling import resample_ancestors
 
 #: Particles of a block, unless told otherwise: large enough that a loop costs nothing, small enough for the cache.
@@ -84,8 +85,8 @@ def streaming_importance_sampling(
     Raises:
         ValueError: fewer than one particle, draw or element of a block, or more draws than a block holds.
     """
-    n, block = count(n_samples, "n_samples"), count(block_size, "block_size")
-    n_slots = 0 if n_draws is None else count(n_draws, "n_draws")
+    n, block = count(n_samples, "n_samples", least=1), count(block_size, "block_size", least=1)
+    n_slots = 0 if n_draws is None else count(n_draws, "n_draws", least=1)
     args, block = as_args(target_args), min(block, n)
     if n_slots > block:
         raise ValueError(

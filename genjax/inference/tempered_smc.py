@@ -14,10 +14,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.core.arguments import argument_axes, raw_args, with_args
-from genjax.core.const import unwrap
+from genjax.core.arguments import argument_axes, as_args, raw_args, with_args
+from genjax.core.const import count, unwrap
 from genjax.core.pytree import Pytree
-from genjax.inference.importance import as_args, count
 from genjax.inference.kernels.kernel import Kernel
 from genjax.inference.kernels.parallel_tempering import kernel_at
 from genjax.inference.particles import ParticleCollection, init, lane_args
@@ -93,8 +92,8 @@ def tempered_smc(
         ValueError: no constraints, a threshold outside (0, 1), fewer than one particle, move or step.
         TypeError: the kernel is neither a `Kernel` nor a function that makes one.
     """
-    args, n = as_args(args), count(n_particles, "n_particles")
-    n_moves, max_steps = count(n_moves, "n_moves"), count(max_steps, "max_steps")
+    args, n = as_args(args), count(n_particles, "n_particles", least=1)
+    n_moves, max_steps = count(n_moves, "n_moves", least=1), count(max_steps, "max_steps", least=1)
     threshold = unwrap(ess_threshold)
     if not isinstance(threshold, jax.core.Tracer) and not 0 < threshold < 1:
         raise ValueError(f"tempered_smc got ess_threshold={threshold}. It is a share of the particles: 0 < share < 1.")

@@ -19,10 +19,9 @@ import jax.numpy as jnp
 from genjax.adev import Expectation, expectation
 from genjax.adev.expectation import independent_estimates
 from genjax.adev.primitive import draw_key
-from genjax.core.const import Const, unwrap
+from genjax.core.const import Const, count, unwrap
 from genjax.core.gfi import GFI
 from genjax.core.pytree import Pytree
-from genjax.inference.importance import count
 from genjax.inference.optimizers import Adam
 from genjax.inference.variational_families import full_covariance_normal_family as full_covariance_normal_family
 from genjax.inference.variational_families import mean_field_normal_family as mean_field_normal_family
@@ -88,7 +87,7 @@ def elbo_factory(
     Raises:
         ValueError: n_samples is less than 1.
     """
-    n_draws = count(n_samples, "n_samples")
+    n_draws = count(n_samples, "n_samples", least=1)
 
     def log_weight(*params: Any) -> jax.Array:
         trace = variational_family.simulate(constraint, *params)
@@ -125,7 +124,7 @@ def optimize_vi(
 
     Args:
         elbo_fn: the objective, an `Expectation` over the parameters.
-        init_params: where to start: any tree of floating numbers. A tuple holds several arguments of the objective.
+        init_params: where to start: any pytree of floats. A tuple holds several arguments of the objective.
         learning_rate: of Adam, used where no optimizer is given: a parameter moves by about that much a step, so it
             takes `distance / learning_rate` steps to get anywhere.
         n_iterations: number of steps.
@@ -139,7 +138,7 @@ def optimize_vi(
         A `VariationalApproximation`.
 
     Raises:
-        TypeError: a leaf of init_params is no floating number, or the optimizer lacks `init` or `update`.
+        TypeError: a leaf of init_params is not a floating-point number, or the optimizer lacks `init` or `update`.
         ValueError: n_iterations is negative.
     """
     params, settings = _prepare(init_params, n_iterations, track_history, optimizer)
@@ -175,7 +174,7 @@ def elbo_vi(
     Raises:
         TypeError, ValueError: see `elbo_factory` and `optimize_vi`.
     """
-    objective = Const((count(n_samples, "n_samples"), bool(unwrap(is_importance_weighted))))
+    objective = Const((count(n_samples, "n_samples", least=1), bool(unwrap(is_importance_weighted))))
     params, settings = _prepare(init_params, n_iterations, track_history, optimizer)
     return seed(_fit)(
         draw_key(),

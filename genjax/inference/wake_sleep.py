@@ -14,8 +14,9 @@ import jax.numpy as jnp
 
 from genjax.adev import Expectation
 from genjax.core import sel
+from genjax.core.arguments import as_args
+from genjax.core.const import count
 from genjax.core.lanes import scalar
-from genjax.inference.importance import as_args, count
 from genjax.inference.resampling import normalized_weights
 from genjax.inference.vi import elbo_factory
 
@@ -40,7 +41,7 @@ def sleep_loss(model: Any, family: Any, observed: Any, args: tuple[Any, ...] = (
         args: the model's arguments.
         n_samples: number of draws, averaged.
     """
-    args, n, observed = as_args(args), count(n_samples, "n_samples"), sel(observed)
+    args, n, observed = as_args(args), count(n_samples, "n_samples", least=1), sel(observed)
 
     def one(params: Any) -> jax.Array:
         choices = jax.lax.stop_gradient(model.simulate(*args).get_choices())
@@ -61,7 +62,7 @@ def wake_loss(model: Any, family: Any, constraint: Any, args: tuple[Any, ...] = 
         constraint: the data y.
         n_samples: n.
     """
-    args, n = as_args(args), count(n_samples, "n_samples")
+    args, n = as_args(args), count(n_samples, "n_samples", least=1)
 
     def one(params: Any) -> tuple[jax.Array, jax.Array]:
         fixed = jax.lax.stop_gradient(params)

@@ -54,8 +54,8 @@ def seed(f: Callable[..., Any]) -> Callable[..., Any]:
         with `jit`, `vmap`, `grad`, `scan` and itself. It compiles on first use, per argument shapes.
 
     Raises:
-        TypeError: an argument leaf is no JAX type, or the first argument is no key.
-        NotImplementedError: a random choice stands inside a transform that has no rule (named in the message).
+        TypeError: an argument leaf is not a JAX type, or the first argument is not a key.
+        NotImplementedError: a random choice occurs inside a transform that has no rule (named in the message).
     """
     # The arrays of a callable tree are arguments, and not part of the program.
     compiled = _with_tree(_compiled(type(f).__call__), f) if _is_tree(f) else _compiled(f)

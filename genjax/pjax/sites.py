@@ -291,7 +291,7 @@ def sample_binder(
         keyful_sampler: as in `wrap_sampler`.
         name: shown in jaxprs and errors; the function's name by default.
         sample_shape: leading shape of independent draws.
-        support: accepted for compatibility; not used.
+        support: accepted for compatibility; has no effect.
         primitive: `sample_p`, or `adev_sample_p`.
         primitive_params: must be empty; a site has no parameters but its sampler and its shape.
 
@@ -334,7 +334,7 @@ def wrap_sampler(
     Args:
         keyful_sampler: `(key, *args, sample_shape=(), **kwargs) -> array (*sample_shape, *batch, *event)`.
         name: shown in jaxprs and errors; the function's name by default.
-        support: accepted for compatibility; not used.
+        support: accepted for compatibility; has no effect.
 
     Returns:
         `sampler(*args, sample_shape=(), **kwargs)`. Each lane of a `vmap` draws with a key of its own.

@@ -121,8 +121,8 @@ def test_constants_are_accepted_as_numbers():
     ("arguments", "error", "message"),
     [
         ({"repeats": 0}, ValueError, "timing: repeats must be at least 1, got 0"),
-        ({"inner_repeats": -1}, ValueError, "inner_repeats must not be negative, got -1"),
-        ({"repeats": 1.5}, TypeError, "repeats must be an int"),
+        ({"inner_repeats": -1}, ValueError, "inner_repeats must be at least 1, got -1"),
+        ({"repeats": 1.5}, TypeError, "repeats must be a Python int"),
         ({"trim_fraction": 0.5}, ValueError, "got trim_fraction=0.5.*in \\[0, 0.5\\)"),
         ({"trim_fraction": -0.1}, ValueError, "got trim_fraction=-0.1"),
         ({"trim_fraction": float("nan")}, ValueError, "got trim_fraction=nan"),

@@ -21,9 +21,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.core.arguments import is_shared, unshared
+from genjax.core.const import count
 from genjax.core.pytree import Pytree
 from genjax.inference.adaptation.dual_averaging import DualAveraging
-from genjax.inference.importance import count
 from genjax.inference.kernels.hmc import HMC
 from genjax.inference.kernels.jittered_hmc import JitteredHMC, halton
 from genjax.inference.kernels.metric import velocity
@@ -85,7 +85,7 @@ def chees(kernel: HMC, *, target: float = _TARGET) -> Callable[..., Chees]:
         )
 
     def run(initial_traces: Any, n_steps: Any, *, n_chains: Any) -> Chees:
-        n, n_steps = count(n_chains, "n_chains"), count(n_steps, "n_steps")
+        n, n_steps = count(n_chains, "n_chains", least=1), count(n_steps, "n_steps", least=1)
         if n < 2:
             raise ValueError("chees got n_chains=1. It follows the spread between chains: run some tens of them.")
         traces = _batch(initial_traces, n)

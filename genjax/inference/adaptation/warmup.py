@@ -9,12 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from genjax.core.const import Const
+from genjax.core.const import Const, count
 from genjax.core.pytree import Pytree
 from genjax.inference.adaptation.dual_averaging import DualAveraging
 from genjax.inference.adaptation.moments import Moments
 from genjax.inference.adaptation.windows import windows
-from genjax.inference.importance import count
 from genjax.inference.kernels.kernel import Info, Kernel
 from genjax.inference.kernels.metric import factor_of
 from genjax.inference.repeat import Lanes, Schedule, Start, begin, repeat
@@ -177,9 +176,9 @@ def warmup(
     options = {"target": target, "dense": dense, "trajectory_length": trajectory_length}
 
     def run(initial_trace: Any, n_steps: Any, *, n_chains: Any = 1) -> Warmed:
-        n_chains = count(n_chains, "n_chains")
+        n_chains = count(n_chains, "n_chains", least=1)
         lanes = None if n_chains == 1 else Lanes(n_chains, jnp.ndim(initial_trace.raw_score()) > 0)
-        start = adapted(kernel, initial_trace, count(n_steps, "n_steps"), lanes, options)
+        start = adapted(kernel, initial_trace, count(n_steps, "n_steps", least=1), lanes, options)
         tuned = jax.tree.unflatten(start.structure, start.leaves).kernel
         if lanes is None:
             return Warmed(tuned, tuned.step_size)

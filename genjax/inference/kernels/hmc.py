@@ -116,7 +116,7 @@ def hmc(
     *,
     transform: bool = True,
 ) -> T:
-    """`new_trace = hmc(trace, selection, step_size, n_steps)`: follow a trajectory, accept or reject its end.
+    """`new_trace = hmc(trace, selection, step_size, n_steps)`: follow a trajectory, then accept or reject its end.
 
     With s the selected choices, A the inverse mass matrix and momenta r ~ N(0, A^-1), L leapfrog steps of size eps lead
     to (s', r'), and
@@ -128,7 +128,7 @@ def hmc(
     unconstrained coordinates, where `log P` includes the log determinant; see `unconstrained`.
 
     Args:
-        trace: the current state. Model and arguments stay what they are.
+        trace: the current state. Its model and arguments do not change.
         selection: the choices to move, `sel(...)`: continuous, of any shapes. None selected: `trace` is returned.
         step_size: eps, a float or a scalar array, which may be traced.
         n_steps: L, an int, a `Const`, or a traced integer.

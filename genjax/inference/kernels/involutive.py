@@ -15,9 +15,9 @@ from genjax.core.lanes import scalar
 from genjax.core.observed import hold, movable
 from genjax.core.pytree import Pytree
 from genjax.inference.carry import plain, select_trace
-from genjax.inference.importance import addresses_of, check_proposed, choices_by_path
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
 from genjax.inference.kernels.metropolis import acceptance_probability, accepts
+from genjax.inference.proposed import addresses_of, check_proposed, choices_by_path
 
 T = TypeVar("T", bound=Trace[Any, Any])
 

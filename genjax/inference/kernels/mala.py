@@ -81,7 +81,7 @@ def mala(trace: T, selection: Any, step_size: Any, *, transform: bool = True) ->
     `log P` includes the log determinant; see `unconstrained`.
 
     Args:
-        trace: the current state. Model and arguments stay what they are.
+        trace: the current state. Its model and arguments do not change.
         selection: the choices to move, `sel(...)`: continuous, of any shapes. None selected: `trace` is returned.
         step_size: tau, a float or a scalar array, which may be traced.
         transform: False moves constrained choices in their own coordinates, as the published GenJAX does. Proposals

@@ -67,7 +67,7 @@ def many_tries(trace: T, selection: Any, n_tries: int = 10) -> T:
     `p(site | parents in (x_i, y))`. This is a particle Gibbs step of one time step. The draws are made side by side.
 
     Args:
-        trace: the current state. Model and arguments stay what they are.
+        trace: the current state. Its model and arguments do not change.
         selection: the choices to redraw, as for `mh`: what was observed is never redrawn.
         n_tries: N, at least 1.
 

@@ -40,7 +40,7 @@ class MH(Kernel):
 
 
 def mh(trace: T, selection: Any) -> T:
-    """`new_trace = mh(trace, selection)`: redraw the selected choices from the model, accept or reject.
+    """`new_trace = mh(trace, selection)`: redraw the selected choices from the model, then accept or reject.
 
     With x the selected choices and y the others, the proposal draws x' from the model given its parents, and
 
@@ -49,7 +49,7 @@ def mh(trace: T, selection: Any) -> T:
     which is the weight of `regenerate`: the densities of x and x' cancel against those of the proposal.
 
     Args:
-        trace: the current state. Model and arguments stay what they are.
+        trace: the current state. Its model and arguments do not change.
         selection: the choices to redraw, `sel(...)`; others are kept. What was observed is never redrawn; elements
             that are missing from a partly observed address are redrawn along with the selected ones. See
             `genjax.core.observed`.

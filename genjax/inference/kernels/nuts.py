@@ -110,7 +110,7 @@ def nuts(
     exceeds that of the start by 1000 is a divergence, and ends the trajectory.
 
     Args:
-        trace: the current state. Model and arguments stay what they are.
+        trace: the current state. Its model and arguments do not change.
         selection: the choices to move, `sel(...)`: continuous, of any shapes. None selected: `trace` is returned.
         step_size: eps, a float or a scalar array, which may be traced.
         inverse_mass: A, the identity by default; (n,) for a diagonal matrix, (n, n) for a dense one, over the n

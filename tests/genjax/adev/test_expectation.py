@@ -163,18 +163,13 @@ def test_inside_a_scan_of_gradient_steps():
     assert float(seed(descend)(KEY, 0.0)) == pytest.approx(2.0, abs=0.3)
 
 
-def test_second_call_neither_traces_nor_compiles():
-    traces = []
-
-    def f(t):
-        traces.append(t)
-        return normal_reinforce(t, 1.0)
-
+def test_second_call_neither_traces_nor_compiles(counted):
+    f = counted(lambda t: normal_reinforce(t, 1.0))
     e = expectation(f)
     e.grad_estimate(0.1)
-    n_traces = len(traces)
+    n_traces = f.calls
     e.grad_estimate(0.2)
-    assert len(traces) == n_traces
+    assert f.calls == n_traces >= 1
 
 
 def test_compiling_without_a_key_is_an_error():

@@ -20,5 +20,5 @@ def test_plain_ints_where_const_was_required():
             jax.jit(lambda n, build=build: build(n).simulate(0.0, 1.0).get_score())(3)
         with pytest.raises(ValueError, match="must not be negative, got -1"):
             build(-1)
-        with pytest.raises(TypeError, match=r"must be an int or `const\(int\)`, got float 2.5"):
+        with pytest.raises(TypeError, match=r"must be a Python int or `const\(int\)`, got float 2.5"):
             build(2.5)

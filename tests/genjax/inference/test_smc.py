@@ -455,7 +455,7 @@ def test_bad_input():
         run(key, model, None, None, {"y": jnp.zeros(0)}, (0.0,), 10)
     with pytest.raises(ValueError, match="n_particles must be at least 1, got 0"):
         run(key, model, None, None, observed, (0.0,), 0)
-    with pytest.raises(ValueError, match="n_rejuvenation_moves must be at least 0"):
+    with pytest.raises(ValueError, match="n_rejuvenation_moves must not be negative"):
         run(key, model, None, None, observed, (0.0,), 10, n_rejuvenation_moves=-1)
 
     @gen

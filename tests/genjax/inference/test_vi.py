@@ -299,7 +299,7 @@ def test_bad_input():
         elbo_vi(target, reparam_family, START, Y, optimizer=3)
     with pytest.raises(TypeError, match="floating numbers, got bool"):
         elbo_vi(target, reparam_family, {"loc": True, "log_scale": 0.0}, Y)
-    with pytest.raises(ValueError, match="n_iterations must be at least 0, got -1"):
+    with pytest.raises(ValueError, match="n_iterations must not be negative, got -1"):
         elbo_vi(target, reparam_family, START, Y, n_iterations=-1)
     with pytest.raises(TypeError, match="n_iterations must be a Python int"):
         jax.jit(lambda n: elbo_vi(target, reparam_family, START, Y, n_iterations=n))(3)

@@ -276,20 +276,14 @@ def test_scan_keeps_its_settings():
     assert equation.params["length"] == 2
 
 
-def test_second_call_neither_traces_nor_compiles():
-    n_traced = 0
-
-    def program(x):
-        nonlocal n_traced
-        n_traced += 1
-        return scan(x) + cond(x)
-
+def test_second_call_neither_traces_nor_compiles(counted):
+    program = counted(lambda x: scan(x) + cond(x))
     for _ in range(3):
-        seed(program)(KEY, 0.5)  # also where `seed` is written anew
-    assert n_traced == 1
+        seed(program)(KEY, 0.5)  # also where `seed` is called again
+    assert program.calls == 1
     seed(program)(KEY, jnp.zeros(()))  # another weak type
     seed(program)(KEY, jnp.zeros(()))
-    assert n_traced == 2
+    assert program.calls == 2
 
 
 def test_bound_methods_written_anew_are_traced_once():
