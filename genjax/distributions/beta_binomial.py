@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.scipy.special import gammaln
 
 from genjax.distributions import gammas, special, supports
-from genjax.distributions.counts import draw_binomial
-from genjax.distributions.family import REQUIRED, Family, Form, define
+from genjax.distributions.counts import draw_binomial, log_binomial_kernel
+from genjax.distributions.deviance import LARGE, deviance, product_difference
+from genjax.distributions.family import FAMILIES, REQUIRED, Family, Form, define
 
 Shape = tuple[int, ...]
 
@@ -20,24 +20,54 @@ def _draw_beta_binomial(
     return draw_binomial(count_key, total_count, probs, shape=shape)
 
 
-def _log_rising(base: Array, count: Array) -> Array:
-    """`log Gamma(a + k) - log Gamma(a)`, without their cancellation for a large a."""
-    is_large = base >= 10
-    large = jnp.where(is_large, base, 10)
-    by_series = (large - 0.5) * jnp.log1p(count / large) + count * jnp.log(large + count) - count
-    by_series += special.stirling_remainder(large + count) - special.stirling_remainder(large)
-    small = jnp.where(is_large, 1, base)
-    return jnp.where(is_large, by_series, gammaln(small + count) - gammaln(small))
-
-
 def _log_beta_binomial_density(value: Array, total_count: Array, concentration1: Array, concentration0: Array) -> Array:
     is_inside = special.is_count(value) & (value <= total_count)
     value = jnp.where(is_inside, value, 0)
     failures = total_count - value
-    log_choose = -jnp.log1p(total_count) - special.log_beta(failures + 1, value + 1)
-    rising = _log_rising(concentration1, value) + _log_rising(concentration0, failures)
-    log_density = log_choose + rising - _log_rising(concentration1 + concentration0, total_count)
-    return jnp.where(is_inside, log_density, -jnp.inf)
+    is_near = (total_count <= jnp.minimum(concentration1, concentration0)) & (concentration1 >= LARGE)
+    is_near &= concentration0 >= LARGE
+    near = _near_binomial(value, failures, *(jnp.where(is_near, c, LARGE) for c in (concentration1, concentration0)))
+    far = _by_bayes(value, failures, *(jnp.where(is_near, 1, c) for c in (concentration1, concentration0)))
+    return jnp.where(is_inside, jnp.where(is_near, near, far), -jnp.inf)
+
+
+def _near_binomial(value: Array, failures: Array, a: Array, b: Array) -> Array:
+    """Binomial of probability a / (a + b), and what the spread of the probability adds, for a + k that would lose k."""
+    total = a + b
+    difference = _difference(value, failures, a, b)
+    log_probs = -jnp.log1p(b / a), -jnp.log1p(a / b)
+    binomial = log_binomial_kernel(value, value + failures, (a / total, b / total), log_probs, difference)
+    return binomial + _log_spread(a, value) + _log_spread(b, failures) - _log_spread(total, value + failures)
+
+
+@jax.custom_jvp
+def _difference(value: Array, failures: Array, a: Array, b: Array) -> Array:
+    """`k - n a / (a + b)`, whose derivatives do not cancel where a or b is far larger than the other."""
+    return product_difference(value, b, failures, a) / (a + b)
+
+
+@_difference.defjvp
+def _difference_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    (value, failures, a, b), (value_dot, failures_dot, a_dot, b_dot) = primals, tangents
+    share, complement, each = a / (a + b), b / (a + b), (value + failures) / (a + b)
+    by_parameters = each * (share * b_dot - complement * a_dot)
+    return _difference(*primals), complement * value_dot - share * failures_dot + by_parameters
+
+
+def _log_spread(a: Array, count: Array) -> Array:
+    """`log(Gamma(a + k) / Gamma(a)) - k log a` for a >= `LARGE`."""
+    stirling = special.stirling_remainder(a + count) - special.stirling_remainder(a)
+    return deviance(a + count, count, a) - 0.5 * jnp.log1p(count / a) + stirling
+
+
+def _by_bayes(value: Array, failures: Array, a: Array, b: Array) -> Array:
+    """Bayes' rule at a probability near the posterior mean, of whose three densities none cancels."""
+    after1, after0 = a + value, b + failures
+    limits = jnp.finfo(value.dtype)
+    # Any probability gives the same sum, so that it has no derivative, and its rounding does not count.
+    probs = jax.lax.stop_gradient(jnp.clip(after1 / (after1 + after0), limits.tiny, 1 - limits.epsneg))
+    log_prior, log_posterior = (FAMILIES["Beta"].logpdf(probs, *p) for p in ((a, b), (after1, after0)))
+    return FAMILIES["Binomial"].logpdf(value, value + failures, None, probs) + log_prior - log_posterior
 
 
 beta_binomial = define(
@@ -57,6 +87,6 @@ beta_binomial = define(
 )
 """`beta_binomial(total_count, concentration1, concentration0)`: successes in n trials of a probability ~ beta(a, b).
 
-log p(k) = log(n choose k) + log B(a + k, b + n - k) - log B(a, b), to about 1e-7 n log n. Draws are floats, and resolve
-probabilities down to 1e-19 (2^-64).
+log p(k) = log(n choose k) + log B(a + k, b + n - k) - log B(a, b). Draws are floats. Their
+probabilities are draws of `beta`, which resolve probabilities down to 1e-7 in float32.
 """

@@ -32,7 +32,10 @@ uniform = define(
         supports.interval(supports.Argument("low", 0, 0.0), supports.Argument("high", 1, 1.0)),
     )
 )
-"""`uniform(low=0, high=1)`: log p(x) = -log(high - low) for low <= x <= high."""
+"""`uniform(low=0, high=1)`: log p(x) = -log(high - low) for low <= x <= high.
+
+Draws resolve probabilities down to 1e-19 (2^-64) near `low`, and to 1e-7 near `high` in float32.
+"""
 
 
 # Beta
@@ -73,4 +76,7 @@ beta = define(
 """`beta(concentration1, concentration0)`: log p(x) = (a - 1) log x + (b - 1) log(1 - x) - log B(a, b), 0 < x < 1.
 
 At 0 and at 1 the density is its limit (0, finite or infinite); draws lie strictly inside.
+
+Draws resolve probabilities down to 1e-7 in float32, as do the normals that they are made of; near 0 and 1, for
+concentrations below 1, down to 1e-19 (2^-64).
 """

@@ -30,8 +30,8 @@ def mixture(component: Distribution) -> Distribution:
         A distribution whose first parameter is `probs` (*batch, K), nonnegative weights of any sum; the others are the
         component's, whose last axis holds the K components, or numbers, which they share:
         `log p(x) = log sum_k w_k exp(component.logpdf(x, ..._k))`, w the weights over their sum. It is accurate where
-        the component's density is. The component of a draw is not one of its choices, and a draw has no derivative in
-        `probs`.
+        the component's density is, and resolves the probabilities that the component resolves. The component of a
+        draw is not one of its choices, and a draw has no derivative in `probs`.
     """
     parts = _made(_Mixture, component)
     return distribution(parts.sample, parts.logpdf, f"Mixture({component!r})", component.support)

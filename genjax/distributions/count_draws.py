@@ -84,7 +84,7 @@ def _waited(key: Array, time: Array, total: Array, is_drawn: Array) -> Array:
 
     def wait(state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         turn, now, count, is_done = state
-        _, gap = noise.uniform_and_exponential(key, turn, time.shape, time.dtype)
+        gap = noise.fine_exponential_of_turn(key, turn, time.shape, time.dtype)
         left = jnp.where(total == jnp.inf, 1, total - count)
         now = now + gap / jnp.maximum(left, 1)
         is_done |= (now > time) | (left < 1)

@@ -15,8 +15,10 @@ from genjax.distributions.deviance import (
     LARGE,
     SMALLEST_SHARE,
     complement_error,
+    exp_with_error,
     log_gamma_kernel,
     log_shares,
+    logit_difference,
     product_difference,
 )
 from genjax.distributions.family import REQUIRED, Family, Form, define
@@ -29,7 +31,7 @@ Shape = tuple[int, ...]
 
 def _draw_geometric_from_log_complement(key: Array, log_complement: Array, *, shape: Shape) -> Array:
     # Inversion as `jax.random.geometric` does it, but floating throughout: counts beyond int32 survive.
-    draw = jnp.floor(noise.exponential(key, shape, log_complement.dtype) / -log_complement)
+    draw = jnp.floor(noise.fine_exponential(key, shape, log_complement.dtype) / -log_complement)
     return jnp.minimum(draw, jnp.finfo(draw.dtype).max)
 
 
@@ -64,7 +66,10 @@ geometric = define(
         supports.counts,
     )
 )
-"""`geometric(logits=None, probs=None)`: failures before the first success; log p(k) = k log(1 - p) + log p."""
+"""`geometric(logits=None, probs=None)`: failures before the first success; log p(k) = k log(1 - p) + log p.
+
+Draws resolve probabilities down to 1e-19 (2^-64).
+"""
 
 
 # Binomial
@@ -79,30 +84,36 @@ def _draw_binomial_logits(key: Array, total_count: Array, logits: Array, *, shap
     return draw_binomial(key, total_count, jax.nn.sigmoid(logits), shape=shape)
 
 
-def _log_binomial_kernel(
-    value: Array, total_count: Array, probs: Array, complements: Array, log_probs: Array, log_complements: Array
+def log_binomial_kernel(
+    value: Array, total_count: Array, probs: tuple[Array, Array], log_probs: tuple[Array, Array], difference: Array
 ) -> Array:
+    """Of `probs` (p, 1 - p), their logarithms, and `difference = k - n p`."""
+    (probability, complement), (log_probability, log_complement) = probs, log_probs
     is_inside = special.is_count(value) & (value <= total_count)
     value = jnp.where(is_inside, value, 0)
     failures = total_count - value
     # n choose k = 1 / ((n + 1) B(n - k + 1, k + 1)).
     log_choose = -jnp.log1p(total_count) - special.log_beta(failures + 1, value + 1)
-    plain = log_choose + special.times(value, log_probs) + special.times(failures, log_complements)
-    is_large = (value >= LARGE) & (failures >= LARGE) & (probs > 0) & (complements > 0)
+    plain = log_choose + special.times(value, log_probability) + special.times(failures, log_complement)
+    is_large = (value >= LARGE) & (failures >= LARGE) & (probability > 0) & (complement > 0)
     large_value, large_failures = jnp.where(is_large, value, LARGE), jnp.where(is_large, failures, LARGE)
-    difference = product_difference(value, jnp.ones_like(value), total_count, probs)
-    large = log_shares(is_large, value, failures, difference, probs, complements)
+    large = log_shares(is_large, value, failures, difference, probability, complement)
     large -= jnp.log(large_value) + jnp.log(large_failures / (large_value + large_failures))
     return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
 
 def _log_binomial_density(value: Array, total_count: Array, probs: Array) -> Array:
-    return _log_binomial_kernel(value, total_count, probs, 1 - probs, special.log(probs), special.log_complement(probs))
+    difference = product_difference(value, jnp.ones_like(value), total_count, probs)
+    log_probs = special.log(probs), special.log_complement(probs)
+    return log_binomial_kernel(value, total_count, (probs, 1 - probs), log_probs, difference)
 
 
 def _log_binomial_density_logits(value: Array, total_count: Array, logits: Array) -> Array:
-    probs, complements = jax.nn.sigmoid(logits), jax.nn.sigmoid(-logits)
-    return _log_binomial_kernel(value, total_count, probs, complements, *special.log_sigmoids(logits))
+    probs = jax.nn.sigmoid(logits), jax.nn.sigmoid(-logits)
+    failures = total_count - value
+    failures_error = jax.lax.stop_gradient((total_count - failures) - value)
+    difference = logit_difference(value, failures, failures_error, logits)
+    return log_binomial_kernel(value, total_count, probs, special.log_sigmoids(logits), difference)
 
 
 binomial = define(
@@ -116,7 +127,10 @@ binomial = define(
         supports.integer_range(0, supports.Argument("total_count", 0)),
     )
 )
-"""`binomial(total_count, logits=None, probs=None)`: successes among total_count trials; logits come second."""
+"""`binomial(total_count, logits=None, probs=None)`: successes among total_count trials; logits come second.
+
+Draws are floats, and resolve probabilities down to 1e-19 (2^-64).
+"""
 
 
 # Poisson and negative binomial
@@ -130,12 +144,14 @@ def _draw_poisson_log_rate(key: Array, log_rate: Array, *, shape: Shape) -> Arra
     return _draw_poisson(key, jnp.exp(log_rate), shape=shape)
 
 
-def _log_poisson_kernel(value: Array, rate: Array, log_rate: Array) -> Array:
+def _log_poisson_kernel(value: Array, rate: Array, log_rate: Array, error: Array | None = None) -> Array:
+    """Of a rate whose relative rounding error is `error`, if it is known."""
     is_inside = special.is_count(value)
     value = jnp.where(is_inside, value, 0)
     is_large = (value >= LARGE) & (rate > SMALLEST_SHARE * value) & (rate < jnp.inf)
     plain = special.times(value, log_rate) - rate - gammaln(jnp.where(is_large, 0, value) + 1)
-    large = log_gamma_kernel(is_large, value, value - rate, rate) - jnp.log(jnp.where(is_large, value, 1))
+    difference = value - rate if error is None else value - rate - rate * error
+    large = log_gamma_kernel(is_large, value, difference, rate) - jnp.log(jnp.where(is_large, value, 1))
     return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
 
@@ -144,7 +160,8 @@ def _log_poisson_density(value: Array, rate: Array) -> Array:
 
 
 def _log_poisson_density_log_rate(value: Array, log_rate: Array) -> Array:
-    return _log_poisson_kernel(value, jnp.exp(log_rate), log_rate)
+    rate, error = exp_with_error(log_rate)
+    return _log_poisson_kernel(value, rate, log_rate, error)
 
 
 poisson = define(
@@ -160,7 +177,8 @@ poisson = define(
 )
 """`poisson(rate=None, log_rate=None)`: log p(k) = k log rate - rate - log k!.
 
-Draws are floats, rounded above 2^24 in float32, and NaN for a rate that is negative, infinite or NaN.
+Draws are floats, rounded above 2^24 in float32, and NaN for a rate that is negative, infinite or NaN. They
+resolve probabilities down to 1e-19 (2^-64).
 """
 
 
@@ -184,31 +202,33 @@ def _draw_negative_binomial_logits(key: Array, total_count: Array, logits: Array
 
 
 def _log_negative_binomial_kernel(
-    value: Array, total_count: Array, probs: Array, complements: Array, log_probs: Array, log_complements: Array
+    value: Array, total_count: Array, probs: tuple[Array, Array], log_probs: tuple[Array, Array], difference: Array
 ) -> Array:
+    """Of `probs` (p, 1 - p), their logarithms, and `difference = k (1 - p) - n p`."""
+    (probability, complement), (log_probability, log_complement) = probs, log_probs
     is_inside = special.is_count(value)
     value = jnp.where(is_inside, value, 0)
     # Gamma(n + k) / (Gamma(n) k!) = 1 / ((n + k) B(n, k + 1)).
     log_choose = -jnp.log(total_count + value) - special.log_beta(total_count, value + 1)
-    plain = log_choose + special.times(total_count, log_complements) + special.times(value, log_probs)
-    is_large = (value >= LARGE) & (total_count >= LARGE) & (probs > 0) & (complements > 0)
-    difference = product_difference(value, complements, total_count, probs)
-    difference += value * complement_error(probs, complements)
-    large = log_shares(is_large, value, total_count, difference, probs, complements) - jnp.log(
-        jnp.where(is_large, value, 1)
-    )
+    plain = log_choose + special.times(total_count, log_complement) + special.times(value, log_probability)
+    is_large = (value >= LARGE) & (total_count >= LARGE) & (probability > 0) & (complement > 0)
+    large = log_shares(is_large, value, total_count, difference, probability, complement)
+    large -= jnp.log(jnp.where(is_large, value, 1))
     return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
 
 def _log_negative_binomial_density(value: Array, total_count: Array, probs: Array) -> Array:
-    return _log_negative_binomial_kernel(
-        value, total_count, probs, 1 - probs, special.log(probs), special.log_complement(probs)
-    )
+    complements = 1 - probs
+    difference = product_difference(value, complements, total_count, probs)
+    difference += value * complement_error(probs, complements)
+    log_probs = special.log(probs), special.log_complement(probs)
+    return _log_negative_binomial_kernel(value, total_count, (probs, complements), log_probs, difference)
 
 
 def _log_negative_binomial_density_logits(value: Array, total_count: Array, logits: Array) -> Array:
-    probs, complements = jax.nn.sigmoid(logits), jax.nn.sigmoid(-logits)
-    return _log_negative_binomial_kernel(value, total_count, probs, complements, *special.log_sigmoids(logits))
+    probs = jax.nn.sigmoid(logits), jax.nn.sigmoid(-logits)
+    difference = logit_difference(value, total_count, jnp.zeros_like(total_count), logits)
+    return _log_negative_binomial_kernel(value, total_count, probs, special.log_sigmoids(logits), difference)
 
 
 negative_binomial = define(
@@ -232,6 +252,8 @@ negative_binomial = define(
 """`negative_binomial(total_count, logits=None, probs=None)`: successes before total_count failures.
 
 `probs` is the probability of a success: log p(k) = log Gamma(n + k) / (Gamma(n) k!) + n log(1 - p) + k log p.
+
+Draws are Poisson counts of gamma rates, which resolve probabilities down to 1e-7 in float32.
 """
 
 
@@ -302,4 +324,7 @@ zipf = define(
         supports.integer_range(1),
     )
 )
-"""`zipf(power, dtype=int32)`: k in 1, 2, ... with log p(k) = -power log k - log zeta(power), power > 1."""
+"""`zipf(power, dtype=int32)`: k in 1, 2, ... with log p(k) = -power log k - log zeta(power), power > 1.
+
+Draws resolve probabilities down to 1e-19 (2^-64).
+"""

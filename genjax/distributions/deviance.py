@@ -68,6 +68,36 @@ def _product_difference_jvp(primals: tuple[Array, ...], tangents: tuple[Array, .
     return product_difference(a, b, c, d), (a_dot * b + a * b_dot) - (c_dot * d + c * d_dot)
 
 
+@jax.custom_jvp
+def logit_difference(successes: Array, failures: Array, failures_error: Array, logits: Array) -> Array:
+    """`a - (a + b) p` for p = 1 / (1 + exp(-logits)), all digits of it also where p itself is rounded.
+
+    b is the sum of `failures` and `failures_error`, whose derivative is taken as 0.
+    """
+    # (a - b t) (1 - p) for t = exp(logits); and with a and b exchanged, so that t <= 1.
+    is_positive = logits > 0
+    odds, error = exp_with_error(-jnp.abs(logits))
+    one = jnp.ones_like(odds)
+    counted = jnp.where(
+        is_positive,
+        product_difference(successes, odds, failures, one) + successes * odds * error,
+        product_difference(successes, one, failures, odds) - failures * odds * error,
+    )
+    counted -= failures_error * jnp.where(is_positive, 1, odds)
+    return counted / (1 + odds)
+
+
+@logit_difference.defjvp
+def _logit_difference_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    (successes, failures, _, logits), (successes_dot, failures_dot, _, logits_dot) = primals, tangents
+    share, complement = special.sigmoid(logits), special.sigmoid(-logits)
+    slope = -(successes + failures) * share * complement
+    return (
+        logit_difference(*primals),
+        complement * successes_dot - share * failures_dot + slope * logits_dot,
+    )
+
+
 def sum_and_error(terms: Array) -> tuple[Array, Array]:
     """The sum over the last axis, rounded, and its error, for numbers of similar size."""
     if jnp.dtype(terms.dtype).itemsize < 4:
@@ -76,6 +106,53 @@ def sum_and_error(terms: Array) -> tuple[Array, Array]:
     total = terms.sum(-1)
     fixed = jax.lax.stop_gradient(total)
     return total, (high.sum(-1) - fixed) + low.sum(-1)
+
+
+# 355 / 512, whose multiples are exact, and what is left of log 2: twelve bits of it, and the rest.
+_LOG_2 = (0.693359375, -0.00021219253540039062, -1.904654299957768e-09)
+
+
+@jax.custom_jvp
+def exp_with_error(x: Array) -> tuple[Array, Array]:
+    """`exp(x)` rounded, and the relative error of that: exp(x) = e (1 + error), to 1e-9 in float32.
+
+    A large count times the rounding error of an exponential is not small. The error is 0 in other precisions, and where
+    |x| > 80; its derivative is 0.
+    """
+    if jnp.dtype(x.dtype).itemsize != 4:
+        return jnp.exp(x), jnp.zeros_like(x)
+    is_used = jnp.abs(x) <= 80
+    used = jnp.where(is_used, x, 0)
+    turns = jnp.round(used / math.log(2))
+    first, second = used - turns * _LOG_2[0], -turns * _LOG_2[1]
+    rest = first + second
+    moved = rest - first
+    rest_low = (first - (rest - moved)) + (second - moved) - turns * _LOG_2[2]
+    # The root, 1 + r + r^2 / 2 + r^3 (1/6 + ...), in the order of sizes, with the errors of the first three.
+    rest, rest_low = 0.5 * rest, 0.5 * rest_low
+    square, square_error = _product(rest, rest)
+    series = jnp.zeros_like(rest)
+    for k in range(7, 2, -1):
+        series = (series * rest + 1) / k
+    one = jnp.where(is_used, jnp.ones_like(x), 2)  # no constant, which XLA would subtract from itself
+    linear = one + rest
+    quadratic = linear + 0.5 * square
+    low = (rest - (linear - one)) + (0.5 * square - (quadratic - linear)) + 0.5 * square_error
+    low += 0.5 * square * rest * series + rest_low * quadratic
+    root = quadratic + low
+    root_error = low - (root - quadratic)
+    rounded, error = _product(root, root)
+    error = (error + 2 * root * root_error) / rounded
+    power = jax.lax.bitcast_convert_type((turns.astype(jnp.int32) + 127) << 23, x.dtype)
+    return jnp.where(is_used, rounded * power, jnp.exp(x)), jnp.where(is_used, error, 0)
+
+
+@exp_with_error.defjvp
+def _exp_with_error_jvp(
+    primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    exponential, error = exp_with_error(*primals)
+    return (exponential, error), (exponential * tangents[0], jnp.zeros_like(error))
 
 
 # Deviance and kernels

@@ -103,7 +103,10 @@ bernoulli = define(
         supports.integer_range(0, 1),
     )
 )
-"""`bernoulli(logits=None, probs=None)`: 1 with probability probs, else 0; int32. The first parameter is the logits."""
+"""`bernoulli(logits=None, probs=None)`: 1 with probability probs, else 0; int32. The first parameter is the logits.
+
+Draws resolve probabilities down to 1e-19 (2^-64).
+"""
 
 
 def _draw_flip(key: Array, p: Array, *, shape: Shape) -> Array:
@@ -130,7 +133,10 @@ flip = define(
         supports.boolean,
     )
 )
-"""`flip(p)`: True with probability p; bool. A number given as value is read as a truth value: 0 is False."""
+"""`flip(p)`: True with probability p; bool. A number given as value is read as a truth value: 0 is False.
+
+Draws resolve probabilities down to 1e-19 (2^-64).
+"""
 
 
 # Categorical
@@ -223,5 +229,5 @@ categorical = define(
 )
 """`categorical(logits=None, probs=None)`: k in 0..K-1 with probability softmax(logits)[k], or probs[k] / sum(probs).
 
-Draws are int32. The last axis holds the categories.
+Draws are int32, and resolve probabilities down to 1e-19 (2^-64). The last axis holds the categories.
 """

@@ -37,6 +37,8 @@ student_t = define(
 )
 """`student_t(df, loc=0, scale=1)`: with z = (x - loc) / scale,
 log p(x) = -(df + 1) / 2 log(1 + z^2 / df) - log(sqrt(df) scale B(1 / 2, df / 2)).
+
+A draw is a normal over the root of a gamma, each of which resolves probabilities down to 1e-7 in float32.
 """
 
 
@@ -56,7 +58,10 @@ cauchy = define(
         supports.real,
     )
 )
-"""`cauchy(loc, scale)`: log p(x) = -log(1 + ((x - loc) / scale)^2) - log(pi scale)."""
+"""`cauchy(loc, scale)`: log p(x) = -log(1 + ((x - loc) / scale)^2) - log(pi scale).
+
+Draws resolve probabilities down to 1e-19 (2^-64).
+"""
 
 
 def _draw_laplace(key: Array, loc: Array, scale: Array, *, shape: Shape) -> Array:
@@ -75,7 +80,10 @@ laplace = define(
         supports.real,
     )
 )
-"""`laplace(loc, scale)`: log p(x) = -|x - loc| / scale - log(2 scale)."""
+"""`laplace(loc, scale)`: log p(x) = -|x - loc| / scale - log(2 scale).
+
+Draws resolve probabilities down to 1e-19 (2^-64).
+"""
 
 
 def _draw_half_cauchy(key: Array, scale: Array, *, shape: Shape) -> Array:
@@ -102,7 +110,7 @@ half_cauchy = define(
 )
 """`half_cauchy(scale)`: the absolute value of a Cauchy around 0: log p(x) = log(2 / (pi s)) - log(1 + (x / s)^2).
 
-Draws resolve probabilities down to 1e-19 (2^-64).
+Draws resolve probabilities down to 1e-19 (2^-64) far out, and to 1e-7 near 0 in float32.
 """
 
 
@@ -134,5 +142,6 @@ pareto = define(
 )
 """`pareto(concentration, scale=1)`: log p(x) = log a + a log s - (a + 1) log x for x >= s = scale, a = concentration.
 
-Draws resolve probabilities down to 1e-19 (2^-64); those beyond the floats are the largest float.
+Draws resolve probabilities down to 1e-19 (2^-64) far out, and to 1e-7 near the scale in float32; those beyond the
+floats are the largest float.
 """

@@ -5,7 +5,13 @@ from jax import Array
 from jax.scipy.special import gammaln
 
 from genjax.distributions import gammas, noise, special, supports
-from genjax.distributions.deviance import LARGE, SMALLEST_SHARE, log_gamma_kernel, product_difference
+from genjax.distributions.deviance import (
+    LARGE,
+    SMALLEST_SHARE,
+    exp_with_error,
+    log_gamma_kernel,
+    product_difference,
+)
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
 Shape = tuple[int, ...]
@@ -31,7 +37,10 @@ exponential = define(
         supports.nonnegative,
     )
 )
-"""`exponential(rate)`: log p(x) = log rate - rate x for x >= 0; the mean is 1 / rate."""
+"""`exponential(rate)`: log p(x) = log rate - rate x for x >= 0; the mean is 1 / rate.
+
+Draws resolve probabilities down to 1e-19 (2^-64) far out, and to 1e-7 near 0 in float32.
+"""
 
 
 def _draw_weibull(key: Array, concentration: Array, scale: Array, *, shape: Shape) -> Array:
@@ -70,7 +79,10 @@ weibull = define(
         supports.nonnegative,
     )
 )
-"""`weibull(concentration, scale)`: log p(x) = log(k / s) + (k - 1) log(x / s) - (x / s)^k for x >= 0."""
+"""`weibull(concentration, scale)`: log p(x) = log(k / s) + (k - 1) log(x / s) - (x / s)^k for x >= 0.
+
+Draws resolve probabilities down to 1e-19 (2^-64).
+"""
 
 
 # Gamma and its relatives
@@ -81,7 +93,10 @@ def _draw_scaled_gamma(key: Array, concentration: Array, rate: Array, log_rate: 
     return special.within_floats(jnp.where(concentration >= 1, draw / rate, jnp.exp(log_draw - log_rate)))
 
 
-def _log_gamma_kernel(value: Array, concentration: Array, rate: Array, log_rate: Array) -> Array:
+def _log_gamma_kernel(
+    value: Array, concentration: Array, rate: Array, log_rate: Array, error: Array | None = None
+) -> Array:
+    """Of a rate whose relative rounding error is `error`, if it is known."""
     is_inside = (value >= 0) & (value < jnp.inf)
     value = jnp.where(is_inside, value, 1)
     log_value = special.log(value)
@@ -90,6 +105,8 @@ def _log_gamma_kernel(value: Array, concentration: Array, rate: Array, log_rate:
     log_normaliser = concentration * log_rate - gammaln(jnp.where(is_large, 1, concentration))
     plain = special.times(concentration - 1, log_value) - mean + log_normaliser
     difference = product_difference(concentration, jnp.ones_like(concentration), rate, value)
+    if error is not None:
+        difference -= mean * error
     large = log_gamma_kernel(is_large, concentration, difference, mean) - log_value
     return jnp.where(is_inside, jnp.where(is_large, large, plain), -jnp.inf)
 
@@ -107,7 +124,8 @@ def _draw_gamma_log_rate(key: Array, concentration: Array, log_rate: Array, *, s
 
 
 def _log_gamma_density_log_rate(value: Array, concentration: Array, log_rate: Array) -> Array:
-    return _log_gamma_kernel(value, concentration, jnp.exp(log_rate), log_rate)
+    rate, error = exp_with_error(log_rate)
+    return _log_gamma_kernel(value, concentration, rate, log_rate, error)
 
 
 gamma = define(
@@ -121,7 +139,11 @@ gamma = define(
         supports.positive,
     )
 )
-"""`gamma(concentration, rate=None, log_rate=None)`: log p(x) = a log r + (a - 1) log x - r x - log Gamma(a), x > 0."""
+"""`gamma(concentration, rate=None, log_rate=None)`: log p(x) = a log r + (a - 1) log x - r x - log Gamma(a), x > 0.
+
+Draws resolve probabilities down to 1e-7 in float32, as do the normals that they are made of; near 0, for
+concentrations below 1, down to 1e-19 (2^-64).
+"""
 
 
 def _draw_chi2(key: Array, df: Array, *, shape: Shape) -> Array:
@@ -135,7 +157,10 @@ def _log_chi2_density(value: Array, df: Array) -> Array:
 
 
 chi2 = define(Family("Chi2", {"df": REQUIRED}, [Form(("df",), _draw_chi2, _log_chi2_density)], supports.positive))
-"""`chi2(df)`: gamma with concentration df / 2 and rate 1 / 2; x > 0."""
+"""`chi2(df)`: gamma with concentration df / 2 and rate 1 / 2; x > 0.
+
+Draws resolve the probabilities that those of `gamma` do, down to 1e-7 in float32.
+"""
 
 
 def _draw_inverse_gamma(key: Array, concentration: Array, scale: Array, *, shape: Shape) -> Array:
@@ -164,4 +189,7 @@ inverse_gamma = define(
         supports.positive,
     )
 )
-"""`inverse_gamma(concentration, scale)`: log p(x) = a log s - log Gamma(a) - (a + 1) log x - s / x for x > 0."""
+"""`inverse_gamma(concentration, scale)`: log p(x) = a log s - log Gamma(a) - (a + 1) log x - s / x for x > 0.
+
+Draws resolve the probabilities that those of `gamma` do, down to 1e-7 in float32.
+"""

@@ -72,18 +72,37 @@ def _differentiate(primals: tuple[Array, Array], tangents: tuple[Array, Array]) 
     kappa, angle = primals
     nodes, weights = (jnp.asarray(rule, angle.dtype) for rule in (_NODES, _WEIGHTS))
     t = angle[..., None] * nodes
-    large = jnp.where(kappa > 50, kappa, 50)
-    mean_versine = jnp.where(kappa > 50, (0.5 + (0.125 + 0.125 / large) / large) / large, 1 - i1e(kappa) / i0e(kappa))
+    mean_versine = _mean_versine(kappa)
     versine, end = 2 * jnp.square(jnp.sin(t / 2)), 2 * jnp.square(jnp.sin(angle / 2))
     ratio = jnp.exp(kappa[..., None] * (end[..., None] - versine))
     slope = -angle * ((mean_versine[..., None] - versine) * ratio * weights).sum(-1)
     return angle, slope * tangents[0]
 
 
+def _mean_versine(kappa: Array) -> Array:
+    """`1 - I_1(k) / I_0(k)`, the mean of 1 - cos(x - loc); for large k by its asymptotic series."""
+    large = jnp.where(kappa > 50, kappa, 50)
+    series = (0.5 + (0.125 + (0.125 + 0.1953125 / large) / large) / large) / large
+    return jnp.where(kappa > 50, series, 1 - i1e(kappa) / i0e(kappa))
+
+
+@jax.custom_jvp
+def _log_normaliser(kappa: Array) -> Array:
+    """log(exp(-k) I_0(k)), whose derivative does not cancel for large k."""
+    return jnp.log(i0e(kappa))
+
+
+@_log_normaliser.defjvp
+def _log_normaliser_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return _log_normaliser(*primals), -_mean_versine(*primals) * tangents[0]
+
+
 def _log_von_mises_density(value: Array, loc: Array, concentration: Array) -> Array:
     is_finite = jnp.abs(value) < jnp.inf
     half = 0.5 * (jnp.where(is_finite, value, 0) - loc)
-    log_density = -2 * concentration * jnp.square(jnp.sin(half)) - jnp.log(2 * math.pi * i0e(concentration))
+    log_density = (
+        -2 * concentration * jnp.square(jnp.sin(half)) - math.log(2 * math.pi) - _log_normaliser(concentration)
+    )
     return jnp.where(is_finite, log_density, -jnp.inf)
 
 

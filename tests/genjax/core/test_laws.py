@@ -14,7 +14,11 @@ import pytest
 from genjax import modular_vmap, seed, sel
 from tests.genjax.core.random_models import at, paths_of, random_model, restrict
 
-FAST_TO_COMPILE = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": "True"}
+FAST_TO_COMPILE = {
+    "xla_backend_optimization_level": "0",
+    "xla_llvm_disable_expensive_passes": "True",
+    "xla_cpu_use_fusion_emitters": "False",
+}
 N_MODELS = int(os.environ.get("GENJAX_N_MODELS", "10"))
 
 

@@ -2,6 +2,9 @@
 
 Bounds: a log density is right to 1e-5 of its size or to 1e-4; a derivative to 2e-5 of its size, or to 1e-4 over the
 parameter (a relative change of the parameter by one part in a thousand changes the log density by 1e-7 less or more).
+Where a parameter is a logarithm or logits, a derivative by it is right to 1e-4, and all are right to 1e-5 of their
+largest size on the grid: they are of a count minus its mean, an exponential. Those of cut normals are right to 5e-5, or
+to 3e-4 / scale.
 """
 
 import jax
@@ -47,6 +50,15 @@ EXACT = {
     ("negative_binomial", "total_count probs"): lambda k, n, p: (
         log_gamma(n + k) - log_gamma(n) - log_gamma(k + 1) + n * mp.log(1 - p) + k * mp.log(p)
     ),
+    ("poisson", "log_rate"): lambda k, m: k * m - mp.exp(m) - log_gamma(k + 1),
+    ("gamma", "concentration log_rate"): lambda x, a, r: gamma_density(x, a, mp.exp(r)),
+    ("binomial", "total_count logits"): lambda k, n, z: (
+        log_choose(n, k) - k * mp.log(1 + mp.exp(-z)) - (n - k) * mp.log(1 + mp.exp(z))
+    ),
+    ("negative_binomial", "total_count logits"): lambda k, n, z: (
+        log_choose(n + k - 1, k) - k * mp.log(1 + mp.exp(-z)) - n * mp.log(1 + mp.exp(z))
+    ),
+    ("geometric", "logits"): lambda k, z: -k * mp.log(1 + mp.exp(z)) - mp.log(1 + mp.exp(-z)),
     ("geometric", "probs"): lambda k, p: k * mp.log(1 - p) + mp.log(p),
     ("student_t", "df loc scale"): lambda x, n, m, s: (
         -(n + 1) / 2 * mp.log(1 + ((x - m) / s) ** 2 / n) - mp.log(s) - mp.log(n) / 2 - log_beta(mp.mpf(0.5), n / 2)
@@ -61,6 +73,23 @@ EXACT = {
     ("exponential", "rate"): lambda x, r: mp.log(r) - r * x,
     ("log_normal", "loc scale"): lambda x, m, s: (
         -(((mp.log(x) - m) / s) ** 2) / 2 - mp.log(s) - mp.log(2 * mp.pi) / 2 - mp.log(x)
+    ),
+    ("half_cauchy", "scale"): lambda x, s: mp.log(2 / (mp.pi * s)) - mp.log(1 + (x / s) ** 2),
+    ("pareto", "concentration scale"): lambda x, a, s: mp.log(a) + a * mp.log(s) - (a + 1) * mp.log(x),
+    ("logistic", "loc scale"): lambda x, m, s: -(x - m) / s - 2 * mp.log(1 + mp.exp(-(x - m) / s)) - mp.log(s),
+    ("gumbel", "loc scale"): lambda x, m, s: -(x - m) / s - mp.exp(-(x - m) / s) - mp.log(s),
+    ("zipf", "power"): lambda k, s: -s * mp.log(k) - mp.log(mp.zeta(s)),
+    ("von_mises", "loc concentration"): lambda x, m, k: (
+        k * mp.cos(x - m) - mp.log(2 * mp.pi) - mp.log(mp.besseli(0, k))
+    ),
+    ("truncated_normal", "loc scale low high"): lambda x, m, s, a, b: (
+        -(((x - m) / s) ** 2) / 2
+        - mp.log(s)
+        - mp.log(mp.sqrt(mp.pi / 2))
+        - mp.log(mp.erfc((a - m) / s / mp.sqrt(2)) - mp.erfc((b - m) / s / mp.sqrt(2)))
+    ),
+    ("beta_binomial", "total_count concentration1 concentration0"): lambda k, n, a, b: (
+        log_choose(n, k) + log_beta(a + k, b + n - k) - log_beta(a, b)
     ),
 }
 
@@ -106,7 +135,34 @@ def grid(name):
                 for s in (1e-6, 2.0, 1e9)
                 for z in (-3.0, -0.3, 0.0, 1.0)
             ]
-        case "half_normal" | "exponential":
+        case "zipf":
+            return [(v, (s,)) for s in (1.001, 1.5, 3.0, 30.0) for v in (1.0, 2.0, 7.0, 1e4, 1e9)]
+        case "pareto":
+            return [
+                (s * (1 + z / a), (a, s))
+                for a in (1e-3, 0.5, 3.0, 1e6)
+                for s in (1e-6, 2.0, 1e9)
+                for z in (0.1, 1.0, 5.0)
+            ]
+        case "gumbel":
+            return [(m + z * s, (m, s)) for m in (0.0, 3.0) for s in (1e-6, 2.0, 1e9) for z in Z]
+        case "von_mises":
+            scales = [(k, min(3.0, max(k, 0.01) ** -0.5)) for k in (1e-6, 1e-3, 0.5, 3.0, 25.0, 1e3, 1e6)]
+            return [(0.3 + z * scale / 4, (0.3, k)) for k, scale in scales for z in Z]
+        case "truncated_normal":
+            bounds = [(-1.0, 2.0), (-30.0, 5.0), (5.0, 9.0), (-8.0, -7.5), (20.0, 25.0), (0.5, 0.501)]
+            return [
+                (1.0 + s * (a + u * (b - a)), (1.0, s, 1.0 + s * a, 1.0 + s * b))
+                for s in (1e-3, 1.0, 1e6)
+                for a, b in bounds
+                for u in (0.25, 0.5, 0.75)
+            ]
+        case "beta_binomial":
+            sizes = (1e-6, 1e-3, 0.5, 3.0, 25.0, 1e3, 1e9)
+            return [
+                (v, (n, a, b)) for n in (1.0, 12.0, 1e3) for a in sizes for b in sizes for v in (0.0, round(n / 3), n)
+            ]
+        case "half_normal" | "exponential" | "half_cauchy":
             scales = (1e-20, 1e-6, 0.7, 1e9, 1e20)
             return [(x * (1 / s if name == "exponential" else s), (s,)) for s in scales for x in (0.01, 1.0, 5.0)]
         case "log_normal":
@@ -115,11 +171,17 @@ def grid(name):
             return [(m + z * s, (m, s)) for m in (0.0, 3.0) for s in (1e-20, 1e-6, 2.0, 1e9, 1e20) for z in Z]
 
 
+def with_logarithms(name, labels):
+    """The pairs of `grid`, with the logarithm of the rate, or the logit of the probability, in its place."""
+    change = {"log_rate": np.log, "logits": lambda p: np.log(p / (1 - p))}.get(labels[-1], lambda p: p)
+    return [(value, (*point[:-1], change(point[-1]))) for value, point in grid(name)]
+
+
 def exact_with_gradient(function, value, parameters):
     value, parameters = mp.mpf(float(value)), [mp.mpf(float(p)) for p in parameters]
 
     def derivative(i):
-        step = mp.mpf(1e-20) * (abs(parameters[i]) or 1)
+        step = mp.mpf(1e-30) * (abs(parameters[i]) or 1)
         shifted = lambda p: function(value, *parameters[:i], p, *parameters[i + 1 :])
         return mp.diff(shifted, parameters[i], h=step)
 
@@ -128,7 +190,7 @@ def exact_with_gradient(function, value, parameters):
 
 def accuracy(name, labels):
     """Errors over their bounds, of log densities and of derivatives by parameter."""
-    points = [(np.float32(v), np.float32(p)) for v, p in grid(name)]
+    points = [(np.float32(v), np.float32(p)) for v, p in with_logarithms(name, labels)]
     values = jnp.asarray([v for v, _ in points])
     parameters = [jnp.asarray([p[i] for _, p in points]) for i in range(len(labels))]
     logpdf = getattr(distributions, name).logpdf
@@ -137,8 +199,12 @@ def accuracy(name, labels):
     got, got_gradient = with_gradient(values, *parameters)
     errors, gradient_errors = [], []
     with mp.workdps(50):
-        for i, (value, point) in enumerate(points):
-            want, want_gradient = exact_with_gradient(EXACT[(name, " ".join(labels))], value, point)
+        exact = [exact_with_gradient(EXACT[(name, " ".join(labels))], *point) for point in points]
+        sizes: dict = {}  # the largest derivatives at the same parameters
+        for (_, point), (_, gradient) in zip(points, exact, strict=True):
+            before = sizes.get(tuple(point), np.zeros(len(labels)))
+            sizes[tuple(point)] = np.maximum(before, np.abs(np.array(gradient, float)))
+        for i, ((value, point), (want, want_gradient)) in enumerate(zip(points, exact, strict=True)):
             want = float(want)
             if abs(want) > 1e37 or not np.isfinite(want):
                 continue
@@ -146,15 +212,22 @@ def accuracy(name, labels):
             for j, derivative in enumerate(want_gradient):
                 derivative = float(derivative)
                 is_kink = name == "laplace" and labels[j] == "loc" and value == point[j]
-                if abs(derivative) > 1e37 or is_kink:
+                is_count = (name, labels[j]) == ("beta_binomial", "total_count")
+                if abs(derivative) > 1e37 or is_kink or is_count:
                     continue
                 bound = max(2e-5 * abs(derivative), 1e-4 / max(abs(float(point[j])), 1e-30))
+                if labels[-1] in ("log_rate", "logits"):
+                    bound = max(bound, 1e-5 * sizes[tuple(point)][j])
+                if labels[-1] == "high":
+                    bound = max(bound, 3e-4 / float(point[1]), 5e-5 * abs(derivative))
+                if labels[j] in ("log_rate", "logits"):
+                    bound = max(bound, 1e-4)
                 error = abs(float(got_gradient[j][i]) - derivative) / bound
                 gradient_errors.append((error, value, point, got_gradient[j][i], derivative, labels[j]))
     return errors, gradient_errors
 
 
-@pytest.mark.parametrize(("name", "labels"), EXACT, ids=[name for name, _ in EXACT])
+@pytest.mark.parametrize(("name", "labels"), EXACT, ids=[" ".join(names) for names in EXACT])
 def test_log_density_and_gradient(name, labels):
     errors, gradient_errors = accuracy(name, labels.split())
     for kind in (errors, gradient_errors):
@@ -200,3 +273,19 @@ def test_vectors(size):
 )
 def test_large_parameters(name, value, parameters, want):
     np.testing.assert_allclose(getattr(distributions, name).logpdf(value, *parameters), want, rtol=1e-6)
+
+
+def test_multinomial_of_logits_keeps_its_digits_and_takes_impossible_categories():
+    """The logarithm of probabilities that are not written without rounding, and of one that is 0, with its gradient."""
+    logits, total = np.array([0.3, -1.7, 1.1, -np.inf], np.float32), 1e7
+    shares = np.exp(np.float64(logits)) / np.exp(np.float64(logits)).sum()
+    counts = np.round(total * shares + np.array([2.0, -1.0, -1.0, 0.0]) * np.sqrt(total * shares))
+    counts[0] += total - counts.sum()
+    with mp.workdps(50):
+        weights = [mp.exp(mp.mpf(float(z))) for z in logits[:3]]
+        terms = [k * mp.log(w / sum(weights)) - log_gamma(k + 1) for k, w in zip(counts, weights, strict=False)]
+        want = float(log_gamma(mp.mpf(total) + 1) + sum(terms))
+    density = jax.jit(jax.value_and_grad(lambda z: distributions.multinomial.logpdf(np.float32(counts), total, z)))
+    got, gradient = density(logits)
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(gradient, counts - total * shares, atol=3.0)

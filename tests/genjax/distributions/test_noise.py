@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from genjax.distributions import noise
+from genjax.distributions.family import FAMILIES
 
 SHAPES = [(), (1,), (7,), (64,), (65,), (1_000,), (3, 5), (2, 0, 4), (512,), (513,), (40_000,), (17, 33, 5)]
 DRAWS = {
@@ -148,6 +149,22 @@ def test_draws_in_both_tails(word, monkeypatch):
     for p in (0.5 * distance, 2 * distance):  # the rarer outcome is now False
         logit = jnp.float32(np.log1p(-p) - np.log(p))
         assert bool(noise.bernoulli_logits(key, logit, one).any()) is (p <= distance)
+
+
+@pytest.mark.parametrize("word", EXTREME[:4], ids=str)
+def test_counts_of_tiny_rates(word, monkeypatch):
+    """Waiting times are as short as they should be: counts of rates down to 2^-64 are not always 0."""
+    key, time = jax.random.key(0), float(exact_uniform(*word))
+    with_words(monkeypatch, 2**32 - 1 - word[0], word[1])
+    gap = noise.fine_exponential_of_turn(key, jnp.uint32(0), (3,), jnp.float32)
+    np.testing.assert_allclose(gap, -np.log1p(-time), rtol=1e-6)
+    for multiple, count in ((0.5, 0), (1.5, 1)):
+        rate = jnp.full(3, multiple * time, jnp.float32)
+        np.testing.assert_array_equal(FAMILIES["Poisson"].forms[0].draw(key, rate, shape=(3,)), count)
+        drawn = FAMILIES["Binomial"].forms[1].draw(key, jnp.ones(3), rate, shape=(3,))
+        np.testing.assert_array_equal(drawn, count)
+        failures = FAMILIES["Geometric"].forms[1].draw(key, rate, shape=(3,))
+        assert bool((failures == 0).all()) is (count == 1)
 
 
 @pytest.mark.parametrize("kind", ["threefry2x32", "rbg"])
