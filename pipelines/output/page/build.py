@@ -108,7 +108,8 @@ def _page(
     tasks: dict[tuple[str, str], list[Row]] = {}
     for row in everything:
         tasks.setdefault((row.study, row.task), []).append(row)
-    entries = [content.row_entry(index, row, tasks[row.study, row.task]) for index, row in enumerate(everything)]
+    varied = {task: content.varying(rows_of) for task, rows_of in tasks.items()}
+    entries = [content.row_entry(index, row, varied[row.study, row.task]) for index, row in enumerate(everything)]
     known = list(dict.fromkeys([*VERDICTS, *(one.verdict for one in judged)]))
     counted = [(name, sum(one.verdict == name for one in judged)) for name in known]
     order = {name: place for place, name in enumerate(known)}

@@ -190,8 +190,8 @@ def figure_caption(specification: FigureSpecification) -> str:
     return " ".join((inspect.getdoc(specification.draw) or "").split("\n\n")[0].split())
 
 
-def row_entry(identifier: int, row: Row, siblings: Sequence[Row]) -> RowEntry:
-    """A row as a line of the table; `siblings` are the rows of its task, which tell what varies."""
+def row_entry(identifier: int, row: Row, varied: Sequence[str]) -> RowEntry:
+    """A row as a line of the table; `varied` is what differs among the rows of its task."""
     phases = row.record.get("phases") or {}
     peak = (row.record.get("memory") or {}).get("peak_host_bytes")
     effective = next(
@@ -202,7 +202,7 @@ def row_entry(identifier: int, row: Row, siblings: Sequence[Row]) -> RowEntry:
         study=row.study,
         task=row.task,
         system=row.label,
-        parameters=varying(row, siblings),
+        parameters=" ".join(f"{name}={_value(row, name)}" for name in varied if _has(row, name)),
         status=row.status,
         seconds=row.median_s,
         time=shown_time(row),
@@ -216,15 +216,19 @@ def row_entry(identifier: int, row: Row, siblings: Sequence[Row]) -> RowEntry:
     )
 
 
-def varying(row: Row, rows: Sequence[Row]) -> str:
-    """The parameters that differ among rows of one task, and the seed where that does."""
-    parts = []
-    for name, value in row.parameters.items():
-        if len({canonical(other.parameters.get(name)) for other in rows}) > 1:
-            parts.append(f"{name}={value}")
-    if len({other.seed for other in rows}) > 1:
-        parts.append(f"seed={row.seed}")
-    return " ".join(parts)
+def varying(rows: Sequence[Row]) -> list[str]:
+    """The parameters that differ among the rows of one task, and "seed" where that does; once for all of them."""
+    names = dict.fromkeys(name for row in rows for name in row.parameters)
+    found = [name for name in names if len({canonical(row.parameters.get(name)) for row in rows}) > 1]
+    return found + (["seed"] if "seed" not in found and len({row.seed for row in rows}) > 1 else [])
+
+
+def _has(row: Row, name: str) -> bool:
+    return name in row.parameters or name == "seed"
+
+
+def _value(row: Row, name: str) -> Any:
+    return row.parameters.get(name, row.seed)
 
 
 def shown_time(row: Row) -> str:
