@@ -12,13 +12,14 @@ from studies import figure_style as style
 from studies.base import FigureContext, Row, Rows, figure, how_timed
 from studies.posteriors.gate import FRACTIONS
 
-TASKS = ("eight_schools_noncentred", "logistic", "logistic_hmc")
+TASKS = ("eight_schools_noncentred", "logistic", "poisson", "logistic_hmc")
 ORDER = ("genjax", "numpyro", "blackjax", "tfp", "pyro")
 """Left to right in every group. Frameworks not named here follow."""
 
 TITLES = {
     "eight_schools_noncentred": "eight schools,\nnon-centred",
     "logistic": "logistic\nregression",
+    "poisson": "hierarchical\nPoisson",
     "logistic_hmc": "logistic\nregression, HMC",
 }
 MARKERS = "ohsD^vP"

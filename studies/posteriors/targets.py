@@ -13,6 +13,9 @@ EFFECT_ERRORS = (15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0)
 N_ROWS, N_FEATURES = 1000, 24
 """The shape of the numeric German credit data of the UCI repository. The numbers are drawn here."""
 
+N_GROUPS = 20
+"""Of the counts."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -51,9 +54,19 @@ def logistic() -> Target:
     return Target({"features": features, "labels": labels.astype(np.int32)}, {"weights": ((N_FEATURES + 1,), "real")})
 
 
+def poisson() -> Target:
+    """mu ~ N(0, 1), sigma ~ half-N(1), z_g ~ N(0, 1), count_g ~ Poisson(exposure_g exp(mu + sigma z_g)): 20 groups."""
+    generator = np.random.default_rng(20)
+    exposures = np.exp(generator.uniform(0.0, 2.5, N_GROUPS)).astype(np.float32)
+    rates = exposures * np.exp(0.3 + 0.6 * generator.standard_normal(N_GROUPS))
+    unknowns = {"mu": ((), "real"), "sigma": ((), "positive"), "z": ((N_GROUPS,), "real")}
+    return Target({"exposures": exposures, "counts": generator.poisson(rates).astype(np.int32)}, unknowns)
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
+    "poisson": poisson,
 }
 
 

@@ -50,7 +50,20 @@ def logistic(data):
     return density, (data["features"], data["labels"]), ()
 
 
+def poisson(data):
+    """Counts of groups whose log rates lie around a common mean."""
+
+    def density(unknowns, exposures, counts):
+        mu, sigma, z = unknowns["mu"], unknowns["sigma"], unknowns["z"]
+        log_rates = mu + sigma * z
+        prior = norm.logpdf(mu) + norm.logpdf(sigma) + norm.logpdf(z).sum()
+        return prior + jnp.sum(counts * log_rates - exposures * jnp.exp(log_rates))
+
+    return density, (data["exposures"], data["counts"]), ("sigma",)
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
+    "poisson": poisson,
 }

@@ -1,6 +1,9 @@
 """The posteriors in GenJAX."""
 
-from genjax import bernoulli, gen, half_cauchy, normal
+import jax.numpy as jnp
+
+from genjax import bernoulli, gen, half_cauchy, half_normal, normal
+from genjax import poisson as poisson_counts
 
 
 def nuts(framework, data, parameters):
@@ -51,7 +54,21 @@ def logistic(data):
     return regression, (data["features"],), {"labels": data["labels"] == 1}
 
 
+def poisson(data):
+    """Counts of groups whose log rates lie around a common mean."""
+
+    @gen
+    def groups(exposures):
+        mu = normal(0.0, 1.0) @ "mu"
+        sigma = half_normal(1.0) @ "sigma"
+        z = normal.repeat(exposures.shape[0])(0.0, 1.0) @ "z"
+        return poisson_counts.vmap()(exposures * jnp.exp(mu + sigma * z)) @ "counts"
+
+    return groups, (data["exposures"],), {"counts": data["counts"]}
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
+    "poisson": poisson,
 }

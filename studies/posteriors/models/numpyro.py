@@ -51,7 +51,21 @@ def logistic(data):
     return regression, (data["features"], data["labels"])
 
 
+def poisson(data):
+    """Counts of groups whose log rates lie around a common mean."""
+
+    def groups(exposures, counts):
+        mu = numpyro.sample("mu", dist.Normal(0.0, 1.0))
+        sigma = numpyro.sample("sigma", dist.HalfNormal(1.0))
+        with numpyro.plate("groups", exposures.shape[0]):
+            z = numpyro.sample("z", dist.Normal(0.0, 1.0))
+            numpyro.sample("counts", dist.Poisson(exposures * jnp.exp(mu + sigma * z)), obs=counts)
+
+    return groups, (data["exposures"], data["counts"])
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
+    "poisson": poisson,
 }

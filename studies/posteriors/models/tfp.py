@@ -58,4 +58,21 @@ def logistic(data):
     return regression, (data["features"],), {"labels": data["labels"]}
 
 
-MODELS = {"eight_schools_noncentred": eight_schools_noncentred, "logistic": logistic}
+def poisson(data):
+    """Counts of groups whose log rates lie around a common mean."""
+
+    def groups(exposures):
+        @tfd.JointDistributionCoroutineAutoBatched
+        def joint():
+            mu = yield tfd.Normal(0.0, 1.0, name="mu")
+            sigma = yield tfd.HalfNormal(1.0, name="sigma")
+            z = yield tfd.Sample(tfd.Normal(0.0, 1.0), exposures.shape[0], name="z")
+            yield tfd.Poisson(exposures * jnp.exp(mu + sigma * z), name="counts")
+
+        return joint
+
+    # TFP's counts are floating.
+    return groups, (data["exposures"],), {"counts": data["counts"].astype(data["exposures"].dtype)}
+
+
+MODELS = {"eight_schools_noncentred": eight_schools_noncentred, "logistic": logistic, "poisson": poisson}

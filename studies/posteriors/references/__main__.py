@@ -41,9 +41,14 @@ def make_logistic() -> Made:
     return "importance sampling from a Student distribution at the mode", *found
 
 
+def make_poisson() -> Made:
+    return "quadrature over mu, log sigma and z", quadrature.poisson(TARGETS["poisson"]().data), {}
+
+
 MAKERS: dict[str, Callable[[], Made]] = {
     "eight_schools_noncentred": make_eight_schools_noncentred,
     "logistic": make_logistic,
+    "poisson": make_poisson,
 }
 
 
