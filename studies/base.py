@@ -248,6 +248,10 @@ class FigureSpecification:
     draw: Callable[[FigureContext], Any]
 
 
+class NothingToDrawError(Exception):
+    """A figure's rows hold nothing that it shows; the message says why. The run goes on, and a file of it stays."""
+
+
 def figure(
     *, file: str, tasks: Sequence[str], timing: bool = False, tight: bool = False
 ) -> Callable[[Callable[..., Any]], Any]:

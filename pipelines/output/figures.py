@@ -27,7 +27,7 @@ from pipelines.results import provenance
 from pipelines.results.rows import Newest, row_of
 from pipelines.results.store import Store, store_error
 from pipelines.scratch import remove_left_over_files
-from studies.base import Animation, FigureContext, FigureSpecification, Row, Rows, figures_of
+from studies.base import Animation, FigureContext, FigureSpecification, NothingToDrawError, Row, Rows, figures_of
 from studies.figure_style import RC_PARAMETERS
 
 WIDEST_PIXELS = 2400
@@ -93,6 +93,9 @@ def _render(
                 files = _write(picture, specifications[name], context, configuration)
         except UserError:
             raise
+        except NothingToDrawError as nothing:
+            drawn.append(Drawn(configuration.study, name, reason=str(nothing)))
+            continue
         except Exception as error:  # noqa: BLE001 a figure is the study's code; the others are drawn
             traceback.print_exc()
             drawn.append(Drawn(configuration.study, name, reason=f"{type(error).__name__}: {error}", failed=True))

@@ -26,6 +26,9 @@ SIZES = {
     "importance_sweep": "n_particles",
     "hmc": "n_samples",
     "hmc_chains": "n_chains",
+    "importance_sampling_all_cores": "n_particles",
+    "importance_sweep_all_cores": "n_particles",
+    "hmc_chains_all_cores": "n_chains",
 }
 
 
@@ -113,7 +116,7 @@ def table(rows: Rows) -> str:
     lines += [
         r"\bottomrule",
         r"\end{tabular}",
-        rf"\caption{{{caption(rows)}}}",
+        rf"\caption{{{caption(Rows([row for row in rows if row.task in tasks]) or rows)}}}",
         rf"\label{{tab:{rows[0].device}-benchmarks}}",
     ]
     return "\n".join([*lines, r"\end{table}", ""])

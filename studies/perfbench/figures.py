@@ -13,11 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from studies import figure_style as style
-from studies.base import FigureContext, Row, Rows, figure, how_timed
-from studies.perfbench.export import other_precision
-
-ORDER = ("genjax", "handcoded_same_draws", "handcoded_jax", "numpyro", "tfp", "pyro", "torch", "genjl", "genjl_static")
-"""Left to right in every group, and in legends. Frameworks not named here follow."""
+from studies.base import FigureContext, Row, Rows, figure
+from studies.perfbench import figures_cores
+from studies.perfbench.figures_facts import ORDER as ORDER
+from studies.perfbench.figures_facts import measurement, ordered
 
 MARKERS = "ohsD^vPX*"
 GROUP_WIDTH = 0.88
@@ -56,10 +55,21 @@ def sweep(context: FigureContext) -> Figure:
     return lines(context, "n_particles", "(Importance Sampling) Number of Particles")
 
 
-def ordered(rows: Rows) -> list[str]:
-    """The frameworks of the rows in the constant order."""
-    rank = {name: index for index, name in enumerate(ORDER)}
-    return sorted(rows.values("framework"), key=lambda name: rank.get(name, len(rank)))
+CORES_TASKS = (
+    "importance_sampling",
+    "importance_sweep",
+    "hmc_chains",
+    "importance_sampling_all_cores",
+    "importance_sweep_all_cores",
+    "hmc_chains_all_cores",
+)
+
+
+@figure(file="{prefix}_one_core_and_all_cores", tasks=CORES_TASKS)
+@style.styled
+def cores(context: FigureContext) -> Figure:
+    """Time on all usable cores over the time on one core, for each system: which of them gain from more cores."""
+    return figures_cores.draw(context)
 
 
 def bars(context: FigureContext, parameter: str, label: str) -> Figure:
@@ -246,17 +256,4 @@ def provenance(context: FigureContext, has_daggers: bool) -> list[str]:
     if context.rows[0].task.startswith("hmc"):
         facts.append(f"step {parameters['step_size']:g}, {parameters['n_leapfrog']} leapfrog steps")
         facts.append(f"{parameters['n_warmup']} warm-up steps")
-    how = how_timed(context.rows)
-    if how is not None:
-        facts.append(f"{how}, 95% intervals")
-    other = other_precision(context.rows)
-    if other is not None:
-        facts.append(other)
-    marks = {row.label: row.record.get("notes", {}).get("form_mark") for row in context.rows if row.status == "ok"}
-    facts += [f"{label}: {mark}" for label, mark in marks.items() if mark]
-    flagged = sum(bool(row.flags) for row in context.rows)
-    if flagged and has_daggers:
-        facts.append("† measurement flagged as unstable")
-    elif flagged:
-        facts.append(f"{flagged} of {len(context.rows)} measurements flagged as unstable")
-    return facts
+    return [*facts, *measurement(context.rows, has_daggers)]

@@ -2,30 +2,36 @@
 
 from studies.base import Flag
 
+IMPORTANCE = (
+    "importance_sampling",
+    "importance_sweep",
+    "importance_sampling_all_cores",
+    "importance_sweep_all_cores",
+)
+HMC = ("hmc", "hmc_chains", "hmc_chains_all_cores")
+
 
 def _repeats(task: str) -> tuple[str, str]:
     return tuple(f"study.tasks.{task}.timing.{name}={{value}}" for name in ("min_rounds", "max_rounds"))  # type: ignore[return-value]
 
 
-SKIP_IMPORTANCE = ("study.tasks.importance_sampling.skip=true", "study.tasks.importance_sweep.skip=true")
-SKIP_HMC = ("study.tasks.hmc.skip=true", "study.tasks.hmc_chains.skip=true")
+def _of_tasks(tasks: tuple[str, ...], setting: str) -> tuple[str, ...]:
+    return tuple(f"study.tasks.{task}.{setting}" for task in tasks)
+
+
+SKIP_IMPORTANCE, SKIP_HMC = _of_tasks(IMPORTANCE, "skip=true"), _of_tasks(HMC, "skip=true")
 
 FLAGS = {
     "inference": Flag(
         choices={
             "all": (),
-            "is": ("tasks=[importance_sampling,importance_sweep]", "figures=[importance,sweep]"),
-            "hmc": ("tasks=[hmc,hmc_chains]", "figures=[hmc,effective]"),
+            "is": (f"tasks=[{','.join(IMPORTANCE)}]", "figures=[importance,sweep,cores]"),
+            "hmc": (f"tasks=[{','.join(HMC)}]", "figures=[hmc,effective,cores]"),
         }
     ),
     "framework": Flag(("frameworks=[{value}]",)),
-    "is-frameworks": Flag(
-        ("study.tasks.importance_sampling.frameworks={value}", "study.tasks.importance_sweep.frameworks={value}"),
-        many=True,
-    ),
-    "hmc-frameworks": Flag(
-        ("study.tasks.hmc.frameworks={value}", "study.tasks.hmc_chains.frameworks={value}"), many=True
-    ),
+    "is-frameworks": Flag(_of_tasks(IMPORTANCE, "frameworks={value}"), many=True),
+    "hmc-frameworks": Flag(_of_tasks(HMC, "frameworks={value}"), many=True),
     "particles": Flag(("study.tasks.importance_sampling.grid.n_particles={value}",), many=True),
     "is-repeats": Flag(_repeats("importance_sampling")),
     "is-inner-repeats": Flag(("study.tasks.importance_sampling.timing.calls={value}",)),

@@ -30,6 +30,9 @@ CHECKS = {
     "importance_sweep": gate_importance.check_particles,
     "hmc": gate_chains.check_chains,
     "hmc_chains": gate_chains.check_chains,
+    "importance_sampling_all_cores": gate_importance.check_particles,
+    "importance_sweep_all_cores": gate_importance.check_particles,
+    "hmc_chains_all_cores": gate_chains.check_chains,
 }
 
 

@@ -197,6 +197,16 @@ def test_broken_figure_does_not_lose_rows(toy, capsys):
     assert len(toy.records()) == 3
 
 
+def test_figure_that_has_nothing_to_show_says_why_and_is_no_failure(toy, capsys):
+    text = (toy.root / "studies/toy/figures.py").read_text()
+    raised = "__import__('studies.base').base.NothingToDrawError"
+    nothing = f"(_ for _ in ()).throw({raised}('no pair was asked for'))"
+    toy.write("studies/toy/figures.py", text.replace("drawing.add_subplot()", nothing))
+    assert toy.run() == 0
+    captured = capsys.readouterr()
+    assert "no pair was asked for" in captured.out and "FAILED" not in captured.out
+
+
 def test_broken_check_is_a_failure_with_its_reason(toy):
     toy.write(
         "studies/toy/problem.py",

@@ -76,6 +76,7 @@ class RowEntry:
     effective: float | None
     memory_mib: float | None
     compile_s: float | None
+    cores: str
     flags: tuple[str, ...]
     reason: str
 
@@ -211,6 +212,7 @@ def row_entry(identifier: int, row: Row, varied: Sequence[str]) -> RowEntry:
         effective=effective / row.median_s if effective is not None and row.median_s else None,
         memory_mib=peak / 2**20 if peak else None,
         compile_s=phases.get("compile"),
+        cores=shown_cores(row),
         flags=tuple(row.flags),
         reason=row.reason or "",
     )
@@ -237,6 +239,14 @@ def shown_time(row: Row) -> str:
         return ""
     ends = "" if row.interval_s is None else f" [{1e3 * row.interval_s[0]:.4g}, {1e3 * row.interval_s[1]:.4g}]"
     return f"{1e3 * row.median_s:.4g} ms{ends}"
+
+
+def shown_cores(row: Row) -> str:
+    """The cores of a timed row on a CPU: `1`, or `all 2`."""
+    if row.median_s is None or row.device != "cpu":
+        return ""
+    usable = (row.record.get("provenance") or {}).get("usable_cores")
+    return str(row.cores) if row.cores is not None else "all" if usable is None else f"all {usable}"
 
 
 def shown_ratio(row: Row) -> str:

@@ -55,6 +55,14 @@ def test_claims_rows_and_their_provenance_are_there(tmp_path):
     assert "study=toy" in found["rows"][2]["command"] and "remeasure=[system_2]" in found["rows"][2]["command"]
 
 
+def test_table_tells_the_cores_of_timed_rows_on_a_cpu(tmp_path):
+    assert [content.shown_cores(a_row(0, cores=cores)) for cores in (1, None)] == ["1", "all 2"]
+    assert content.shown_cores(a_row(0, cores=None, record={})) == "all"
+    assert content.shown_cores(a_row(0, device="cuda")) == content.shown_cores(a_failure(0, "failed", "x")) == ""
+    text = write(tmp_path, [a_row(0, cores=None)])
+    assert ">cores</button>" in text and "<td>all 2</td>" in text
+
+
 def test_strip_places_the_interval_against_what_is_accepted():
     bar = content.claim_entry(
         a_claim("x", REPRODUCED, Measured(1.0, 0.9, 1.1), accept={"at_least": 0.5, "at_most": 1.5})

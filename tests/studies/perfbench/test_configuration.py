@@ -9,6 +9,8 @@ from pipelines.plan.tree import Tree
 
 SYSTEMS = {"handcoded_jax", "genjax", "numpyro", "tfp", "pyro", "torch", "genjl", "genjl_static"}
 ONE_CHAIN = {"pyro", "genjl", "genjl_static"}
+IMPORTANCE = ["importance_sampling", "importance_sweep", "importance_sampling_all_cores", "importance_sweep_all_cores"]
+HMC = ["hmc", "hmc_chains", "hmc_chains_all_cores"]
 
 
 def configured(*words):
@@ -32,12 +34,34 @@ def test_defaults_are_the_published_sizes():
         cell = race.cells[0]
         named = [one.framework for one in race.cells]
         assert named[0] == "handcoded_jax" and len(set(named)) == len(named)
-        assert set(named) >= (SYSTEMS - ONE_CHAIN if cell.task == "hmc_chains" else SYSTEMS)
-        assert cell.task != "hmc_chains" or not set(named) & ONE_CHAIN
+        assert set(named) >= (SYSTEMS - ONE_CHAIN if cell.published == "hmc_chains" else SYSTEMS)
+        assert cell.published != "hmc_chains" or not set(named) & ONE_CHAIN
         assert race.baseline.framework == "handcoded_jax"
         settings = {name: cell.parameters[name] for name in ("step_size", "n_leapfrog", "n_warmup")}
         assert settings == {"step_size": 0.01, "n_leapfrog": 20, "n_warmup": 50}
         assert (cell.gate_calls or 1) > 1 or not cell.task.startswith("hmc")
+
+
+@pytest.mark.parametrize("size", ["smoke", "small", "paper", "published"])
+def test_every_cell_on_all_cores_has_its_like_on_one_core(size):
+    planned = [cell for race in races(configured(f"size={size}")) for cell in race.cells]
+    on_all = [cell for cell in planned if cell.task.endswith("_all_cores")]
+    assert on_all and all(cell.timing["cores"] is None for cell in on_all)
+    for cell in on_all:
+        (like,) = [
+            one
+            for one in planned
+            if (one.task, one.framework, one.parameters, one.seed)
+            == (cell.task.removesuffix("_all_cores"), cell.framework, cell.parameters, cell.seed)
+        ]
+        assert like.timing["cores"] == 1
+        assert (like.function, like.stages) == (cell.function, cell.stages)
+    first = min(index for index, cell in enumerate(planned) if cell in on_all)
+    assert planned[first:] == on_all, "processes of other races end once"
+
+
+def test_nothing_is_confined_on_a_gpu_so_nothing_is_measured_twice():
+    assert not [task for task in configured("device=cuda").tasks if task.endswith("_all_cores")]
 
 
 def test_figures_are_named_as_the_artifact_names_them():
@@ -76,9 +100,9 @@ def test_published_names_of_the_other_systems():
 @pytest.mark.parametrize(
     ("words", "read", "expected"),
     [
-        (["--inference", "is"], lambda c: list(c.tasks), ["importance_sampling", "importance_sweep"]),
-        (["inference=hmc"], lambda c: list(c.figures), ["hmc", "effective"]),
-        (["--inference", "all"], lambda c: len(c.tasks), 4),
+        (["--inference", "is"], lambda c: list(c.tasks), IMPORTANCE),
+        (["inference=hmc"], lambda c: list(c.figures), ["hmc", "effective", "cores"]),
+        (["--inference", "all"], lambda c: len(c.tasks), 7),
         (["--mode", "cuda"], lambda c: c.device, "cuda"),
         (["--particles", "7", "9"], lambda c: c.tasks["importance_sampling"]["grid"]["n_particles"], [7, 9]),
         (["--hmc-chain-lengths", "7"], lambda c: c.tasks["hmc"]["grid"]["n_samples"], [7]),
@@ -90,17 +114,17 @@ def test_published_names_of_the_other_systems():
         (["--fig-prefix", "mine"], lambda c: c.figures["hmc"]["prefix"], "mine"),
         (["--export-dest", "elsewhere"], lambda c: c.figs.name, "elsewhere"),
         (["--data-output", "elsewhere"], lambda c: c.results.name, "elsewhere"),
-        (["--skip-is"], lambda c: list(c.tasks), ["hmc", "hmc_chains"]),
-        (["--skip-hmc"], lambda c: list(c.tasks), ["importance_sampling", "importance_sweep"]),
+        (["--skip-is"], lambda c: list(c.tasks), HMC),
+        (["--skip-hmc"], lambda c: list(c.tasks), IMPORTANCE),
         (["--skip-plots", "--skip-export"], lambda c: c.stages, ("run", "report")),
         (["--skip-generate"], lambda c: c.stages, ("run", "figures", "export", "report")),
         (["export"], lambda c: c.stages, ("figures", "export", "report")),
-        (["--skip-is", "--skip-hmc"], lambda c: (len(c.tasks), c.stages), (4, ("figures", "export", "report"))),
-        (["--stages", "generate,is,plots"], lambda c: list(c.tasks), ["importance_sampling", "importance_sweep"]),
+        (["--skip-is", "--skip-hmc"], lambda c: (len(c.tasks), c.stages), (7, ("figures", "export", "report"))),
+        (["--stages", "generate,is,plots"], lambda c: list(c.tasks), IMPORTANCE),
         (["--stages", "generate,is,plots"], lambda c: c.stages, ("run", "figures", "report")),
-        (["--stages", "generate", "is", "hmc", "plots", "export"], lambda c: len(c.tasks), 4),
-        (["--stages=hmc"], lambda c: (list(c.tasks), c.stages), (["hmc", "hmc_chains"], ("run", "report"))),
-        (["--stages", "plots,export"], lambda c: (len(c.tasks), c.stages), (4, ("figures", "export", "report"))),
+        (["--stages", "generate", "is", "hmc", "plots", "export"], lambda c: len(c.tasks), 7),
+        (["--stages=hmc"], lambda c: (list(c.tasks), c.stages), (HMC, ("run", "report"))),
+        (["--stages", "plots,export"], lambda c: (len(c.tasks), c.stages), (7, ("figures", "export", "report"))),
         (["genjl-hmc"], lambda c: c.tasks["hmc"]["frameworks"], ["genjl", "genjl_static"]),
     ],
 )

@@ -1,6 +1,7 @@
 """Figures and tables of the comparison on synthetic rows: what is shown equals what is stored, and gaps are marked."""
 
 import csv
+import dataclasses
 import io
 import re
 
@@ -10,8 +11,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pipelines.plan.tree import Tree
-from studies.base import FigureContext, Row, Rows
-from studies.perfbench import export, figures
+from studies.base import FigureContext, NothingToDrawError, Row, Rows
+from studies.perfbench import export, figures, figures_cores
 from studies.perfbench.problem import make_problem
 
 TREE = Tree()
@@ -227,6 +228,73 @@ def test_table_is_latex_whatever_the_names():
         assert line.endswith(r" \\")
         assert len(re.split(r"(?<!\\)&", line)) == len(columns) == 7
     assert r"R9\_7950 \{X\} 100\% \#1 \textasciitilde{}4\textasciicircum{}2 C:\textbackslash{}new" in text
+
+
+def both_ways(**spoiled):
+    """Rows of three races on one core and on two; torch takes 0.6 of the time, all others 1.1."""
+    rows = []
+    for task, parameter, size, data_set in (
+        ("importance_sampling", "n_particles", 10000, "published"),
+        ("importance_sweep", "n_particles", 100000, "weak"),
+        ("hmc_chains", "n_chains", 1000, "published"),
+    ):
+        for framework in [*SPEEDS, *(["genjl", "genjl_static"] if task != "hmc_chains" else [])]:
+            where = {"provenance": {"cpu": "x", "usable_cores": 2}, "notes": {}}
+            one = make_row(task, framework, parameter, size, cores=1, record=where)
+            one.parameters["data_set"] = data_set
+            seconds = one.median_s * (0.6 if framework == "torch" else 1.1)
+            changes = {"median_s": seconds, "interval_s": (0.96 * seconds, 1.04 * seconds), "record": where}
+            changes |= absent("skipped", "julia is not installed") if framework.startswith("genjl") else {}
+            every = make_row(f"{task}_all_cores", framework, parameter, size, **{**changes, **spoiled})
+            rows += [one, dataclasses.replace(every, parameters=one.parameters)]
+    return rows
+
+
+def test_cores_are_side_by_side_with_the_factor_and_its_interval():
+    drawing, renderer = draw("cores", both_ways())
+    assert [axes.get_title() for axes in drawing.axes] == [
+        "Importance sampling\n10,000 particles, published data",
+        "Importance sampling\n100,000 particles, weak data",
+        "HMC\n1,000 chains, published data",
+    ]
+    for axes in drawing.axes:
+        texts = [text.get_text() for text in axes.texts]
+        assert sum(text.startswith("1.10×") for text in texts) == 5
+        assert sum(text.startswith("0.60×") for text in texts) == 1
+        gaps = ("takes no part", "on all cores: skipped: julia is not installed")
+        assert sum(texts.count(gap) for gap in gaps) == 2
+        for text in axes.texts:
+            box, inside = text.get_window_extent(renderer), axes.get_window_extent(renderer)
+            assert inside.x0 - 1 <= box.x0 and box.x1 <= inside.x1 + 1, text.get_text()
+    words = " ".join(text.get_text() for text in drawing.texts).replace("\n", " ")
+    assert "Time on all 2 usable cores / time on one core" in words and "on 1 core or all cores" in words
+    # Independent half widths add as squares: log(1.04), and log(1/0.97) or log(1.05) of the other.
+    pair = figures_cores.pairs(Rows(both_ways()))["HMC\n1,000 chains, published data"][0]
+    value, low, high = pair.factor
+    assert value == pytest.approx(1.1)
+    assert np.log(value / low) == pytest.approx(np.hypot(np.log(1 / 0.96), np.log(1.05)))
+    assert np.log(high / value) == pytest.approx(np.hypot(np.log(1.04), np.log(1 / 0.97)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"record": {"provenance": {"usable_cores": 1}}}, "this machine has one usable core"),
+        (absent("timeout", "no answer"), "on all cores: timed out: no answer"),
+    ],
+)
+def test_cores_of_a_small_machine_and_gaps_are_told(changes, reason):
+    drawing, _ = draw("cores", both_ways(**changes))
+    found = [text.get_text() for axes in drawing.axes for text in axes.texts] + [t.get_text() for t in drawing.texts]
+    assert reason in " ".join(found)
+
+
+def test_cores_without_a_confined_row_or_without_pairs():
+    rows = [dataclasses.replace(row, cores=None) for row in both_ways()]
+    texts = [text.get_text() for text in draw("cores", rows)[0].axes[0].texts]
+    assert texts.count("not on one core and on all") == 6
+    with pytest.raises(NothingToDrawError, match="with the same parameters"):
+        draw("cores", make_rows("importance"))
 
 
 def test_helper_counts_braces():
