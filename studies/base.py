@@ -67,6 +67,7 @@ class Row:
         diagnostics: the gate's numbers.
         arrays: the gated outputs that the task keeps, by name.
         record: the whole stored record (phases, cost, provenance, ...).
+        marker: the shape of the framework's points, matplotlib's name; as `color`, no two frameworks share it.
     """
 
     study: str
@@ -91,6 +92,7 @@ class Row:
     diagnostics: dict[str, float] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
+    marker: str = "o"
 
 
 class Rows(Sequence[Row]):

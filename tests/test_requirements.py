@@ -1,11 +1,15 @@
 """requirements.txt: exact versions, each once per Python, inside the ranges of pyproject.toml."""
 
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from pipelines.install.hashes import known_hashes
+from pipelines.install.lock import UNLOCKED
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -76,3 +80,12 @@ def test_launchers_lie_in_the_ranges_of_the_project():
 def test_jax_follows_the_python():
     assert [pins(python)["jax"] for python in PYTHONS] == ["0.10.2", "0.12.0.1", "0.12.0.1"]
     assert all(pins(python)["jax"] == pins(python)["jaxlib"] for python in PYTHONS)
+
+
+def test_every_line_has_hashes():
+    """`python -m pipelines.install.lock` writes those of new lines."""
+    known = known_hashes()
+    assert list(known) == [line for line in LINES if line.split("=")[0] not in UNLOCKED]
+    for line, hashes in known.items():
+        assert hashes and len(set(hashes)) == len(hashes), line
+        assert all(re.fullmatch("[0-9a-f]{64}", one) for one in hashes), line

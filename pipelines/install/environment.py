@@ -14,7 +14,8 @@ import sys
 from typing import Any, TextIO
 
 from pipelines.install.fault import ROOT, InstallationFault, say
-from pipelines.install.packages import broken_packages, installed_packages, remove_torn_packages
+from pipelines.install.hashes import HASHES, known_hashes, require_groups, unhashed, with_hashes
+from pipelines.install.packages import broken_packages, installed_packages, missing_needs, remove_torn_packages
 from pipelines.install.pip import DISK_FULL, last_line, pip, refuse_redirects, require_pinned, watch
 from pipelines.install.requirements import (
     OPTIONAL_REQUIREMENTS,
@@ -70,6 +71,7 @@ def wanted_groups(venv: str) -> Groups:
         raise InstallationFault(
             f"RUN_WITH={','.join(chosen)}: there is no optional group {unknown[0]!r}. Choose from {list(extra)}.", 2
         )
+    require_groups([*groups, *extra])
     return {**wanted, **{name: extra[name] for name in extra if name in chosen}}
 
 
@@ -165,17 +167,13 @@ def refresh(venv: str, wanted: Groups, lock: TextIO) -> None:
     optional = [name for name in missing if name in everything and name not in REQUIRED_GROUPS]
     if optional:
         say(f"to install: {', '.join(missing)}. {without_also(optional)} would leave the systems among them out.")
+    hashes = known_hashes()
+    if missing and not hashes:
+        say(f"{HASHES} is missing: versions are checked, files are not.")
     for position, name in enumerate(missing, 1):
-        requirements = os.path.join(folder, name + ".txt")
-        write_lines(requirements, wanted[name])
-        # The other groups' versions hold for what this group pulls in. Not its own: pip would call a version that it
-        # can't find a conflict between the two files.
-        constraints = os.path.join(folder, name + "-constraints.txt")
-        write_lines(constraints, [line for group in everything if group != name for line in everything[group]])
         title = f"[{position}/{len(missing)}] installing {name} ({len(wanted[name])} packages)"
         again = ["--force-reinstall", "--no-deps"] if damaged & names_of(wanted[name]) else []
-        pip(venv, name, ["install", *again, "--requirement", requirements, "--constraint", constraints], title, lock)
-        require_pinned(venv, name, requirements)
+        install_group(venv, name, wanted[name], with_hashes(name, wanted[name], hashes), again, title, lock)
         installed[name] = fingerprint(wanted[name])
         write_state(venv, version, {group: installed[group] for group in wanted if group in installed})
     damaged = broken_packages(venv)
@@ -185,6 +183,37 @@ def refresh(venv: str, wanted: Groups, lock: TextIO) -> None:
         )
     write_state(venv, version, installed, installed_packages(venv))
     say(f"the environment is ready: {venv}")
+
+
+def install_group(
+    venv: str, name: str, lines: list[str], hashed: list[str], again: list[str], title: str, lock: TextIO
+) -> None:
+    """Install one group: first the lines with hashes, from files that have them, then what is left of it, if any."""
+    folder = os.path.join(venv, "wanted")
+    requirements = os.path.join(folder, name + ".txt")
+    write_lines(requirements, lines)
+    if hashed:
+        checked = os.path.join(folder, name + "-hashes.txt")
+        write_lines(checked, hashed)
+        # Without dependencies: pip demands hashes of those too, and the group's lines name what has any.
+        words = [*(word for word in again if word != "--no-deps"), "--no-deps", "--require-hashes"]
+        pip(venv, name, ["install", *words, "--requirement", checked], title, lock)
+        known = known_hashes()
+        left = sorted({*names_of([line for line in lines if line not in known]), *missing_needs(venv, names_of(lines))})
+        if not left:
+            require_pinned(venv, name, requirements)
+            return
+        title = f"    {name} needs besides, from files without known hashes: {', '.join(left)}"
+    elif known_hashes():
+        why = "as asked for" if name in unhashed() else f"there are none in {HASHES}"
+        say(f"{name}: versions are checked, hashes of files are not ({why}).")
+    # The other groups' versions hold for what this group pulls in. Not its own: pip would call a version that it
+    # can't find a conflict between the two files.
+    constraints = os.path.join(folder, name + "-constraints.txt")
+    everything = all_groups()
+    write_lines(constraints, [line for group in everything if group != name for line in everything[group]])
+    pip(venv, name, ["install", *again, "--requirement", requirements, "--constraint", constraints], title, lock)
+    require_pinned(venv, name, requirements)
 
 
 def create(venv: str, state: State | None, lock: TextIO) -> None:

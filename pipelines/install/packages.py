@@ -4,8 +4,25 @@ import csv
 import glob
 import os
 import shutil
+import subprocess
 
+from pipelines.install.fault import InstallationFault
 from pipelines.install.requirements import fingerprint, normal
+
+NEEDS = """
+import sys, importlib.metadata as m
+from pip._vendor.packaging.requirements import Requirement
+missing = set()
+for name in sys.argv[1:]:
+    try: needs = m.requires(name) or []
+    except m.PackageNotFoundError: continue  # not for this Python
+    for need in map(Requirement, needs):
+        if need.marker is None or need.marker.evaluate({"extra": ""}):
+            try: m.version(need.name)
+            except m.PackageNotFoundError: missing.add(need.name)
+print(*sorted(missing))
+"""
+"""Prints what packages need and the environment lacks; pip brings the reader of their lines."""
 
 
 def site_packages(venv: str) -> list[str]:
@@ -59,3 +76,13 @@ def broken_packages(venv: str) -> set[str]:
                     if actual < 0 or (size and actual != int(size)):
                         broken.add(name)
     return broken
+
+
+def missing_needs(venv: str, names: set[str]) -> list[str]:
+    """Return the packages that these need and that are not there."""
+    command = [os.path.join(venv, "bin", "python"), "-I", "-c", NEEDS, *sorted(names)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no reason"])[-1]
+        raise InstallationFault(f"what the packages in {venv} need could not be read: {last}")
+    return done.stdout.split()

@@ -13,6 +13,7 @@ import time
 from typing import TextIO
 
 from pipelines.install.fault import InstallationFault, say
+from pipelines.install.hashes import MISMATCH, refusal
 from pipelines.install.requirements import REQUIRED_GROUPS, names_of, read_groups, without_also, write_lines
 
 HEARTBEAT_S = 15.0
@@ -107,6 +108,8 @@ def pip(venv: str, group: str, arguments: list[str], title: str, lock: TextIO) -
     if any(sign in text for sign in DISK_FULL):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     write_lines(log, lines)
+    if MISMATCH in text:
+        raise InstallationFault(refusal(group, text))
     leave_out = "" if group in REQUIRED_GROUPS else f" Or leave it out: {without_also([group])} ./run TASK"
     if any(sign in text for sign in NO_NETWORK):
         raise InstallationFault(

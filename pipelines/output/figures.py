@@ -55,6 +55,25 @@ class Drawn:
     failed: bool = False
 
 
+class BrokenFigures(Exception):
+    """A study's figures.py cannot be loaded; the text says where and why."""
+
+
+def declared_figures(configuration: Configuration) -> dict[str, FigureSpecification]:
+    """The figures that a study declares, by name.
+
+    Raises:
+        BrokenFigures: its file cannot be loaded.
+    """
+    try:
+        return figures_of(configuration.tree.figures_module(configuration.study))
+    except Exception as error:  # the study's own file, whatever it does: the cells have their rows
+        path = configuration.tree.study_folder(configuration.study) / "figures.py"
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        where = f"{configuration.tree.shown(path)}{f', line {lines[-1]}' if lines else ''}"
+        raise BrokenFigures(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
 def render(
     plan: StudyPlan, rows: list[tuple[PlannedCell, Row]], store: Store, problems: Problems, reporter: Reporter
 ) -> list[Drawn]:
@@ -76,7 +95,10 @@ def _render(
     plan: StudyPlan, rows: list[tuple[PlannedCell, Row]], store: Store, problems: Problems, reporter: Reporter
 ) -> list[Drawn]:
     configuration = plan.configuration
-    specifications = figures_of(configuration.tree.figures_module(configuration.study))
+    try:
+        specifications = declared_figures(configuration)
+    except BrokenFigures as fault:
+        return [Drawn(configuration.study, name, reason=str(fault), failed=True) for name in configuration.figures]
     drawn, newest = [], Newest(store)
     for name, settings in configuration.figures.items():
         reporter.activity(f"{configuration.study}: drawing {name}")

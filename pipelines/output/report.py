@@ -95,8 +95,10 @@ def print_summary(
     timed = [row for row in rows if row.median_s is not None]
     if timed:
         reporter.say(f"  times: {statistics.ESTIMATOR}")
+    varying = {task: _varying([row for row in rows if row.task == task]) for task in {row.task for row in timed}}
     for row in timed:
-        reporter.say(f"  {_name(row, rows):40} {_milliseconds(row):>32}  {_ratio(row)}{_flags(row)}")
+        name = f"{row.task} {row.framework} {_point(row, varying[row.task])}".rstrip()
+        reporter.say(f"  {name:40} {_milliseconds(row):>32}  {_ratio(row)}{_flags(row)}")
     for one in drawn:
         if one.files:
             reporter.say(f"  figure   {one.name}: {one.files[0]}")
@@ -153,6 +155,7 @@ def _table(rows: list[Row]) -> list[str]:
     header = ("framework", "parameters", "seed", "status", "time (ms)", "ratio", "difference", "compile (s)",
               "first call (s)", "peak memory (MiB)", "diagnostics", "flags or reason")  # fmt: skip
     lines: list[tuple[str, ...]] = [header]
+    varying = _varying(rows)
     for row in rows:
         phases = row.record.get("phases", {})
         peak = (row.record.get("memory") or {}).get("peak_host_bytes")
@@ -162,7 +165,7 @@ def _table(rows: list[Row]) -> list[str]:
         lines.append(
             (
                 row.label,
-                _varying(row, rows),
+                _point(row, varying),
                 str(row.seed),
                 row.status,
                 _milliseconds(row),
@@ -184,18 +187,17 @@ def _markdown(lines: Sequence[Sequence[str]]) -> list[str]:
     return [header, f"|{'---|' * len(lines[0])}", *body]
 
 
-def _name(row: Row, rows: list[Row]) -> str:
-    return f"{row.task} {row.framework} {_varying(row, [other for other in rows if other.task == row.task])}".rstrip()
+def _varying(rows: Sequence[Row]) -> list[str]:
+    """The names of the parameters that differ among the rows."""
+    values: dict[str, set[str]] = {}
+    for row in rows:
+        for name, value in row.parameters.items():
+            values.setdefault(name, set()).add(canonical(value))
+    return [name for name, found in values.items() if len(found) > 1]
 
 
-def _varying(row: Row, rows: list[Row]) -> str:
-    """The parameters that differ among the rows."""
-    parts = []
-    for name, value in row.parameters.items():
-        values = {canonical(other.parameters[name]) for other in rows if name in other.parameters}
-        if len(values) > 1:
-            parts.append(f"{name}={value}")
-    return " ".join(parts)
+def _point(row: Row, varying: Sequence[str]) -> str:
+    return " ".join(f"{name}={row.parameters[name]}" for name in varying if name in row.parameters)
 
 
 def _milliseconds(row: Row) -> str:

@@ -91,7 +91,9 @@ def row_of(
         times = _times(record, arrays, settings)
     found = condition.flags(record.get("condition") or {}) if times else []
     flags = (*times.pop("flags", ()), *found, *([flag] if flag else []))
-    values = {name: getattr(row, name) for name in ("study", "task", "framework", "label", "color", "parameters")}
+    values = {
+        name: getattr(row, name) for name in ("study", "task", "framework", "label", "color", "marker", "parameters")
+    }
     return Row(
         **values,
         seed=record["identity"]["seed"],
@@ -114,6 +116,7 @@ def _row(planned: PlannedCell, status: str, reason: str | None) -> Row:
         framework=cell.framework,
         label=planned.description.label,
         color=planned.description.color,
+        marker=planned.description.marker or "o",
         parameters=dict(cell.parameters),
         seed=cell.seed,
         device=cell.device,

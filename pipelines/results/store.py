@@ -51,8 +51,7 @@ class Store:
             return None
         record, content = found
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            arrays = _unpacked(content)
             if "samples_s" in arrays and not isinstance(record.get("timing"), dict):
                 raise ValueError("it has block times but nothing about their race")
         except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
@@ -72,9 +71,9 @@ class Store:
     def has_arrays(self, record: Mapping[str, Any]) -> bool:
         """Whether the arrays of a record that `records` gave are there with the right checksum."""
         identity = record["identity"]
-        folder = self.root / identity["study"] / identity["task"] / record["key"]
+        names = (identity["study"], identity["task"], record["key"], record.get("arrays", "arrays.npz"))
         try:
-            content = (folder / record.get("arrays", "arrays.npz")).read_bytes()
+            content = Path(os.path.join(self.root, *names)).read_bytes()
         except OSError:
             return False  # `intact` and `load` say what is wrong
         return hashlib.sha256(content).hexdigest() == record["arrays_sha256"]
@@ -90,13 +89,13 @@ class Store:
         for key in keys:
             if "." in key:
                 continue  # set aside, or not of this store
-            path = self.root / study / task / key / RECORD
+            path = os.path.join(self.root, study, task, key, RECORD)  # joining Paths takes longer than the reading
             try:
-                record = decode_record(path.read_bytes())
+                record = decode_record(Path(path).read_bytes())
             except (FileNotFoundError, NotADirectoryError, ValueError):
                 continue  # `load` reports it if it is asked for
             except OSError as error:
-                self._tell(f"{_unreadable(path, error)} It is left out.")
+                self._tell(f"{_unreadable(Path(path), error)} It is left out.")
                 continue
             if record["key"] == key:
                 yield record
@@ -245,6 +244,13 @@ def store_error(error: OSError, root: Path, setting: str = "results") -> StoreEr
 def _unreadable(path: Path, error: OSError) -> StoreError:
     """The one line about a record that is there but cannot be read now, which says nothing about the record."""
     return StoreError(f"Cannot read {path}: {error.strerror or error}. Nothing was changed.")
+
+
+def _unpacked(content: bytes) -> dict[str, np.ndarray]:
+    """The arrays of the content of an .npz file, as `numpy.load` gives them, in half its time."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {name.removesuffix(".npy"): io.BytesIO(archive.read(name)) for name in archive.namelist()}
+    return {name: np.lib.format.read_array(member, allow_pickle=False) for name, member in members.items()}
 
 
 def _replace(path: Path, content: bytes) -> None:

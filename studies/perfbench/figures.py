@@ -18,7 +18,6 @@ from studies.perfbench import figures_cores
 from studies.perfbench.figures_facts import ORDER as ORDER
 from studies.perfbench.figures_facts import measurement, ordered
 
-MARKERS = "ohsD^vPX*"
 GROUP_WIDTH = 0.88
 WIDTHS_OF_REASONS = (36, 30, 24, 18, 14, 10)
 """Characters of a reason in a bar's place: the most for which it ends below the top of the axes."""
@@ -190,7 +189,7 @@ def lines(context: FigureContext, parameter: str, label: str) -> Figure:
         is_baseline = good[0].is_baseline
         xs = np.array([row.parameters[parameter] for row in good])
         options: dict[str, Any] = {
-            "color": good[0].color, "marker": MARKERS[index % len(MARKERS)], "markeredgecolor": "black",
+            "color": good[0].color, "marker": good[0].marker, "markeredgecolor": "black",
             "capsize": 4,
             # The baseline broad and below, so that a line that lies on it is seen.
             "linewidth": 5 if is_baseline else 2, "markersize": 13 if is_baseline else 8,

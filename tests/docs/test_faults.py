@@ -23,9 +23,9 @@ def names_in(path: Path) -> set[str]:
 @pytest.mark.parametrize("row", ROWS, ids=[row[0][:60] for row in ROWS])
 def test_row_names_a_test_that_exists(row):
     assert len(row) == 5 and all(row), "fault, what you see, what is left, what continues, test"
-    (named,) = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row[-1])
+    (named,) = re.findall(r"`((?:run/)?test_\w+\.py)::(test_\w+)`", row[-1])
     file, test = named
-    assert test in names_in(ROOT / "tests" / "pipelines" / file)
+    assert test in names_in(ROOT / "tests" / ("" if "/" in file else "pipelines") / file)
 
 
 def test_no_two_rows_rest_on_one_test():
@@ -33,6 +33,6 @@ def test_no_two_rows_rest_on_one_test():
     assert len(set(named)) == len(named) >= 40
 
 
-@pytest.mark.parametrize("name", ["misbehaving_worker", "runaways", "disks", "helpers"])
+@pytest.mark.parametrize("name", ["misbehaving_worker", "scripted_worker", "runaways", "disks", "helpers"])
 def test_injector_is_named_and_there(name):
     assert f"`{name}`" in PAGE and (ROOT / "pipelines" / "testing" / f"{name}.py").is_file()

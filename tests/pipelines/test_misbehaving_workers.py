@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.results.store import Store
 from pipelines.testing.misbehaving_worker import DEATHS, FAULTS, FILE_FAULTS, RAW_FAULTS, REPLY_FAULTS
+from pipelines.testing.scripted_worker import scripted
 from pipelines.testing.toy import Toy
 from pipelines.workers.replies import REPLIES, InvalidReply, Refused, json_schema, read_reply
 
@@ -184,3 +185,44 @@ def test_a_thousand_random_replies_are_refused_or_keep_to_the_schema(seed):
         if kind == "time":
             assert type(reply["seconds"]) is float and 0 < reply["seconds"] <= 1e7
     assert refused > 100 and passed > 10
+
+
+def test_random_replies_to_a_whole_run_invent_and_lose_nothing(tmp_path, capsys, monkeypatch):
+    """Two hundred, in cells of one system without a process, beside records of an honest one."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)  # no disk is to fail here
+    toy = Toy(tmp_path)
+    config = (toy.root / "configs/study/toy.yaml").read_text()
+    toy.write("configs/study/toy.yaml", config.replace("baseline: first", "baseline: first\n    replicates: 5"))
+    honest = {name: lambda operation, line: line for name in ("first",)}
+    words = ("stages=[run]", "timing.calls=1", "timing.warmup_blocks=0")
+    with scripted(honest):
+        toy.run("frameworks=[first]", *words)
+    good = {path: path.read_bytes() for path in toy.records()}
+    assert len(good) == 5
+    toy.write("configs/study/toy.yaml", config.replace("baseline: first", "baseline: first\n    replicates: 200"))
+    generator, changed = random.Random(7), []
+
+    def misbehave(operation, line):
+        if operation == "hello" or generator.random() < 0.5:  # a system that cannot start fails all cells at once
+            return line
+        broken = mangled(line, generator).replace(b"\n", b" ")
+        changed.append(broken != line)
+        return broken
+
+    capsys.readouterr()
+    with scripted({"second": misbehave}):
+        assert toy.run("frameworks=[second]", *words) == 1
+    shown = capsys.readouterr()
+    assert sum(changed) >= 200, sum(changed)
+    assert "Traceback" not in shown.out + shown.err
+    assert {path: path.read_bytes() for path in good} == good
+    store = Store(toy.root / "results")
+    found = [one for one in store.records("toy", "total") if one["identity"]["framework"] == "second"]
+    assert len(found) == 200
+    for record in found:
+        assert record["status"] in ("ok", "failed", "invalid", "timeout", "oom", "skipped")
+        assert record["status"] == "ok" or "while it was measured" not in record["reason"], record["traceback"]
+        _, arrays = store.load("toy", "total", record["key"])
+        if "samples_s" in arrays:
+            assert record["status"] == "ok" and arrays["output/total"] == 3
+            assert all(0 < seconds < 10 for seconds in arrays["samples_s"].tolist())

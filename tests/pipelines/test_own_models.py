@@ -4,6 +4,7 @@ import pytest
 
 from pipelines.results.rows import Newest
 from pipelines.results.store import Store
+from pipelines.testing.toy import FIGURES
 from tests.pipelines.test_faults import reason, statuses
 from tests.pipelines.test_store import record
 
@@ -92,3 +93,13 @@ def test_records_of_this_machine_come_before_those_of_another(tmp_path, monkeypa
     assert Newest(store).get(record()["identity"])[0]["key"] == "k2"
     monkeypatch.setattr(rows, "machine", lambda device: "a third")
     assert Newest(store).get(record()["identity"])[0]["key"] == "k3"
+
+
+def test_figures_that_cannot_be_loaded_are_one_line_and_the_cells_have_their_rows(toy, capsys):
+    toy.write("studies/toy/figures.py", "import no_such_library\n" + FIGURES)
+    assert toy.run() == 1
+    shown = capsys.readouterr()
+    line = "studies/toy/figures.py, line 1 cannot be loaded: ModuleNotFoundError: No module named 'no_such_library'"
+    assert f"FAILED figure times: {line}" in shown.out
+    assert "Traceback" not in shown.out + shown.err
+    assert {record["status"] for record in Store(toy.root / "results").records("toy", "total")} == {"ok"}

@@ -65,12 +65,13 @@ print(json.dumps({"arguments": sys.argv[1:], "folder": os.getcwd(), "prefix": sy
 GROUPS = {"core": ["alpha==1.0"], "test": ["beta==1.0"], "torch": ["gamma==1.0"], "pyro": ["delta==1.0"]}
 
 
-def make_wheel(folder: Path, name: str, version: str) -> None:
-    """Write the smallest installable package: one module with its version."""
+def make_wheel(folder: Path, name: str, version: str, needs: str = "") -> None:
+    """Write the smallest installable package: one module with its version, which may need another."""
     information = f"{name}-{version}.dist-info"
     files = {
         f"{name}.py": f"VERSION = {version!r}\n",
-        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        + (f"Requires-Dist: {needs}\n" if needs else ""),
         f"{information}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     files[f"{information}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{information}/RECORD"])

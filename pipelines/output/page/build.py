@@ -134,10 +134,16 @@ def _page(
 
 def figure_entries(configuration: Configuration, drawn_in: Path | None = None) -> list[content.FigureEntry]:
     """The study's chosen figures with what to see in them; `light` is the stem of the files if there are any."""
-    from pipelines.output.figures import file_name  # loads matplotlib, which only the figures need
-    from studies.base import figures_of
+    from pipelines.output.figures import BrokenFigures, declared_figures, file_name  # loads matplotlib
 
-    specifications = figures_of(configuration.tree.figures_module(configuration.study))
+    try:
+        specifications = declared_figures(configuration)
+    except BrokenFigures as fault:
+        command = f"./run paper-figures study={configuration.study} stages=[figures]"
+        return [
+            content.FigureEntry(configuration.study, name, "", missing=str(fault), command=command)
+            for name in configuration.figures
+        ]
     entries = []
     for name, settings in configuration.figures.items():
         specification = specifications[name]
