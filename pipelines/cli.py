@@ -4,7 +4,7 @@ import errno
 import importlib.metadata
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 from pipelines.config import flags
@@ -100,7 +100,7 @@ def run(configurations: list[Configuration], reporter: Reporter) -> int:
                 outcomes.append(finish(plan, store, problems, reporter, spent))
                 if len(outcomes) < len(plans) and plan.to_run and "run" in stages:
                     refresh_page(outcomes, plans, store)  # a run that is stopped leaves what it has finished
-        return close(outcomes, plans, store, reporter, start)
+        return close(outcomes, plans, store, reporter, start, measure.working)
 
 
 def require_device(configuration: Configuration) -> None:
@@ -177,29 +177,37 @@ def _require_part(configurations: list[Configuration]) -> None:
         raise ConfigurationFaults(faults)
 
 
+class _Measure:
+    """Executes plans with a runner, if there is one; `working` is the seconds of its workers and gates."""
+
+    def __init__(self, runner: Runner | None = None):
+        self._runner, self.working = runner, 0.0
+
+    def __call__(self, plan: StudyPlan) -> float:
+        """The seconds that the plan took."""
+        if self._runner is None:
+            return 0.0
+        start = time.monotonic()
+        self._runner.run(plan)
+        self.working = self._runner.working
+        return time.monotonic() - start
+
+
 @contextmanager
-def _measuring(
-    plans: list[StudyPlan], store: Store, problems: Problems, reporter: Reporter
-) -> Iterator[Callable[[StudyPlan], float]]:
-    """A function that executes a plan and returns the seconds it took; the workers outlive a study."""
+def _measuring(plans: list[StudyPlan], store: Store, problems: Problems, reporter: Reporter) -> Iterator[_Measure]:
+    """Executes plans; the workers outlive a study."""
     if "run" not in plans[0].configuration.stages:
-        yield lambda plan: 0.0
+        yield _Measure()
         return
     if not report.any_to_run(plans):
         reporter.say("Nothing to measure: every cell is cached or skipped.")
-        yield lambda plan: 0.0
+        yield _Measure()
         return
     with scratch_folder() as scratch, WorkerPool(scratch, reporter.say) as pool:
         runner = Runner(store, problems, pool, scratch, reporter)
         runner.require_memory(plans)
         runner.expect(plans)
-
-        def measure(plan: StudyPlan) -> float:
-            start = time.monotonic()
-            runner.run(plan)
-            return time.monotonic() - start
-
-        yield measure
+        yield _Measure(runner)
 
 
 @contextmanager

@@ -108,6 +108,8 @@ def rule_for(path: Path) -> Rule | None:
             return Rule(("genjax", "jax", "numpy"), never=JAX_INTERNALS)
         case ("pipelines", "scaling", "work.py"):  # run in a process of its own: traces one program of a study
             return Rule(("jax", "numpy", "pipelines.plan.tree"), never=JAX_INTERNALS)
+        case ("pipelines", "install", "lock.py"):  # a tool for those who change versions
+            return Rule(("pipelines.install", "packaging"))
         case ("pipelines", "install", _):  # runs before anything is installed
             return Rule(("pipelines.install", "pipelines.errors", "pipelines.attributes"))
         case ("pipelines", *_):

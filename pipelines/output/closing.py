@@ -14,6 +14,9 @@ from pipelines.results.export import export
 from pipelines.results.rows import read_rows
 from pipelines.results.store import Store
 
+TARGET = "of paper-figures at most 10% and 20 s"
+"""What the harness may cost."""
+
 
 def finish(plan: StudyPlan, store: Store, problems: Problems, reporter: Reporter, spent: float) -> Outcome:
     """Reads, draws, exports and sums up one study.
@@ -60,9 +63,23 @@ def refresh_page(outcomes: Sequence[Outcome], plans: Sequence[StudyPlan], store:
 
 
 def close(
-    outcomes: Sequence[Outcome], plans: Sequence[StudyPlan], store: Store, reporter: Reporter, start: float
+    outcomes: Sequence[Outcome],
+    plans: Sequence[StudyPlan],
+    store: Store,
+    reporter: Reporter,
+    start: float,
+    working: float = 0.0,
 ) -> int:
-    """The end of the run: a closing summary if there are several studies, the report, and the exit status."""
+    """The end of the run: a closing summary if there are several studies, the report, and the exit status.
+
+    Args:
+        outcomes: of the studies.
+        plans: of the studies.
+        store: their records.
+        reporter: gets the lines.
+        start: of the run, by the monotonic clock.
+        working: seconds spent preparing, gating and timing; 0 where nothing was measured.
+    """
     seconds = time.monotonic() - start
     if len(outcomes) > 1:
         print_closing(outcomes, seconds, reporter)
@@ -75,7 +92,16 @@ def close(
         else:
             reporter.say(f"no report.md: {store.root} cannot be written")
         reporter.say(f"page: {refresh_page(outcomes, plans, store)}")
+    if working:
+        reporter.say(overhead(time.monotonic() - start, working))
     return int(any(one.export_failed or report.exit_status(one.rows, one.drawn) for one in outcomes))
+
+
+def overhead(seconds: float, working: float) -> str:
+    """The line about the time of a run that was not spent preparing, gating or timing."""
+    rest = max(seconds - working, 0.0)
+    share = rest / max(seconds, 1e-9)
+    return f"harness: {rest:.1f} s of {seconds:.1f} s ({share:.0%}) beside the cells' own; {TARGET}"
 
 
 def is_writable(folder: Path) -> bool:

@@ -86,6 +86,20 @@ class Runner:
         self._room = memory.Room()
         self._spent: dict[tuple[str, str], dict[str, float | None]] = {}
         self._begun = 0.0
+        self._judging = 0.0
+
+    @property
+    def working(self) -> float:
+        """Seconds spent preparing, gating and timing: requests to workers, and the gates. The rest is overhead."""
+        return self.pool.seconds + self._judging
+
+    def _judged(self, cell: Cell, problem: Problem, configuration: Configuration, outputs: Outputs) -> gate.Judgement:
+        start = time.monotonic()
+        module = configuration.tree.problem_module(cell.study)
+        try:
+            return gate.judge(module, cell.task, problem, cell.parameters, outputs)
+        finally:
+            self._judging += time.monotonic() - start
 
     def require_memory(self, plans: list[StudyPlan]) -> None:
         """Says how much memory the workers will hold at once; where it is little, races run in waves.
@@ -235,8 +249,7 @@ class Runner:
                 "memory": memory_of(first),
             }
             entrant.outputs = outputs
-        module = configuration.tree.problem_module(cell.study)
-        judgement = gate.judge(module, cell.task, problem, cell.parameters, outputs)
+        judgement = self._judged(cell, problem, configuration, outputs)
         if process == 0 or judgement.status != "ok":
             entrant.diagnostics = judgement.diagnostics
         precision = gate.wrong_precision(outputs, built["notes"].get("dtype", cell.dtype))
@@ -340,8 +353,7 @@ class Runner:
         if cell.gate_calls is not None:
             seen = entrant.outputs
             outputs = {name: np.concatenate([array[None], seen[name][1:]]) for name, array in outputs.items()}
-        module = configuration.tree.problem_module(cell.study)
-        return gate.judge(module, cell.task, problem, cell.parameters, outputs)
+        return self._judged(cell, problem, configuration, outputs)
 
     def _save(self, entrant: Entrant, configuration: Configuration, arrays: dict[str, np.ndarray]) -> None:
         keep = entrant.planned.cell.keep

@@ -7,6 +7,7 @@ the whole of a run around the process is the real one: requests, limits of time,
         run(...)
 """
 
+import itertools
 import json
 import os
 import tempfile
@@ -31,7 +32,7 @@ class ScriptedClient(client.WorkerClient):
         self.programs, self.hello, self.cores, self.confined = 0, {}, None, False
         self._honest = worker.Worker(tree.home_of(description.name), description.name)
         self._script, self._ended = script, False
-        self._ids = iter(range(1, 2**31))
+        self._ids = itertools.count(1)
         self._channel = self  # type: ignore[assignment]  # `exchange` is all that a request needs of it
 
     def exchange(self, line: bytes, limit_seconds: float) -> bytes:

@@ -33,6 +33,9 @@ class WorkerClient:
         mark: tells its processes from all others; see `pipelines.workers.processes`.
     """
 
+    seconds = 0.0
+    """Spent in requests so far: starting, preparing, gating and timing."""
+
     def __init__(
         self,
         description: FrameworkDescription,
@@ -107,6 +110,8 @@ class WorkerClient:
         except Refused as error:
             refusal = error.refusal
             raise ContestantFailure(refusal.status, refusal.reason, refusal.traceback) from None
+        finally:
+            self.seconds += time.monotonic() - start
 
     def cpu_seconds(self) -> float | None:
         """CPU time that all threads of the worker have used, ended ones too, or None where the system does not say."""
@@ -246,6 +251,7 @@ class WorkerPool:
         self.cores = Cores(say)
         self._workers: dict[tuple, WorkerClient] = {}
         self._broken: dict[tuple, ContestantFailure] = {}
+        self._started: list[WorkerClient] = []
         self._count = itertools.count()
 
     def get(
@@ -282,6 +288,11 @@ class WorkerPool:
             raise
         return worker
 
+    @property
+    def seconds(self) -> float:
+        """Spent in requests to all its workers, ended ones too."""
+        return sum(worker.seconds for worker in self._started)
+
     def release(self, cores: int | None) -> None:
         """Ends workers that are confined to other cores; call it while no program of theirs is needed."""
         for slot, worker in list(self._workers.items()):
@@ -311,6 +322,7 @@ class WorkerPool:
             worker = WorkerClient(description, tree, configuration.environment, log, chosen, mark)
         except OSError as error:
             raise ContestantFailure("failed", f"{description.name}: cannot start its worker: {error}") from error
+        self._started.append(worker)
         limit = max(configuration.limits.start_seconds, description.start_seconds)
         try:
             hello = worker.request("hello", limit, protocol=protocol.VERSION, device=configuration.device, dtype=dtype)

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from pipelines.output.closing import overhead
 from pipelines.output.summary import duration
 from pipelines.results import machine
 from pipelines.testing import toy as checkout
@@ -109,3 +110,18 @@ def test_lines_of_a_study_name_only_what_varies_in_their_task(toy, capsys):
     assert toy.run("stages=[run]") == 0
     out = capsys.readouterr().out
     assert re.search(r"^  other first +[\d.]+ ms", out, re.MULTILINE) and "n_points" not in out[out.index("times:") :]
+
+
+def test_the_harness_tells_what_it_costs():
+    assert overhead(200.0, 190.0).startswith("harness: 10.0 s of 200.0 s (5%) beside the cells' own; of paper-figures")
+    assert overhead(30.0, 31.0).startswith("harness: 0.0 s of 30.0 s (0%)")
+
+
+def test_requests_and_gates_are_the_cells_own(toy, capsys):
+    toy.model("second", before="import time; time.sleep(0.02)")
+    assert toy.run("frameworks=[second]") == 0
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("harness:")]
+    rest, total = (float(word) for word in re.findall(r"([0-9.]+) s ", line))
+    assert rest <= total - 5 * 0.02
+    assert toy.run("frameworks=[second]") == 0
+    assert "harness:" not in capsys.readouterr().out, "nothing was measured"
