@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pipelines.install.hashes import known_hashes
-from pipelines.install.lock import UNLOCKED
+from pipelines.install.lock import header, unlocked
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -85,7 +85,8 @@ def test_jax_follows_the_python():
 def test_every_line_has_hashes():
     """`python -m pipelines.install.lock` writes those of new lines."""
     known = known_hashes()
-    assert list(known) == [line for line in LINES if line.split("=")[0] not in UNLOCKED]
+    assert list(known) == [line for line in LINES if line.split("=")[0] not in unlocked()]
+    assert unlocked() == {"torch"} and len(header()) == 3
     for line, hashes in known.items():
         assert hashes and len(set(hashes)) == len(hashes), line
         assert all(re.fullmatch("[0-9a-f]{64}", one) for one in hashes), line

@@ -22,14 +22,20 @@ PLATFORMS: dict[str, list[str]] = {
     "macOS, ARM": [*(f"macosx_{major}_0_arm64" for major in range(15, 10, -1)), "macosx_11_0_universal2"],
 }
 """Tags of the wheels that fit, the newest first."""
-UNLOCKED = ("torch",)
-"""Packages without hashes: an index gives one of many builds of a version, for CPUs or some GPU, as its user wants."""
-HEADER = (
-    "# SHA-256 hashes of the files of the versions in requirements.txt, for Python 3.11 to 3.13 on Linux and macOS.",
-    "# PyTorch has none: which of its builds (for CPUs, CUDA, ROCm) an index gives is the choice of its user.",
-    "# Written by `python -m pipelines.install.lock`; ./run installs no file of these packages with another hash.",
-    "",
-)
+WITHOUT = "# Without hashes:"
+"""How the line of the file begins that names packages without any: an index gives one of many builds of a version."""
+
+
+def header() -> list[str]:
+    """Return the comments at the top of the file, which stay."""
+    lines = (Path(ROOT) / HASHES).read_text(encoding="utf-8").splitlines()
+    return lines[: next(number for number, line in enumerate(lines) if not line.startswith("#"))]
+
+
+def unlocked() -> set[str]:
+    """Return the packages that have no hashes."""
+    named = [line.removeprefix(WITHOUT).partition(".")[0] for line in header() if line.startswith(WITHOUT)]
+    return {name.strip() for line in named for name in line.split(",")}
 
 
 def lines_for(python: str) -> dict[str, str]:
@@ -63,7 +69,8 @@ def hash_of(pin: str, options: list[str]) -> str:
 
 def collect(known: dict[str, list[str]]) -> dict[str, list[str]]:
     """Return requirement line -> hashes, those that are known first; asks for what has not all its hashes yet."""
-    lines = [line for lines in read_groups().values() for line in lines if not names_of([line]) & set(UNLOCKED)]
+    without = unlocked()
+    lines = [line for lines in read_groups().values() for line in lines if not names_of([line]) & without]
     found = {line: list(known.get(line, [])) for line in lines}
     for python in PYTHONS:
         for line, pin in lines_for(python).items():
@@ -88,7 +95,7 @@ def main() -> int:
     asked = {} if parser.parse_args().again else known
     found = collect(asked)
     found = {line: list(dict.fromkeys([*known.get(line, []), *hashes])) for line, hashes in found.items()}
-    text = "\n".join([*HEADER, *(entry(line, hashes) for line, hashes in found.items())]) + "\n"
+    text = "\n".join([*header(), "", *(entry(line, hashes) for line, hashes in found.items())]) + "\n"
     (Path(ROOT) / HASHES).write_text(text, encoding="utf-8")
     print(f"{HASHES}: {sum(map(len, found.values()))} hashes of {len(found)} lines")
     return 0
