@@ -188,7 +188,7 @@ def test_a_thousand_random_replies_are_refused_or_keep_to_the_schema(seed):
 
 
 def test_random_replies_to_a_whole_run_invent_and_lose_nothing(tmp_path, capsys, monkeypatch):
-    """Two hundred, in cells of one system without a process, beside records of an honest one."""
+    """A thousand, in cells of one system without a process, beside records of an honest one."""
     monkeypatch.setattr("os.fsync", lambda descriptor: None)  # no disk is to fail here
     toy = Toy(tmp_path)
     config = (toy.root / "configs/study/toy.yaml").read_text()
@@ -199,7 +199,7 @@ def test_random_replies_to_a_whole_run_invent_and_lose_nothing(tmp_path, capsys,
         toy.run("frameworks=[first]", *words)
     good = {path: path.read_bytes() for path in toy.records()}
     assert len(good) == 5
-    toy.write("configs/study/toy.yaml", config.replace("baseline: first", "baseline: first\n    replicates: 200"))
+    toy.write("configs/study/toy.yaml", config.replace("baseline: first", "baseline: first\n    replicates: 1000"))
     generator, changed = random.Random(7), []
 
     def misbehave(operation, line):
@@ -213,12 +213,12 @@ def test_random_replies_to_a_whole_run_invent_and_lose_nothing(tmp_path, capsys,
     with scripted({"second": misbehave}):
         assert toy.run("frameworks=[second]", *words) == 1
     shown = capsys.readouterr()
-    assert sum(changed) >= 200, sum(changed)
+    assert sum(changed) >= 1000, sum(changed)
     assert "Traceback" not in shown.out + shown.err
     assert {path: path.read_bytes() for path in good} == good
     store = Store(toy.root / "results")
     found = [one for one in store.records("toy", "total") if one["identity"]["framework"] == "second"]
-    assert len(found) == 200
+    assert len(found) == 1000
     for record in found:
         assert record["status"] in ("ok", "failed", "invalid", "timeout", "oom", "skipped")
         assert record["status"] == "ok" or "while it was measured" not in record["reason"], record["traceback"]
