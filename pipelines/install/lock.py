@@ -50,8 +50,8 @@ def lines_for(python: str) -> dict[str, str]:
     return found
 
 
-def hash_of(pin: str, options: list[str]) -> str:
-    """Return the SHA-256 of the file that pip would install.
+def hash_of(pin: str, options: list[str]) -> tuple[str, bool]:
+    """Return the SHA-256 of the file that pip would install, and whether it is the same for every Python and platform.
 
     Raises:
         LookupError: there is none; with what pip said.
@@ -64,7 +64,8 @@ def hash_of(pin: str, options: list[str]) -> str:
         if done.returncode != 0:
             raise LookupError(done.stderr.strip())
         (one,) = json.loads(told.read_text(encoding="utf-8"))["install"]
-    return one["download_info"]["archive_info"]["hashes"]["sha256"]
+    told_of = one["download_info"]
+    return told_of["archive_info"]["hashes"]["sha256"], told_of["url"].endswith("py3-none-any.whl")
 
 
 def collect(known: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -72,18 +73,22 @@ def collect(known: dict[str, list[str]]) -> dict[str, list[str]]:
     without = unlocked()
     lines = [line for lines in read_groups().values() for line in lines if not names_of([line]) & without]
     found = {line: list(known.get(line, [])) for line in lines}
+    complete = set(known)
     for python in PYTHONS:
         for line, pin in lines_for(python).items():
-            if line in known or line not in found:
+            if line in complete or line not in found:
                 continue
             print(f"Python {python}: {pin}", flush=True)
             for tags in PLATFORMS.values():
                 wheels = ["--python-version", python, "--only-binary=:all:", *(f"--platform={tag}" for tag in tags)]
                 try:
-                    digest = hash_of(pin, wheels)
+                    digest, is_universal = hash_of(pin, wheels)
                 except LookupError:
-                    digest = hash_of(pin, ["--no-binary=:all:"])  # no wheel fits: the source
+                    digest, is_universal = hash_of(pin, ["--no-binary=:all:"])  # no wheel fits: the source
                 found[line] += [] if digest in found[line] else [digest]
+                if is_universal:
+                    complete.add(line)
+                    break
     return found
 
 
