@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from pipelines.cli import main as draw
 from pipelines.config.configuration import configure
 from pipelines.entry import guarded
@@ -19,21 +21,21 @@ from pipelines.output.screenshot import screenshot
 from pipelines.plan.tree import Tree
 from pipelines.results.store import store_error
 
-PICTURES = {
-    "faircoin": ("faircoin", "combined"),
-    "perfbench_hmc": ("perfbench", "hmc"),
-    "perfbench_is": ("perfbench", "importance"),
-    "curvefit_scaling": ("curvefit", "scaling"),
-    "gol_showcase": ("gol", "showcase"),
-    "localization": ("localization", "comprehensive"),
-}
-"""Name of a picture in `figs/gallery`, and the study and figure that it shows."""
-
 WIDTH = 1200
 PAGE_WIDTH, PAGE_HEIGHT = 1200, 1000
 
 
-def main(arguments: list[str], tree: Tree | None = None, pictures: Mapping[str, tuple[str, str]] = PICTURES) -> int:
+def pictures_of(tree: Tree) -> dict[str, tuple[str, str]]:
+    """Name of a picture in `figs/gallery` -> the study and figure that it shows: `gallery` of the studies' settings."""
+    found = {}
+    for study in tree.studies():
+        block = OmegaConf.load(tree.settings(study))
+        for figure, name in (block.get("gallery") or {}).items():  # type: ignore[union-attr]
+            found[str(name)] = (study, str(figure))
+    return found
+
+
+def main(arguments: list[str], tree: Tree | None = None) -> int:
     """Redraws the gallery; 1 if a picture could not be made."""
     if any(word in ("--help", "-h") for word in arguments):
         print(__doc__)
@@ -46,7 +48,7 @@ def main(arguments: list[str], tree: Tree | None = None, pictures: Mapping[str, 
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise store_error(error, folder, "figs") from error
-        absent = _pictures(arguments, checkout, pictures, folder)
+        absent = _pictures(arguments, checkout, pictures_of(checkout), folder)
         page_status = report(arguments, checkout)
         page = configure(arguments, checkout)[0].figs / "report" / "index.html"
         reason = screenshot(page, folder / "report.png", PAGE_WIDTH, PAGE_HEIGHT) if page_status == 0 else "no page"

@@ -100,10 +100,13 @@ class Tree:
         found = (place / "studies" / study for place in self.places)
         return next((path for path in found if (path / "problem.py").is_file()), self.root / "studies" / study)
 
+    def settings(self, study: str) -> Path:
+        """The configuration file of a study."""
+        return self.study_folder(study).parent.parent / "configs" / "study" / f"{study}.yaml"
+
     def alone(self, study: str) -> tuple[str, ...]:
         """The sizes at which runs of all studies leave the study out: `alone` of its configuration."""
-        folder = self.study_folder(study).parent.parent
-        text = (folder / "configs" / "study" / f"{study}.yaml").read_text(encoding="utf-8")
+        text = self.settings(study).read_text(encoding="utf-8")
         found = re.search(r"^alone: \[([\w, ]*)\]", text, re.MULTILINE)
         return tuple(name.strip() for name in found.group(1).split(",")) if found else ()
 

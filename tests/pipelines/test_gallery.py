@@ -6,19 +6,20 @@ import pytest
 from PIL import Image
 
 from pipelines.output import gallery, screenshot
+from pipelines.plan.tree import Tree
 from pipelines.testing.toy import FAST
 from tests.browser import needs_browser
-
-TOY = {"times": ("toy", "times")}
 
 
 def test_gallery_is_redrawn_from_the_store(toy, monkeypatch, capsys):
     monkeypatch.setattr(screenshot, "find_browser", lambda: None)
     pictures = toy.root / "figs" / "gallery"
-    assert gallery.main([*FAST], toy.tree, TOY) == 1
+    settings = toy.root / "configs/study/toy.yaml"
+    settings.write_text(settings.read_text() + "\ngallery: {times: times}\n")
+    assert gallery.main([*FAST], toy.tree) == 1
     assert "times stays as it was" in capsys.readouterr().out and not list(pictures.iterdir())
     toy.run("stages=[run]")
-    assert gallery.main([*FAST], toy.tree, TOY) == 0
+    assert gallery.main([*FAST], toy.tree) == 0
     assert "no picture of the page: no Chromium" in capsys.readouterr().out
     with Image.open(pictures / "times.png") as image:
         assert image.width == gallery.WIDTH
@@ -41,7 +42,11 @@ def test_browser_that_does_not_work_is_a_reason(tmp_path, monkeypatch):
     assert "status 1" in str(screenshot.screenshot(tmp_path / "page.html", tmp_path / "page.png", 10, 10))
 
 
-@pytest.mark.parametrize("name", gallery.PICTURES)
+def test_there_are_pictures():
+    assert len(gallery.pictures_of(Tree())) > 4
+
+
+@pytest.mark.parametrize("name", gallery.pictures_of(Tree()))
 def test_every_picture_is_committed_and_shown(name):
     root = Path(gallery.__file__).parents[2]
     assert (root / "figs" / "gallery" / f"{name}.png").is_file()

@@ -63,7 +63,7 @@ def test_figure_that_cannot_be_drawn_is_named(two, capsys):
 def test_one_display_counts_on_through_all_studies(two, capsys):
     assert two.run() == 0
     out = capsys.readouterr().out
-    counts = [int(done) for done in re.findall(r"^  \[(\d+)/8\]", out, re.MULTILINE)]
+    counts = [int(done) for done in re.findall(r"^  \[(\d+)/8[,\]]", out, re.MULTILINE)]
     assert counts == sorted(counts) and counts[0] == 0 and counts[-1] >= 6, "six cells and two figures"
 
 
