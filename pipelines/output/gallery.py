@@ -29,8 +29,8 @@ def pictures_of(tree: Tree) -> dict[str, tuple[str, str]]:
     """Name of a picture in `figs/gallery` -> the study and figure that it shows: `gallery` of the studies' settings."""
     found = {}
     for study in tree.studies():
-        block = OmegaConf.load(tree.settings(study))
-        for figure, name in (block.get("gallery") or {}).items():  # type: ignore[union-attr]
+        chosen = OmegaConf.select(OmegaConf.load(tree.settings(study)), "gallery", default={})
+        for figure, name in chosen.items():
             found[str(name)] = (study, str(figure))
     return found
 

@@ -274,7 +274,9 @@ def test_signal_before_the_imports_are_done_ends_in_a_sentence(number):
     """As ./run starts a command: with these signals held back until the command can answer them."""
     code = (
         "import os, signal, sys\n"
-        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})\n"
+        "signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, signals)\n"
+        "for each in signals: signal.signal(each, signal.SIG_DFL)\n"  # in the background they come ignored
         f"os.kill(os.getpid(), {int(number)})\n"
         "from pipelines.entry import guarded\n"
         "sys.exit(guarded(lambda: 0))\n"
