@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.pjax import jax_internals
+from genjax.pjax.partition import divided
 
 #: Terms up to which the sum is written out. XLA for CPU copies what computes the terms once for each, 15 times at most;
 #: from 16 on it would write the (N, n) array to memory instead.
@@ -68,8 +69,10 @@ def _reduce_on_cpu(values: Array, *, axis: int) -> Array:
     if n_terms <= MOST_TERMS:
         columns = [jax.lax.index_in_dim(values, i, axis, keepdims=False) for i in range(n_terms)]
         return functools.reduce(jnp.add, columns)
-    terms_first = jnp.moveaxis(values, axis, 0)
-    return jnp.tensordot(jnp.ones(n_terms, values.dtype), terms_first, 1, precision=jax.lax.Precision.HIGHEST)
+    # Said once more for the terms and their sums: the partitioner would compute a product's terms on every device.
+    terms_first = divided(jnp.moveaxis(values, axis, 0))
+    ones = jnp.ones(n_terms, values.dtype)
+    return divided(jnp.tensordot(ones, terms_first, 1, precision=jax.lax.Precision.HIGHEST))
 
 
 def _shape(shape: tuple[int, ...], *, axis: int) -> tuple[int, ...]:
