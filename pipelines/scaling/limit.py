@@ -1,8 +1,11 @@
 """The most that memory holds, by bisection over runs that end well or out of memory."""
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+from pipelines.workers.protocol import MEMORY_BYTES
 
 WITHIN = 1.1
 """Largest quotient of the ends of the bracket that is an answer."""
@@ -52,20 +55,18 @@ def largest(fits: Callable[[int], bool], start: int, most: int, within: float = 
 
 @contextmanager
 def memory_limit(n_bytes: int | None) -> Iterator[None]:
-    """Limits the memory of processes that start inside, and of this one: each may map so many bytes for its data.
+    """Limits the memory of workers that start inside: each may map so many bytes for its data.
 
     None limits nothing. Linux counts anonymous memory for this limit; elsewhere it may have no effect.
     """
     if n_bytes is None:
         yield
         return
-    import resource
-
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    hard = before[1]
-    resource.setrlimit(resource.RLIMIT_DATA, (n_bytes if hard == resource.RLIM_INFINITY else min(n_bytes, hard), hard))
+    before = os.environ.get(MEMORY_BYTES)
+    os.environ[MEMORY_BYTES] = str(n_bytes)
     try:
         yield
     finally:
-        with suppress(ValueError):
-            resource.setrlimit(resource.RLIMIT_DATA, before)
+        os.environ.pop(MEMORY_BYTES)
+        if before is not None:
+            os.environ[MEMORY_BYTES] = before

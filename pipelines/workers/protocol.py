@@ -10,6 +10,7 @@ Transport
     so does one of more than 8 MiB. Standard error goes to a log; its last lines are shown when a worker dies. A worker
     ends at the end of its standard input, and should die with its parent (on Linux:
     `prctl(PR_SET_PDEATHSIG, SIGKILL)`). Processes that it starts are ended with it, in whatever session they are.
+    Where the variable GENJAX_ARTIFACT_MEMORY_BYTES is set, it limits its own memory to so many bytes of data.
 
 Requests and replies
     A request is `{"id": 7, "op": "...", ...}`. A reply is `{"id": 7, "ok": true, ...}` or
@@ -53,6 +54,9 @@ import math
 from typing import Any
 
 VERSION = 2
+
+MEMORY_BYTES = "GENJAX_ARTIFACT_MEMORY_BYTES"
+"""The variable that limits the data of workers. Each limits itself: the parent must not run short of memory with it."""
 
 
 def encode(message: dict[str, Any]) -> str:

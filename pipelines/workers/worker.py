@@ -238,6 +238,15 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
 
 
+def limit_memory() -> None:
+    """Limits what this process may map for its data to what the parent asks for, if it does."""
+    asked = os.environ.get(protocol.MEMORY_BYTES)
+    if asked:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        most = int(asked) if hard == resource.RLIM_INFINITY else min(int(asked), hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
 def main(arguments: list[str]) -> int:
     """Serves on private copies of the standard streams, so that what libraries print cannot reach the protocol."""
     parser = argparse.ArgumentParser(prog="pipelines.workers.worker")
@@ -245,6 +254,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--root", type=Path, required=True)
     options = parser.parse_args(arguments)
     die_with_parent()
+    limit_memory()
     requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
