@@ -10,7 +10,7 @@ Stopping when an interval looks narrow selects luck. So what is asked is only wh
 which more blocks reduce, is small enough; how far the processes differ, which decides the width, is not consulted.
 
 One worker is active at a time. The CPU time of the idle ones is read during every block: a thread pool that spins after
-its call would tax the next contestant. How long the timed worker waited for a core is read, too.
+its call would tax the next contestant. How long the timed worker waited for a core that somebody else had is read, too.
 """
 
 import itertools
@@ -51,7 +51,7 @@ class Lane:
             empty if it failed.
         rounds: in which it took part.
         spent: seconds of its blocks by the clock of the race.
-        waited: seconds that its worker waited for a core during its blocks, None if unknown.
+        waited: seconds that its worker waited during its blocks for a core that somebody else had, None if unknown.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Lane:
 
     @property
     def waited_fraction(self) -> float | None:
-        """Seconds that its worker waited for a core per second of block, or None if unknown."""
+        """Seconds that its worker waited for a core that somebody else had per second of block, or None if unknown."""
         total = self.calls * sum(self.seconds)
         return None if self.waited is None or not total else self.waited / total
 
@@ -203,12 +203,18 @@ class _Race:
         others = {one.worker: one for one in everybody if one.worker != contestant.worker}
         contestant.prepare(round_seed(self.seed, self.heats), lane.calls)
         before = {worker: one.cpu_seconds() for worker, one in others.items()}
-        waited, start = contestant.waited_seconds(), self.clock()
+        used, waited, start = contestant.cpu_seconds(), contestant.waited_seconds(), self.clock()
         seconds = contestant.time(lane.calls)
-        lane.spent += self.clock() - start
+        elapsed = self.clock() - start
+        lane.spent += elapsed
         now = {worker: one.cpu_seconds() for worker, one in others.items()}
-        waited_now = contestant.waited_seconds()
-        lane.waited = None if None in (lane.waited, waited, waited_now) else lane.waited + waited_now - waited  # type: ignore[operator]
+        kept = kept_waiting(
+            _difference(waited, contestant.waited_seconds()),
+            _difference(used, contestant.cpu_seconds()),
+            elapsed,
+            contestant.usable_cores,
+        )
+        lane.waited = None if lane.waited is None or kept is None else lane.waited + kept
         contestant.audit()
         self.after[index].ends(contestant, seconds)
         self.timed += seconds
@@ -273,6 +279,28 @@ class _Race:
             del self.alive[index]
             self.running.discard(index)
             return None
+
+
+def kept_waiting(waited: float | None, used: float | None, elapsed: float, cores: int) -> float | None:
+    """Seconds for which others kept a worker's threads from a core, or None if unknown.
+
+    Threads of one process wait for each other as well: of two that take turns on one core one always waits. That is
+    the program's own affair, and shows in the CPU time that it used. Only what its cores offered and it did not use
+    can others have taken: min(waited, cores * elapsed - used).
+
+    Args:
+        waited: seconds that its threads were ready to run and had no core, summed over them.
+        used: their CPU seconds.
+        elapsed: seconds by the clock.
+        cores: that the worker may use.
+    """
+    if waited is None or used is None:
+        return None
+    return min(waited, max(cores * elapsed - used, 0.0))
+
+
+def _difference(before: float | None, now: float | None) -> float | None:
+    return None if before is None or now is None else now - before
 
 
 class AfterBlocks:

@@ -90,6 +90,11 @@ class Replica:
         if self._blocks and not self.judged:
             self._judge_kept()
 
+    @property
+    def usable_cores(self) -> int:
+        """How many cores the worker may use."""
+        return self.client.usable_cores
+
     def cpu_seconds(self) -> float | None:
         """CPU time of the worker so far."""
         return self.client.cpu_seconds()

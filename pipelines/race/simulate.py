@@ -108,6 +108,11 @@ class Simulated:
     def audit(self) -> None:
         """Nothing to look at."""
 
+    @property
+    def usable_cores(self) -> int:
+        """It has one."""
+        return 1
+
     def cpu_seconds(self) -> float:
         """An idle worker uses no time."""
         return 0.0

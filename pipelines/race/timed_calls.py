@@ -160,7 +160,7 @@ def flags(seen: Mapping[str, Any], max_idle_fraction: float) -> list[str]:
     Args:
         seen: as `with_peers` returns it, and `idle_after_fraction`: CPU seconds that the contestant's processes used
             between the end of its blocks and their next request, over the seconds of the blocks; `waited_fraction`:
-            seconds that its threads were ready to run and had no core, over the same.
+            seconds for which others kept its threads from a core, over the same.
         max_idle_fraction: beyond which that is a flag.
     """
     found = []
@@ -179,7 +179,7 @@ def flags(seen: Mapping[str, Any], max_idle_fraction: float) -> list[str]:
         found.append(f"it went on computing after its blocks: {idle:.0%} of their time")
     waited = seen.get("waited_fraction")
     if waited is not None and waited > MAX_WAITED_FRACTION:
-        found.append(f"its threads waited for a core during {waited:.0%} of its blocks")
+        found.append(f"its threads waited for a core that others had during {waited:.0%} of its blocks")
     return found
 
 

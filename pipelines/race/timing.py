@@ -59,6 +59,10 @@ class Contestant(Protocol):
         """What is to be done about the last block outside the clock: its outputs are looked at."""
         ...
 
+    @property
+    def usable_cores(self) -> int:
+        """How many cores the worker may use."""
+
     def cpu_seconds(self) -> float | None:
         """CPU time that the worker has used since it started, or None where the system does not say."""
         ...

@@ -122,6 +122,14 @@ class WorkerClient:
         except OSError:  # it has ended
             return None
 
+    @property
+    def usable_cores(self) -> int:
+        """How many cores the worker may use now; those of the machine once it has ended."""
+        try:
+            return len(os.sched_getaffinity(self.pid))
+        except (AttributeError, OSError):  # not Linux, or it has ended
+            return os.cpu_count() or 1
+
     def waited_seconds(self) -> float | None:
         """Seconds that the worker's threads have waited for a core to run on, or None where the system does not say."""
         total = 0

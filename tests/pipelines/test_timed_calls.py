@@ -4,6 +4,8 @@ Every one of them gives the right answer at the gate. The honest program draws n
 that there is work to save.
 """
 
+import time
+
 import numpy as np
 import pytest
 
@@ -305,3 +307,12 @@ def test_preparation_is_compared_with_that_of_the_others():
     assert flagged(facts(7e-6, 20e-6), facts(20e-6, 90e-6), facts(9e-6, 25e-6)) == [False, False, False]
     assert flagged(facts(3e-4, 2.0), facts(1.9, 0.1)) == [False, True]
     assert flagged(facts(0.5, 1e-6)) == [False], "nobody to compare with"
+
+
+def test_a_digest_leaves_no_thread_behind_that_works_on():
+    # A product by BLAS of as many values wakes threads, which spin for tens of milliseconds after it.
+    values = np.random.default_rng(0).standard_normal(MAX_VALUES)
+    digest({"values": values})
+    begin = time.process_time()
+    time.sleep(0.02)
+    assert time.process_time() - begin < 0.005, "at most 0.1 ms by the bookkeeping of the process itself"

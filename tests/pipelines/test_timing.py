@@ -52,6 +52,8 @@ class Runner:
     def audit(self):
         pass
 
+    usable_cores = 1
+
     def waited_seconds(self):
         return 0.0
 
@@ -310,3 +312,19 @@ def test_every_other_process_must_be_idle():
     racers[1][1].spin = 0.5
     result = heats.run_race(racers, 0, SETTINGS, seed=1, clock=clock)
     assert result.idle_fraction == pytest.approx(0.375)
+
+
+@pytest.mark.parametrize(
+    ("waited", "used", "elapsed", "cores", "kept"),
+    [
+        (1.0, 1.0, 1.0, 1, 0.0),  # two threads of its own take turns on its core
+        (0.3, 0.7, 1.0, 1, 0.3),  # somebody else had its core for three tenths
+        (0.9, 1.4, 1.0, 2, 0.6),  # both happen
+        (0.0, 0.2, 1.0, 2, 0.0),  # it slept
+        (None, 0.2, 1.0, 2, None),
+        (0.1, None, 1.0, 2, None),
+    ],
+)
+def test_threads_that_wait_for_each_other_are_not_kept_waiting_by_others(waited, used, elapsed, cores, kept):
+    found = heats.kept_waiting(waited, used, elapsed, cores)
+    assert found == (None if kept is None else pytest.approx(kept))
