@@ -25,7 +25,7 @@ from pipelines.race.runner import Runner
 from pipelines.results import helpers, machine, provenance
 from pipelines.results.store import Store, store_error
 from pipelines.scratch import scratch_folder
-from pipelines.workers.client import WorkerPool
+from pipelines.workers.pool import WorkerPool
 
 HELP = """\
 Proves every answer right, times it fairly, and draws the figures of the paper.

@@ -23,7 +23,7 @@ from pipelines.race.runner import Runner
 from pipelines.race.statistics import Interval
 from pipelines.results.rows import read_rows
 from pipelines.results.store import Store
-from pipelines.workers.client import WorkerPool
+from pipelines.workers.pool import WorkerPool
 from studies.base import Row
 
 MET, MISSED, UNKNOWN = "met", "missed", "cannot tell"

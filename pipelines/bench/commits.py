@@ -18,7 +18,7 @@ from pipelines.plan.revisions import Revision
 from pipelines.race.runner import Runner
 from pipelines.results.compare import CANNOT_TELL, Comparison, Side, compare_paired, corrected, distinct_names
 from pipelines.results.store import Store
-from pipelines.workers.client import WorkerPool
+from pipelines.workers.pool import WorkerPool
 
 
 @dataclass(frozen=True)

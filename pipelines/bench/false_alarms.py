@@ -24,7 +24,7 @@ from pipelines.race.statistics import Interval
 from pipelines.race.timing import TimingSettings
 from pipelines.results.rows import read_rows
 from pipelines.results.store import Store
-from pipelines.workers.client import WorkerPool
+from pipelines.workers.pool import WorkerPool
 
 TITLE = "200 A/A races: how often is a program called faster or slower than itself"
 RACES = 200

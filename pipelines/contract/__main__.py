@@ -17,7 +17,7 @@ from pipelines.plan.extensions import tree_of
 from pipelines.plan.mutants import mutants_of
 from pipelines.plan.tree import Tree
 from pipelines.race.gates import Judge, options_of, tallies_of
-from pipelines.workers.client import WorkerPool
+from pipelines.workers.pool import WorkerPool
 
 HELP = """\
 Whether a framework or a study keeps the contract: each rule that is broken, with the file and the line.

@@ -28,7 +28,7 @@ from pipelines.plan.tree import Tree
 from pipelines.race import gate
 from pipelines.race.program import DataFiles, Program, stacked
 from pipelines.race.timing import ContestantFailure, gate_seed
-from pipelines.workers.client import WorkerPool
+from pipelines.workers.pool import WorkerPool
 from studies.base import Problem
 
 HELP = """\

@@ -27,7 +27,7 @@ from pipelines.results import provenance
 from pipelines.results.rows import OUTPUT
 from pipelines.results.store import Store, by_age
 from pipelines.workers import memory
-from pipelines.workers.client import WorkerPool
+from pipelines.workers.pool import WorkerPool
 from studies.base import Problem
 
 PREPARING_SECONDS = 3.0
@@ -39,12 +39,15 @@ class Entrant:
     """One cell, prepared in its processes, called once in each, judged.
 
     Args:
+        replicas: one per process that has passed its gate.
+        programs: that workers hold for it, whether they have passed or not.
         facts: what goes on the record: phases, cost, memory, notes, versions.
         outputs: of the first call.
     """
 
     planned: PlannedCell
-    replicas: list[Replica]
+    replicas: list[Replica] = field(default_factory=list)
+    programs: list[Program] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
     diagnostics: dict[str, float] = field(default_factory=dict)
@@ -87,11 +90,13 @@ class Runner:
         self._spent: dict[tuple[str, str], dict[str, float | None]] = {}
         self._begun = 0.0
         self._judging = 0.0
+        self._overlap = 0.0
+        """Seconds of requests to workers while another request was under way."""
 
     @property
     def working(self) -> float:
         """Seconds spent preparing, gating and timing: requests to workers, and the gates. The rest is overhead."""
-        return self.pool.seconds + self._judging
+        return self.pool.seconds - self._overlap + self._judging
 
     def _judged(self, cell: Cell, problem: Problem, configuration: Configuration, outputs: Outputs) -> gate.Judgement:
         start = time.monotonic()
@@ -193,11 +198,10 @@ class Runner:
         A cell that does not pass gets its record here.
         """
         facts: dict[str, Any] = {"provenance": {"started": provenance.now(), "load_average": provenance.load_average()}}
-        entrant = Entrant(planned, [], facts)
+        entrant = Entrant(planned, facts=facts)
         try:
             processes = _settings(planned.cell, configuration).processes if _timed(planned.cell) else 1
-            for process in waves_of(processes, self._room.at_once)[0]:
-                self.join(entrant, process, configuration)
+            self.join(entrant, waves_of(processes, self._room.at_once)[0], configuration)
         except UserError:
             raise
         except Exception as error:  # noqa: BLE001 whatever goes wrong here is this cell's; the others go on
@@ -207,23 +211,60 @@ class Runner:
             return None
         return entrant
 
-    def join(self, entrant: Entrant, process: int, configuration: Configuration) -> None:
-        """One more process of an entrant: prepared, called, judged. The first one's facts go on the record.
+    def join(self, entrant: Entrant, processes: range, configuration: Configuration) -> None:
+        """Processes of an entrant: prepared, called, judged. The first one's facts go on the record.
+
+        It is prepared alone, since how long that takes is published; the others beside each other.
 
         Raises:
-            ContestantFailure: it cannot be prepared, or does not pass its gate.
+            ContestantFailure: one cannot be prepared, or does not pass its gate.
+        """
+        first = processes[:1] if processes.start == 0 else processes[:0]
+        for process in first:
+            self._join(entrant, process, self._prepared(entrant, process, configuration), configuration)
+        beside = processes[len(first) :]
+        before, start = self.pool.seconds, time.monotonic()
+        prepare = partial(self._prepared, entrant, configuration=configuration)
+        count = _cores(entrant.planned.cell, configuration)
+        try:
+            found = self.pool.beside(prepare, beside, count) if configuration.device == "cpu" else map(prepare, beside)
+            ready = list(found)
+        finally:  # requests at one time count once
+            self._overlap += max(self.pool.seconds - before - (time.monotonic() - start), 0.0)
+        for process, built in zip(beside, ready, strict=True):
+            self._join(entrant, process, built, configuration)
+
+    def _prepared(
+        self, entrant: Entrant, process: int, configuration: Configuration, place: Sequence[int] | None = None
+    ) -> tuple[Program, dict[str, Any]]:
+        """The program of an entrant in one of its processes, and what its worker said of it.
+
+        Args:
+            place: cores that it is prepared on, if not on its own.
         """
         planned = entrant.planned
         cell, handle = planned.cell, f"program_{next(self._handles)}"
-        cores = _cores(cell, configuration)
         model = (planned.tree or configuration.tree).model_path(cell.study, planned.description)
         instance = (cell.instance, cell.form, process)
-        client = self.pool.get(planned.description, configuration, cell.dtype, instance, cores, planned.tree)
+        cores = _cores(cell, configuration)
+        client = self.pool.get(planned.description, configuration, cell.dtype, instance, cores, planned.tree, place)
+        data = self._data.paths(self.problems.get(cell.study, cell.parameters).data)
+        program = Program(client, handle, configuration.limits, self.scratch / handle)
+        with client.elsewhere(place):
+            built = program.build(cell, cell.function, model, data)
+        entrant.programs.append(program)
+        return program, built
+
+    def _join(
+        self, entrant: Entrant, process: int, prepared: tuple[Program, dict[str, Any]], configuration: Configuration
+    ) -> None:
+        planned, cell = entrant.planned, entrant.planned.cell
+        program, built = prepared
+        client = program.client
+        model = (planned.tree or configuration.tree).model_path(cell.study, planned.description)
+        problem = self.problems.get(cell.study, cell.parameters)
         entrant.facts.setdefault("versions", client.hello.get("versions", {}))
         entrant.facts.setdefault("device_name", client.hello.get("device_name", ""))
-        problem = self.problems.get(cell.study, cell.parameters)
-        program = Program(client, handle, configuration.limits, self.scratch / handle)
-        built = program.build(cell, cell.function, model, self._data.paths(problem.data))
         first = program.gate()
         is_random = cell.task not in getattr(configuration.tree.problem_module(cell.study), "DETERMINISTIC", ())
         replica = Replica(
@@ -338,12 +379,12 @@ class Runner:
 
     def forget(self, entrant: Entrant) -> None:
         """Frees the programs of an entrant."""
-        for replica in entrant.replicas:
+        for program in entrant.programs:
             try:
-                replica.program.forget()
+                program.forget()
             except ContestantFailure as failure:
                 self.reporter.say(f"  {entrant.planned.cell.name}: its worker is replaced: {failure}")
-                replica.client.kill()
+                program.client.kill()
 
     def _judge_timed(
         self, entrant: Entrant, problem: Problem, configuration: Configuration, outputs: Outputs
@@ -402,8 +443,8 @@ class _Waves:
 
     def _joined(self, entrant: Entrant, processes: range) -> list[Replica] | ContestantFailure:
         try:
-            for process in processes if processes.start else ():
-                self.runner.join(entrant, process, self.configuration)
+            if processes.start:
+                self.runner.join(entrant, processes, self.configuration)
         except UserError:
             raise
         except Exception as error:  # noqa: BLE001 whatever goes wrong here is this cell's; the others go on

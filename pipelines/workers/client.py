@@ -1,4 +1,4 @@
-"""The parent's side of a worker: start, ask with a time limit, kill, restart."""
+"""The parent's side of one worker: start, ask with a time limit, move, kill."""
 
 import contextlib
 import itertools
@@ -7,18 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from pipelines.config.configuration import Configuration
 from pipelines.plan.tree import REPOSITORY, FrameworkDescription, Tree
 from pipelines.race.timing import ContestantFailure
-from pipelines.workers import guardian, processes, protocol
+from pipelines.workers import processes, protocol
 from pipelines.workers.channel import MAX_LINE_BYTES, Channel, Ended, Expired, LineTooLong
-from pipelines.workers.cores import Cores
 from pipelines.workers.replies import InvalidReply, Refused, read_reply
 
 DEATH_SECONDS = 2.0
@@ -129,6 +125,40 @@ class WorkerClient:
             return len(os.sched_getaffinity(self.pid))
         except (AttributeError, OSError):  # not Linux, or it has ended
             return os.cpu_count() or 1
+
+    @contextlib.contextmanager
+    def elsewhere(self, place: Sequence[int] | None) -> Iterator[None]:
+        """For the time of this context the worker runs on other cores, as many as its own; None leaves it where it is.
+
+        Raises:
+            ContestantFailure: it cannot be moved there, or back.
+        """
+        if place is None or self.cores is None:
+            yield
+            return
+        self._move(place)
+        try:
+            yield
+        finally:
+            if self.alive:
+                self._move(self.cores)
+
+    def _move(self, cores: Iterable[int]) -> None:
+        """All its threads; again until none is left elsewhere, since one may have started another meanwhile."""
+        wanted = set(cores)
+        try:
+            while threads := [one for one in self._threads() if os.sched_getaffinity(one) != wanted]:
+                for thread in threads:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.sched_setaffinity(thread, wanted)
+        except OSError as error:
+            raise ContestantFailure(
+                "failed", f"{self.label}: cannot move to the cores {sorted(wanted)}: {error}"
+            ) from error
+
+    def _threads(self) -> Iterator[int]:
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            yield int(task.name)
 
     def waited_seconds(self) -> float | None:
         """Seconds that the worker's threads have waited for a core to run on, or None where the system does not say."""
@@ -244,131 +274,3 @@ def confined(cores: int | Sequence[int] | None) -> Iterator[bool]:
         yield True
     finally:
         os.sched_setaffinity(0, usable)
-
-
-class WorkerPool:
-    """Persistent workers, one per (framework, device, dtype, cores, instance), started when first needed.
-
-    A context: at its end no worker is left, nor any process that one of them started, and if this process is killed,
-    its guardian sees to that and removes the scratch folder.
-    """
-
-    def __init__(self, scratch: Path, say: Callable[[str], None] = print):
-        self.scratch = scratch
-        self.mark = processes.new_mark()
-        self.cores = Cores(say)
-        self._workers: dict[tuple, WorkerClient] = {}
-        self._broken: dict[tuple, ContestantFailure] = {}
-        self._started: list[WorkerClient] = []
-        self._count = itertools.count()
-
-    def get(
-        self,
-        description: FrameworkDescription,
-        configuration: Configuration,
-        dtype: str,
-        instance: Hashable = 0,
-        cores: int | None = None,
-        tree: Tree | None = None,
-    ) -> WorkerClient:
-        """A worker that has said hello; a new one if there is none or the old one died.
-
-        Args:
-            instance: tells workers apart that are equal otherwise.
-            cores: how many cores it may use; None for all.
-            tree: the checkout of its sources, where that is not the configuration's; its `instance` must differ, too.
-
-        Raises:
-            ContestantFailure: if it cannot start, or cannot run on the device.
-        """
-        slot = (description.name, configuration.device, dtype, cores, instance)
-        if slot in self._broken:
-            raise self._broken[slot]
-        worker = self._workers.get(slot)
-        if worker is not None and worker.alive:
-            return worker
-        try:
-            worker = self._workers[slot] = self._start(
-                description, configuration, dtype, cores, tree or configuration.tree
-            )
-        except ContestantFailure as failure:
-            self._broken[slot] = failure  # a framework that cannot start fails its other cells without another try
-            raise
-        return worker
-
-    @property
-    def seconds(self) -> float:
-        """Spent in requests to all its workers, ended ones too."""
-        return sum(worker.seconds for worker in self._started)
-
-    def release(self, cores: int | None) -> None:
-        """Ends workers that are confined to other cores; call it while no program of theirs is needed."""
-        for slot, worker in list(self._workers.items()):
-            if slot[3] != cores:
-                worker.close()
-                del self._workers[slot]
-
-    def retire(self, after: int) -> None:
-        """Ends workers that have built `after` programs; call it while no program of theirs is needed."""
-        for slot, worker in list(self._workers.items()):
-            if worker.programs >= after:
-                worker.close()
-                del self._workers[slot]
-
-    def _start(
-        self,
-        description: FrameworkDescription,
-        configuration: Configuration,
-        dtype: str,
-        cores: int | None,
-        tree: Tree,
-    ) -> WorkerClient:
-        log = self.scratch / f"worker_{next(self._count)}_{description.name}.log"
-        try:
-            mark = f"{self.mark}/{log.stem}"
-            chosen = (cores and self.cores.choose(cores)) or None
-            worker = WorkerClient(description, tree, configuration.environment, log, chosen, mark)
-        except OSError as error:
-            raise ContestantFailure("failed", f"{description.name}: cannot start its worker: {error}") from error
-        self._started.append(worker)
-        limit = max(configuration.limits.start_seconds, description.start_seconds)
-        try:
-            hello = worker.request("hello", limit, protocol=protocol.VERSION, device=configuration.device, dtype=dtype)
-        except ContestantFailure:
-            worker.kill()
-            raise
-        if hello.get("protocol") != protocol.VERSION:
-            worker.kill()
-            reason = f"{description.name}: speaks protocol {hello.get('protocol')}, this pipeline {protocol.VERSION}"
-            raise ContestantFailure("failed", reason)
-        if hello.get("unavailable"):
-            worker.close()
-            raise ContestantFailure("failed", f"{description.name}: {hello['unavailable']}")
-        worker.hello = hello
-        return worker
-
-    def close(self) -> None:
-        """Ends every worker."""
-        for worker in self._workers.values():
-            worker.close()
-        self._workers.clear()
-
-    def __enter__(self) -> "WorkerPool":
-        self._known = {child.pid for child in psutil.Process().children()}
-        self._adopts = processes.adopt_orphans()
-        self._guardian = guardian.start(self.mark, [self.scratch])
-        self.cores.announce()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is not None:  # interrupted: a worker in the middle of a long request cannot be asked to quit
-                for worker in self._workers.values():
-                    worker.kill()
-            self.close()
-            if self._adopts:
-                processes.end_strays(self._known | {self._guardian.pid})
-                processes.adopt_orphans(False)
-        finally:
-            self.cores.release()
-            guardian.stop(self._guardian)

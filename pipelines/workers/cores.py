@@ -9,7 +9,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -72,6 +72,26 @@ class Cores:
             for name in [name for name in self._held if name not in wanted]:
                 self._held.pop(name).close()
         return self._chosen[count]
+
+    @contextlib.contextmanager
+    def borrowed(self, count: int) -> Iterator[list[list[int]]]:
+        """Disjoint sets of that many cores: those of this run, and others that no run has, which it gives back after.
+
+        For what needs no quiet. No set for none, and where the system does
+        not let a program choose.
+        """
+        own = self.choose(count) if count else []
+        if not own:
+            yield []
+            return
+        before = set(self._held)
+        usable = sorted(os.sched_getaffinity(0) - set(own), reverse=True)
+        others = [core for core in usable if self._lock(f"core-{core}")]
+        try:
+            yield [own, *(sorted(others[i : i + count]) for i in range(0, len(others) - count + 1, count))]
+        finally:
+            for name in set(self._held) - before:
+                self._held.pop(name).close()
 
     def release(self) -> None:
         """Gives the cores back."""

@@ -7,8 +7,12 @@ import pytest
 
 from pipelines.config.configuration import configure
 from pipelines.errors import ConfigurationFaults
+from pipelines.race.program import Program
+from pipelines.race.timing import ContestantFailure
 from pipelines.results.store import Store
 from pipelines.workers.client import confined
+from pipelines.workers.cores import Cores
+from pipelines.workers.pool import WorkerPool
 
 COUNTED = """
 import os
@@ -150,3 +154,81 @@ def test_captions_say_how_times_were_made():
     assert how_timed([row(15, 5, 1), row(15, 5, 1)]) == "medians of 15 rounds in 5 processes on 1 core"
     mixed = [row(12, 1, None), row(20, 3, 2), row(0, 0, None)]
     assert how_timed(mixed) == "medians of 12 to 20 rounds in 1 to 3 processes on 2 cores or all cores"
+
+
+PLACED = """
+import os
+import numpy as np
+from frameworks.base import Program
+
+def total(framework, data, parameters):
+    built_on = min(os.sched_getaffinity(0))
+    def run(inputs):
+        seen = {"built_on": np.asarray(built_on), "runs_on": np.asarray(min(os.sched_getaffinity(0)))}
+        return {"total": np.asarray(inputs.sum(dtype=np.float32)), "process": np.asarray(os.getpid()), **seen}
+    return Program(lambda seed: data["values"], run)
+"""
+
+two_cores = pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two cores to choose from"
+)
+
+
+@two_cores
+def test_processes_are_prepared_on_free_cores_and_run_on_those_of_the_race(toy, monkeypatch):
+    toy.write("studies/toy/models/second.py", PLACED)
+    seen = []
+    outputs = Program.outputs
+    monkeypatch.setattr(Program, "outputs", lambda *args: seen.append(outputs(*args)) or seen[-1])
+    words = [
+        "frameworks=[second]",
+        "timing.processes=4",
+        "timing.cores=1",
+        "timing.max_rounds=4",
+        "timing.min_rounds=4",
+    ]
+    assert toy.run(*words) == 0
+    gated = seen[:4]
+    assert len({int(one["process"]) for one in gated}) == 4
+    assert len({int(one["runs_on"]) for one in seen}) == 1, "all race on one core"
+    assert int(gated[0]["built_on"]) == int(gated[0]["runs_on"]), "the first is prepared alone where it races"
+    assert len({int(one["built_on"]) for one in gated[1:]}) == 2, "the others are spread over both"
+
+
+@two_cores
+def test_cores_are_borrowed_for_a_moment_and_never_those_of_another_run(tmp_path):
+    usable = sorted(os.sched_getaffinity(0))[:2]
+    one, two = (Cores(print, tmp_path / "locks", tmp_path) for _ in range(2))
+    with confined(usable):
+        with one.borrowed(1) as places:
+            assert sorted(core for place in places for core in place) == usable
+            assert places[0] == one.choose(1)
+        with two.borrowed(1) as places:
+            assert places == [two.choose(1)] != [one.choose(1)], "the other core is taken by the first run"
+        two.release()
+        with one.borrowed(2) as places:
+            assert places == [usable], "no second set of two"
+        with one.borrowed(0) as places:
+            assert places == []
+        one.release()
+
+
+@two_cores
+def test_what_fails_beside_others_is_raised_when_all_have_ended(tmp_path):
+    ended = []
+
+    def prepare(process, place=None):
+        if process == 2:
+            raise ContestantFailure("failed", "the second")
+        ended.append(process)
+        return process
+
+    pool = WorkerPool(tmp_path)
+    pool.cores = Cores(print, tmp_path / "locks", tmp_path)
+    with confined(sorted(os.sched_getaffinity(0))[:2]):
+        assert pool.beside(prepare, [1, 3], 1) == [1, 3]
+        with pytest.raises(ContestantFailure, match="the second"):
+            pool.beside(prepare, [1, 2, 3, 4], 1)
+        assert sorted(ended) == [1, 1, 3, 3, 4]
+        assert pool.beside(prepare, [5], None) == [5]
+    pool.cores.release()

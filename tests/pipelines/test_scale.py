@@ -7,7 +7,7 @@ from pipelines.plan import fingerprint, tree
 from pipelines.plan.plan import Problems, make_plan
 from pipelines.results.store import Store
 from pipelines.workers import memory
-from pipelines.workers.client import WorkerPool
+from pipelines.workers.pool import WorkerPool
 from tests.pipelines.test_machine import write
 
 
