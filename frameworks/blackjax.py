@@ -20,16 +20,16 @@ class BlackJax(JaxFramework):
     distributions = (*JaxFramework.distributions, "blackjax")
 
     def nuts(
-        self, log_density: Callable[..., jax.Array], args: tuple[Any, ...], starts: dict[str, Any],
-        positive: Sequence[str], *, n_samples: int, n_warmup: int, n_chains: int,
+        self, log_density: Callable[..., jax.Array], args: tuple[Any, ...], positive: Sequence[str],
+        starts: dict[str, Any], *, n_samples: int, n_warmup: int, n_chains: int,
     ) -> Program:  # fmt: skip
         """`blackjax.nuts` after `blackjax.window_adaptation`, each chain by itself, under `vmap`.
 
         Args:
             log_density: `(unknowns, *args) -> ()`, up to a constant.
             args: arrays that it depends on.
-            starts: where chains begin, (n_chains, ...) each.
             positive: the unknowns that are positive: they move as logarithms, with the log determinant added.
+            starts: where chains begin, (n_chains, ...) each.
             n_samples: states kept of each chain, after `n_warmup` in which step size and mass matrix adapt.
             n_chains: chains side by side.
 
@@ -39,20 +39,20 @@ class BlackJax(JaxFramework):
         """
         counts = {"n_samples": n_samples, "n_warmup": n_warmup, "n_chains": n_chains}
         told = lambda info: info.num_integration_steps
-        return self._adaptive(blackjax.nuts, {}, told, log_density, args, starts, positive, **counts)
+        return self._adaptive(blackjax.nuts, {}, told, log_density, args, positive, starts, **counts)
 
     def adaptive_hmc(
-        self, log_density: Callable[..., jax.Array], args: tuple[Any, ...], starts: dict[str, Any],
-        positive: Sequence[str], *, n_leapfrog: int, n_samples: int, n_warmup: int, n_chains: int,
+        self, log_density: Callable[..., jax.Array], args: tuple[Any, ...], positive: Sequence[str],
+        starts: dict[str, Any], *, n_leapfrog: int, n_samples: int, n_warmup: int, n_chains: int,
     ) -> Program:  # fmt: skip
         """`blackjax.hmc` with `n_leapfrog` steps, adapted likewise; see `nuts`."""
         counts = {"n_samples": n_samples, "n_warmup": n_warmup, "n_chains": n_chains}
         options, told = {"num_integration_steps": n_leapfrog}, lambda info: info.num_integration_steps
-        return self._adaptive(blackjax.hmc, options, told, log_density, args, starts, positive, **counts)
+        return self._adaptive(blackjax.hmc, options, told, log_density, args, positive, starts, **counts)
 
     def _adaptive(
         self, algorithm: Any, options: dict[str, Any], told: Callable[[Any], Any],
-        log_density: Callable[..., jax.Array], args: tuple[Any, ...], starts: dict[str, Any], positive: Sequence[str],
+        log_density: Callable[..., jax.Array], args: tuple[Any, ...], positive: Sequence[str], starts: dict[str, Any],
         *, n_samples: int, n_warmup: int, n_chains: int,
     ) -> Program:  # fmt: skip
         def constrained(position: dict[str, jax.Array]) -> dict[str, jax.Array]:

@@ -43,12 +43,15 @@ PIPELINE_LIBRARIES = (
 
 @dataclass(frozen=True)
 class Rule:
-    """What one file may import beside the standard library: `only` (or, if None, anything) minus `never`."""
+    """What one file may import beside the standard library: `only` (if None, anything) minus `never`, and `also`."""
 
     only: tuple[str, ...] | None
     never: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
     def allows(self, module: str) -> bool:
+        if within(module, self.also):
+            return True
         if within(module, self.never):
             return False
         return module.partition(".")[0] in sys.stdlib_module_names or self.only is None or within(module, self.only)
@@ -84,10 +87,12 @@ def rule_for(path: Path) -> Rule | None:
             return Rule(("numpy", "scipy"))
         case ("studies", "figure_style.py"):
             return Rule(("numpy", "matplotlib"))
+        case ("studies", _, "programs.py"):  # what the models of all systems share: loaded beside each of them
+            return Rule(("numpy",))
         case ("studies", study, "models", _):
-            return rule_of_system(name)
+            return rule_of_system(name, f"studies.{study}.programs")
         case ("studies", study, "mutants", _):  # wrong on purpose: the study's model with one change
-            return rule_of_mutant(name, f"studies.{study}.models")
+            return rule_of_mutant(name, study)
         case ("studies", study, "__main__.py"):
             return Rule(("pipelines",))
         case ("studies", _, "flags.py"):
@@ -118,23 +123,23 @@ def rule_for(path: Path) -> Rule | None:
     return None
 
 
-def rule_of_system(name: str) -> Rule:
+def rule_of_system(name: str, *shared: str) -> Rule:
+    """A framework or a model may import its system, and what `shared` names."""
     common = ("numpy", "frameworks.base")
     if name in SYSTEMS:
-        return Rule((*SYSTEMS[name], *common))
+        return Rule((*SYSTEMS[name], *common), also=shared)
     others = {module for modules in SYSTEMS.values() for module in modules} - {
         *JAX,
         "frameworks.torch_base",
         "frameworks.genjl",
         "frameworks.handcoded_jax",
     }
-    return Rule(None, never=(*others, *PLANNING_ONLY, "studies", "pipelines"))
+    return Rule(None, never=(*others, *PLANNING_ONLY, "studies", "pipelines"), also=shared)
 
 
-def rule_of_mutant(name: str, models: str) -> Rule:
+def rule_of_mutant(name: str, study: str) -> Rule:
     """A mutant may import its system and the model of the same study in that system."""
-    rule = rule_of_system(name)
-    return Rule((*rule.only, f"{models}.{name}") if rule.only is not None else None, rule.never)
+    return rule_of_system(name, f"studies.{study}.programs", f"studies.{study}.models.{name}")
 
 
 def imports_of(path: Path, root: Path) -> list[tuple[int, str]]:
@@ -246,6 +251,8 @@ BAD = {
         "import studies.faircoin.problem",
     ],
     "studies/gol/models/numpyro.py": ["import genjax", "from genjax import gen", "import torch"],
+    "studies/gol/models/newcomer.py": ["from studies.gol import problem", "from studies.faircoin import programs"],
+    "studies/gol/programs.py": ["import jax", "from studies.gol.problem import truth"],
     "studies/gol/models/handcoded_jax.py": ["import genjax", "def f():\n    from studies.gol.models import genjax"],
     "pipelines/plan/plan.py": [
         "import jax",
@@ -267,7 +274,9 @@ GOOD = {
     "frameworks/newcomer.py": ["import newcomer_system", "from frameworks.base import Framework", "import jax"],
     "studies/gol/problem.py": ["from scipy import special", "from studies.gol import patterns"],
     "studies/gol/figures.py": ["from studies import figure_style", "from studies.gol.problem import truth"],
-    "studies/gol/models/genjax.py": ["from genjax import gen", "import jax"],
+    "studies/gol/models/genjax.py": ["from genjax import gen", "from studies.gol import programs"],
+    "studies/gol/models/newcomer.py": ["import newcomer_system", "from studies.gol import programs"],
+    "studies/gol/programs.py": ["import numpy as np"],
     "studies/gol/__main__.py": ["from pipelines.cli import main"],
     "pipelines/bench/programs/tracing.py": ["import jax", "from genjax import gen"],
     "pipelines/output/figures.py": ["from matplotlib.figure import Figure", "from studies.base import Rows"],
@@ -285,6 +294,7 @@ def made_up(root: Path, files: dict[str, str]) -> None:
 def test_rules_find_a_bad_import(tmp_path, name, code):
     made_up(tmp_path, {"studies/gol/figures.py": "", "studies/gol/models/genjax.py": "", "frameworks/genjax.py": ""})
     made_up(tmp_path, {"frameworks/numpyro.py": "", "frameworks/jax_base.py": "", "studies/faircoin/problem.py": ""})
+    made_up(tmp_path, {"studies/gol/problem.py": "", "studies/faircoin/programs.py": ""})
     made_up(tmp_path, {name: code})
     found = violations(tmp_path)
     assert len(found) == 1
@@ -294,6 +304,7 @@ def test_rules_find_a_bad_import(tmp_path, name, code):
 @pytest.mark.parametrize(("name", "code"), [(name, code) for name, codes in GOOD.items() for code in codes])
 def test_rules_accept_a_good_import(tmp_path, name, code):
     made_up(tmp_path, {"studies/figure_style.py": "", "studies/gol/patterns.py": "", "genjax/core/pytree.py": ""})
+    made_up(tmp_path, {"studies/gol/programs.py": ""})
     made_up(tmp_path, {name: code})
     assert violations(tmp_path) == []
 

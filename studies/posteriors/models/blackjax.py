@@ -4,29 +4,17 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.stats import cauchy, norm
 
+from studies.posteriors import programs
+
 
 def nuts(framework, data, parameters):
     """Program of the No-U-Turn Sampler on one posterior."""
-    density, args, positive = MODELS[parameters["posterior"]](data)
-    return framework.nuts(density, args, starts(data), positive, **counts(parameters))
+    return programs.nuts(framework, MODELS, data, parameters)
 
 
 def hmc(framework, data, parameters):
     """Program of Hamiltonian Monte Carlo that adapts, on one posterior."""
-    density, args, positive = MODELS[parameters["posterior"]](data)
-    return framework.adaptive_hmc(
-        density, args, starts(data), positive, n_leapfrog=parameters["n_leapfrog"], **counts(parameters)
-    )
-
-
-def starts(data):
-    """Where chains begin, by name."""
-    return {name.removeprefix("start_"): data[name] for name in data if name.startswith("start_")}
-
-
-def counts(parameters):
-    """The settings that both samplers have."""
-    return {name: parameters[name] for name in ("n_samples", "n_warmup", "n_chains")}
+    return programs.hmc(framework, MODELS, data, parameters)
 
 
 def eight_schools_noncentred(data):

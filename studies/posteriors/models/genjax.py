@@ -4,30 +4,17 @@ import jax.numpy as jnp
 
 from genjax import bernoulli, gen, half_cauchy, half_normal, normal
 from genjax import poisson as poisson_counts
+from studies.posteriors import programs
 
 
 def nuts(framework, data, parameters):
     """Program of the No-U-Turn Sampler on one posterior."""
-    model, args, observed = MODELS[parameters["posterior"]](data)
-    return framework.nuts(model, args, observed, starts(data), **counts(parameters))
+    return programs.nuts(framework, MODELS, data, parameters)
 
 
 def hmc(framework, data, parameters):
     """Program of Hamiltonian Monte Carlo that adapts, on one posterior."""
-    model, args, observed = MODELS[parameters["posterior"]](data)
-    return framework.adaptive_hmc(
-        model, args, observed, starts(data), n_leapfrog=parameters["n_leapfrog"], **counts(parameters)
-    )
-
-
-def starts(data):
-    """Where chains begin, by address."""
-    return {name.removeprefix("start_"): data[name] for name in data if name.startswith("start_")}
-
-
-def counts(parameters):
-    """The settings that both samplers have."""
-    return {name: parameters[name] for name in ("n_samples", "n_warmup", "n_chains")}
+    return programs.hmc(framework, MODELS, data, parameters)
 
 
 def eight_schools_noncentred(data):

@@ -5,6 +5,7 @@ from jax.scipy.stats import norm
 
 from frameworks.base import mutant, with_outputs
 from studies.posteriors.models import blackjax as model
+from studies.posteriors.programs import settings
 
 
 @mutant(task="eight_schools_noncentred", effect="log determinant of tau left out", size="smoke", cheap=True)
@@ -12,7 +13,7 @@ def no_log_determinant(framework, data, parameters):
     """A density over log tau that is one over tau."""
     density, args, positive = model.MODELS[parameters["posterior"]](data)
     wrong = lambda unknowns, *args: density(unknowns, *args) - jnp.log(unknowns["tau"])
-    return framework.nuts(wrong, args, model.starts(data), positive, **model.counts(parameters))
+    return framework.nuts(wrong, args, positive, **settings(data, parameters))
 
 
 @mutant(
@@ -25,7 +26,7 @@ def prior_of_mu(framework, data, parameters):
     sd = 5.0 * (1 + parameters["strength"])
     change = lambda mu: norm.logpdf(mu, 0.0, sd) - norm.logpdf(mu, 0.0, 5.0)
     wrong = lambda unknowns, *args: density(unknowns, *args) + change(unknowns["mu"])
-    return framework.nuts(wrong, args, model.starts(data), positive, **model.counts(parameters))
+    return framework.nuts(wrong, args, positive, **settings(data, parameters))
 
 
 @mutant(
@@ -52,7 +53,7 @@ def missing_rows(framework, data, parameters):
     density, (features, labels), positive = model.MODELS[parameters["posterior"]](data)
     n = 9 * len(labels) // 10
     args = (features[:n], labels[:n])
-    return framework.nuts(density, args, model.starts(data), positive, **model.counts(parameters))
+    return framework.nuts(density, args, positive, **settings(data, parameters))
 
 
 @mutant(task="logistic_hmc", effect="5 leapfrog steps instead of 4", parameters={"n_samples": 1000})
