@@ -17,9 +17,10 @@ from pipelines.config.configuration import Configuration
 from pipelines.plan.cells import Race, races
 from pipelines.plan.plan import Problems, make_plan
 from pipelines.race import statistics
+from pipelines.race.admission import Entrant
 from pipelines.race.decisions import proportion_interval
 from pipelines.race.heats import run_race
-from pipelines.race.runner import Entrant, Runner
+from pipelines.race.runner import Runner
 from pipelines.race.statistics import Interval
 from pipelines.race.timing import TimingSettings
 from pipelines.results.rows import read_rows

@@ -1,10 +1,8 @@
 """Executes a plan: prepare, gate, race, store, one race after the other. A failing cell never stops the others."""
 
-import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,50 +11,23 @@ import numpy as np
 from pipelines.config.configuration import Configuration
 from pipelines.errors import UserError
 from pipelines.output.progress import Reporter
-from pipelines.plan import fingerprint, forms
-from pipelines.plan.cells import Cell, canonical
+from pipelines.plan import fingerprint
+from pipelines.plan.cells import canonical
 from pipelines.plan.plan import CACHED, SKIP, PlannedCell, PlannedRace, Problems, StudyPlan
-from pipelines.race import condition, gate, spread, statistics, timed_calls
+from pipelines.race import condition, spread, statistics, timed_calls
+from pipelines.race.admission import Admission, Entrant, cores_of, finish, is_timed, settings_of
 from pipelines.race.heats import Lane, RaceResult
-from pipelines.race.program import DataFiles, Outputs, Program, stacked
-from pipelines.race.replica import Replica, memory_of
-from pipelines.race.timed_calls import TimedCalls
-from pipelines.race.timing import ContestantFailure, TimingSettings, as_failure, gate_seed
+from pipelines.race.replica import Replica
+from pipelines.race.timing import ContestantFailure, as_failure
 from pipelines.race.waves import run_in_waves, waves_of
 from pipelines.results import provenance
 from pipelines.results.rows import OUTPUT
 from pipelines.results.store import Store, by_age
 from pipelines.workers import memory
 from pipelines.workers.pool import WorkerPool
-from studies.base import Problem
 
 PREPARING_SECONDS = 3.0
 """A guess of what a process of a cell takes before its race, where no record tells."""
-
-
-@dataclass
-class Entrant:
-    """One cell, prepared in its processes, called once in each, judged.
-
-    Args:
-        replicas: one per process that has passed its gate.
-        programs: that workers hold for it, whether they have passed or not.
-        facts: what goes on the record: phases, cost, memory, notes, versions.
-        outputs: of the first call.
-    """
-
-    planned: PlannedCell
-    replicas: list[Replica] = field(default_factory=list)
-    programs: list[Program] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-    outputs: dict[str, np.ndarray] = field(default_factory=dict)
-    diagnostics: dict[str, float] = field(default_factory=dict)
-
-    def memory(self) -> dict[str, Any]:
-        """The highest peaks of any of its processes."""
-        names = list(self.replicas[0].memory)
-        told = {name: [r.memory[name] for r in self.replicas if r.memory.get(name) is not None] for name in names}
-        return {name: max(values, default=None) for name, values in told.items()}
 
 
 class Runner:
@@ -82,29 +53,17 @@ class Runner:
     ):
         self.store, self.problems, self.pool, self.scratch, self.reporter = store, problems, pool, scratch, reporter
         self._race_options = {} if clock is None else {"clock": clock}
-        self._handles = itertools.count()
-        self._data = DataFiles(scratch)
+        self.admission = Admission(problems, pool, scratch)
         self._spreads: dict[str, list[tuple[float, int]]] = {"time": [], "ratio": []}
         """What was seen so far of how far processes differ."""
         self._room = memory.Room()
         self._spent: dict[tuple[str, str], dict[str, float | None]] = {}
         self._begun = 0.0
-        self._judging = 0.0
-        self._overlap = 0.0
-        """Seconds of requests to workers while another request was under way."""
 
     @property
     def working(self) -> float:
         """Seconds spent preparing, gating and timing: requests to workers, and the gates. The rest is overhead."""
-        return self.pool.seconds - self._overlap + self._judging
-
-    def _judged(self, cell: Cell, problem: Problem, configuration: Configuration, outputs: Outputs) -> gate.Judgement:
-        start = time.monotonic()
-        module = configuration.tree.problem_module(cell.study)
-        try:
-            return gate.judge(module, cell.task, problem, cell.parameters, outputs)
-        finally:
-            self._judging += time.monotonic() - start
+        return self.admission.working
 
     def require_memory(self, plans: list[StudyPlan]) -> None:
         """Says how much memory the workers will hold at once; where it is little, races run in waves.
@@ -113,7 +72,7 @@ class Runner:
             NotEnoughMemory: one process of each contestant is too much; nothing was run.
         """
         running = [(plan.configuration, race) for plan in plans for race in plan.races if race.to_run]
-        slots = [(_cores(race.to_run[0].cell, where), _slots(race, where)) for where, race in running]
+        slots = [(cores_of(race.to_run[0].cell, where), _slots(race, where)) for where, race in running]
         known = {
             one.cell.framework: memory.expected_bytes(one.description.distributions)
             for _, r in running
@@ -143,9 +102,9 @@ class Runner:
             ordered = sorted(self.store.records(study, task), key=by_age)
             self._spent[study, task] = {canonical(one["identity"]): one.get("spent_seconds") for one in ordered}
         known = [self._spent[study, task].get(canonical(planned.cell.identity)) for planned in race.to_run]
-        settings = _settings(race.cells[0].cell, configuration)
+        settings = settings_of(race.cells[0].cell, configuration)
         budget = settings.budget_seconds * race.race.budget_share / len(race.cells)
-        timed = _timed(race.cells[0].cell)
+        timed = is_timed(race.cells[0].cell)
         new = PREPARING_SECONDS * (settings.processes if timed else 1) + (budget if timed else 0.0)
         return sum(new if one is None else one for one in known)
 
@@ -165,13 +124,13 @@ class Runner:
     def _race(self, race: PlannedRace, configuration: Configuration) -> None:
         entrants: list[Entrant] = []
         self._begun = time.monotonic()
-        self.pool.release(_cores(race.to_run[0].cell, configuration))
+        self.pool.release(cores_of(race.to_run[0].cell, configuration))
         for planned in race.to_run:
             self.reporter.activity(f"{race.race.title}: prepare and gate {planned.cell.framework}")
             entrant = self.admit(planned, configuration)
             if entrant is None:
                 self.reporter.advance()
-            elif not _timed(planned.cell):
+            elif not is_timed(planned.cell):
                 entrant.facts["spent_seconds"] = time.monotonic() - self._begun
                 self._begun = time.monotonic()
                 self._save(entrant, configuration, {})
@@ -184,7 +143,7 @@ class Runner:
         measured = len(entrants)
         # Ratios pair inside one race, so a new entrant brings the finished ones of its race back to the start.
         for planned in race.cells:
-            if planned.action == CACHED and _timed(planned.cell):
+            if planned.action == CACHED and is_timed(planned.cell):
                 self.reporter.activity(f"{race.race.title}: {planned.cell.framework} races again")
                 entrant = self.admit(planned, configuration)
                 if entrant is not None:
@@ -200,8 +159,8 @@ class Runner:
         facts: dict[str, Any] = {"provenance": {"started": provenance.now(), "load_average": provenance.load_average()}}
         entrant = Entrant(planned, facts=facts)
         try:
-            processes = _settings(planned.cell, configuration).processes if _timed(planned.cell) else 1
-            self.join(entrant, waves_of(processes, self._room.at_once)[0], configuration)
+            processes = settings_of(planned.cell, configuration).processes if is_timed(planned.cell) else 1
+            self.admission.join(entrant, waves_of(processes, self._room.at_once)[0], configuration)
         except UserError:
             raise
         except Exception as error:  # noqa: BLE001 whatever goes wrong here is this cell's; the others go on
@@ -211,101 +170,9 @@ class Runner:
             return None
         return entrant
 
-    def join(self, entrant: Entrant, processes: range, configuration: Configuration) -> None:
-        """Processes of an entrant: prepared, called, judged. The first one's facts go on the record.
-
-        It is prepared alone, since how long that takes is published; the others beside each other.
-
-        Raises:
-            ContestantFailure: one cannot be prepared, or does not pass its gate.
-        """
-        first = processes[:1] if processes.start == 0 else processes[:0]
-        for process in first:
-            self._join(entrant, process, self._prepared(entrant, process, configuration), configuration)
-        beside = processes[len(first) :]
-        before, start = self.pool.seconds, time.monotonic()
-        prepare = partial(self._prepared, entrant, configuration=configuration)
-        count = _cores(entrant.planned.cell, configuration)
-        try:
-            found = self.pool.beside(prepare, beside, count) if configuration.device == "cpu" else map(prepare, beside)
-            ready = list(found)
-        finally:  # requests at one time count once
-            self._overlap += max(self.pool.seconds - before - (time.monotonic() - start), 0.0)
-        for process, built in zip(beside, ready, strict=True):
-            self._join(entrant, process, built, configuration)
-
-    def _prepared(
-        self, entrant: Entrant, process: int, configuration: Configuration, place: Sequence[int] | None = None
-    ) -> tuple[Program, dict[str, Any]]:
-        """The program of an entrant in one of its processes, and what its worker said of it.
-
-        Args:
-            place: cores that it is prepared on, if not on its own.
-        """
-        planned = entrant.planned
-        cell, handle = planned.cell, f"program_{next(self._handles)}"
-        model = (planned.tree or configuration.tree).model_path(cell.study, planned.description)
-        instance = (cell.instance, cell.form, process)
-        cores = _cores(cell, configuration)
-        client = self.pool.get(planned.description, configuration, cell.dtype, instance, cores, planned.tree, place)
-        data = self._data.paths(self.problems.get(cell.study, cell.parameters).data)
-        program = Program(client, handle, configuration.limits, self.scratch / handle)
-        with client.elsewhere(place):
-            built = program.build(cell, cell.function, model, data)
-        entrant.programs.append(program)
-        return program, built
-
-    def _join(
-        self, entrant: Entrant, process: int, prepared: tuple[Program, dict[str, Any]], configuration: Configuration
-    ) -> None:
-        planned, cell = entrant.planned, entrant.planned.cell
-        program, built = prepared
-        client = program.client
-        model = (planned.tree or configuration.tree).model_path(cell.study, planned.description)
-        problem = self.problems.get(cell.study, cell.parameters)
-        entrant.facts.setdefault("versions", client.hello.get("versions", {}))
-        entrant.facts.setdefault("device_name", client.hello.get("device_name", ""))
-        first = program.gate()
-        is_random = cell.task not in getattr(configuration.tree.problem_module(cell.study), "DETERMINISTIC", ())
-        replica = Replica(
-            program, process, TimedCalls(first["outputs"], is_random),
-            partial(self._judge_timed, entrant, problem, configuration), memory_of(first),
-        )  # fmt: skip
-        entrant.replicas.append(replica)
-        outputs = program.outputs(first["outputs"])
-        if process and _repeats(outputs, entrant.outputs, stacked=cell.gate_calls is not None):
-            return  # to the last bit what the first process computed, which is judged
-        if cell.gate_calls is not None:
-            more = (program.call(gate_seed(cell.seed, index)) for index in range(1, cell.gate_calls))
-            outputs = stacked([outputs, *more])
-        if process == 0:
-            entrant.facts |= {
-                "phases": {
-                    "import": client.hello.get("import_s"),
-                    **built["phases"],
-                    "first_call": first["first_call_s"],
-                },
-                "cost": built["cost"],
-                "notes": {**forms.notes_of(model, cell.function), **built["notes"]},
-                "memory": memory_of(first),
-            }
-            entrant.outputs = outputs
-        judgement = self._judged(cell, problem, configuration, outputs)
-        if process == 0 or judgement.status != "ok":
-            entrant.diagnostics = judgement.diagnostics
-        precision = gate.wrong_precision(outputs, built["notes"].get("dtype", cell.dtype))
-        if judgement.status == "ok" and precision is not None:
-            judgement = gate.Judgement("invalid", precision)
-        missing = [name for name in cell.keep or () if name not in outputs]
-        if judgement.status == "ok" and missing:
-            judgement = gate.Judgement("failed", f"the task keeps {', '.join(missing)}, which the outputs lack")
-        if judgement.status != "ok":
-            which = f" (in process {process + 1})" if process else ""
-            raise ContestantFailure(judgement.status, f"{judgement.reason or ''}{which}", judgement.traceback)
-
     def _time(self, race: PlannedRace, entrants: list[Entrant], configuration: Configuration) -> None:
         share = race.race.budget_share
-        settings = _settings(race.cells[0].cell, configuration)
+        settings = settings_of(race.cells[0].cell, configuration)
         settings = replace(settings, budget_seconds=share * settings.budget_seconds)
         baseline = next((i for i, one in enumerate(entrants) if one.planned.cell == race.race.baseline), None)
         load = provenance.load_average()
@@ -350,7 +217,7 @@ class Runner:
             paired = baseline if baseline not in failures else None
             timing, arrays = _timing(result, index, baseline, paired, settings)
             confined = all(replica.client.confined for replica in entrant.replicas)
-            cores = _cores(entrant.planned.cell, configuration) if confined else None
+            cores = cores_of(entrant.planned.cell, configuration) if confined else None
             calls = {**seen[index], "judged": sum(replica.judged for replica in entrant.replicas)}
             entrant.facts["timing"] = {
                 **common, **timing, "cores": cores, "timed_calls": calls, "priors": priors,
@@ -385,16 +252,6 @@ class Runner:
             except ContestantFailure as failure:
                 self.reporter.say(f"  {entrant.planned.cell.name}: its worker is replaced: {failure}")
                 program.client.kill()
-
-    def _judge_timed(
-        self, entrant: Entrant, problem: Problem, configuration: Configuration, outputs: Outputs
-    ) -> gate.Judgement:
-        """The whole gate on the outputs of a timed call; where it wants several, with others that it has seen."""
-        cell = entrant.planned.cell
-        if cell.gate_calls is not None:
-            seen = entrant.outputs
-            outputs = {name: np.concatenate([array[None], seen[name][1:]]) for name, array in outputs.items()}
-        return self._judged(cell, problem, configuration, outputs)
 
     def _save(self, entrant: Entrant, configuration: Configuration, arrays: dict[str, np.ndarray]) -> None:
         keep = entrant.planned.cell.keep
@@ -444,7 +301,7 @@ class _Waves:
     def _joined(self, entrant: Entrant, processes: range) -> list[Replica] | ContestantFailure:
         try:
             if processes.start:
-                self.runner.join(entrant, processes, self.configuration)
+                self.runner.admission.join(entrant, processes, self.configuration)
         except UserError:
             raise
         except Exception as error:  # noqa: BLE001 whatever goes wrong here is this cell's; the others go on
@@ -460,50 +317,15 @@ class _Waves:
         return condition.merged([*self._conditions, self._end_watch()])
 
 
-def finish(entrant: Entrant) -> ContestantFailure | None:
-    """Judges what no block has been judged for, once the clock has stopped for all; the failure of it, or None."""
-    try:
-        for replica in entrant.replicas:
-            replica.finish()
-    except ContestantFailure as failure:
-        return failure
-    return timed_calls.late_failure(timed_calls.facts([replica.timed_calls for replica in entrant.replicas]))
-
-
-def _timed(cell: Cell) -> bool:
-    return "time" in cell.stages
-
-
-def _repeats(outputs: dict[str, np.ndarray], judged: dict[str, np.ndarray], stacked: bool) -> bool:
-    """Whether outputs are bitwise those judged, or those of the first of the judged calls."""
-    first = {name: array[0] for name, array in judged.items()} if stacked else judged
-    return outputs.keys() == first.keys() and all(
-        array.dtype == first[name].dtype
-        and array.shape == first[name].shape
-        and array.tobytes() == first[name].tobytes()
-        for name, array in outputs.items()
-    )
-
-
 def _slots(race: PlannedRace, configuration: Configuration) -> list[tuple]:
     """The workers of a race, as the pool tells them apart."""
     found = []
     for planned in race.cells:
         cell = planned.cell
         if planned.action != SKIP:
-            processes = _settings(cell, configuration).processes if _timed(cell) else 1
+            processes = settings_of(cell, configuration).processes if is_timed(cell) else 1
             found += [(cell.framework, cell.dtype, cell.instance, cell.form, process) for process in range(processes)]
     return found
-
-
-def _settings(cell: Cell, configuration: Configuration) -> TimingSettings:
-    """The run's timing settings with the task's own."""
-    return configuration.timing.updated(cell.timing)
-
-
-def _cores(cell: Cell, configuration: Configuration) -> int | None:
-    """The cores that the cell's processes may use. One core is too few for a GPU's host threads."""
-    return _settings(cell, configuration).cores if _timed(cell) and configuration.device == "cpu" else None
 
 
 def _timing(

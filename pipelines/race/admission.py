@@ -1,0 +1,217 @@
+"""How a cell is admitted to its race: prepared in its processes, called once in each, judged."""
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.config.configuration import Configuration
+from pipelines.plan import forms
+from pipelines.plan.cells import Cell
+from pipelines.plan.plan import PlannedCell, Problems
+from pipelines.race import gate, timed_calls
+from pipelines.race.program import DataFiles, Outputs, Program, stacked
+from pipelines.race.replica import Replica, memory_of
+from pipelines.race.timed_calls import TimedCalls
+from pipelines.race.timing import ContestantFailure, TimingSettings, gate_seed
+from pipelines.workers.pool import WorkerPool
+from studies.base import Problem
+
+
+@dataclass
+class Entrant:
+    """One cell, prepared in its processes, called once in each, judged.
+
+    Args:
+        replicas: one per process that has passed its gate.
+        programs: that workers hold for it, whether they have passed or not.
+        facts: what goes on the record: phases, cost, memory, notes, versions.
+        outputs: of the first call.
+    """
+
+    planned: PlannedCell
+    replicas: list[Replica] = field(default_factory=list)
+    programs: list[Program] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, np.ndarray] = field(default_factory=dict)
+    diagnostics: dict[str, float] = field(default_factory=dict)
+
+    def memory(self) -> dict[str, Any]:
+        """The highest peaks of any of its processes."""
+        names = list(self.replicas[0].memory)
+        told = {name: [r.memory[name] for r in self.replicas if r.memory.get(name) is not None] for name in names}
+        return {name: max(values, default=None) for name, values in told.items()}
+
+
+class Admission:
+    """Admits entrants, whose programs live in the workers of one pool.
+
+    Args:
+        problems: data and truth.
+        pool: workers.
+        scratch: folder for arrays on their way.
+    """
+
+    def __init__(self, problems: Problems, pool: WorkerPool, scratch: Path):
+        self.problems, self.pool, self.scratch = problems, pool, scratch
+        self._handles = itertools.count()
+        self._data = DataFiles(scratch)
+        self._judging = 0.0
+        self._overlap = 0.0
+        """Seconds of requests to workers while another request was under way."""
+
+    @property
+    def working(self) -> float:
+        """Seconds spent in requests to workers, and judging."""
+        return self.pool.seconds - self._overlap + self._judging
+
+    def join(self, entrant: Entrant, processes: range, configuration: Configuration) -> None:
+        """Processes of an entrant: prepared, called, judged. The first one's facts go on the record.
+
+        It is prepared alone, since how long that takes is published; the others beside each other.
+
+        Raises:
+            ContestantFailure: one cannot be prepared, or does not pass its gate.
+        """
+        first = processes[:1] if processes.start == 0 else processes[:0]
+        for process in first:
+            self._join(entrant, process, self._prepared(entrant, process, configuration), configuration)
+        beside = processes[len(first) :]
+        before, start = self.pool.seconds, time.monotonic()
+        prepare = partial(self._prepared, entrant, configuration=configuration)
+        count = cores_of(entrant.planned.cell, configuration)
+        try:
+            found = self.pool.beside(prepare, beside, count) if configuration.device == "cpu" else map(prepare, beside)
+            ready = list(found)
+        finally:  # requests at one time count once
+            self._overlap += max(self.pool.seconds - before - (time.monotonic() - start), 0.0)
+        for process, built in zip(beside, ready, strict=True):
+            self._join(entrant, process, built, configuration)
+
+    def _prepared(
+        self, entrant: Entrant, process: int, configuration: Configuration, place: Sequence[int] | None = None
+    ) -> tuple[Program, dict[str, Any]]:
+        """The program of an entrant in one of its processes, and what its worker said of it.
+
+        Args:
+            place: cores that it is prepared on, if not on its own.
+        """
+        planned = entrant.planned
+        cell, handle = planned.cell, f"program_{next(self._handles)}"
+        model = (planned.tree or configuration.tree).model_path(cell.study, planned.description)
+        instance = (cell.instance, cell.form, process)
+        cores = cores_of(cell, configuration)
+        client = self.pool.get(planned.description, configuration, cell.dtype, instance, cores, planned.tree, place)
+        data = self._data.paths(self.problems.get(cell.study, cell.parameters).data)
+        program = Program(client, handle, configuration.limits, self.scratch / handle)
+        with client.elsewhere(place):
+            built = program.build(cell, cell.function, model, data)
+        entrant.programs.append(program)
+        return program, built
+
+    def _join(
+        self, entrant: Entrant, process: int, prepared: tuple[Program, dict[str, Any]], configuration: Configuration
+    ) -> None:
+        planned, cell = entrant.planned, entrant.planned.cell
+        program, built = prepared
+        client = program.client
+        model = (planned.tree or configuration.tree).model_path(cell.study, planned.description)
+        problem = self.problems.get(cell.study, cell.parameters)
+        entrant.facts.setdefault("versions", client.hello.get("versions", {}))
+        entrant.facts.setdefault("device_name", client.hello.get("device_name", ""))
+        first = program.gate()
+        is_random = cell.task not in getattr(configuration.tree.problem_module(cell.study), "DETERMINISTIC", ())
+        replica = Replica(
+            program, process, TimedCalls(first["outputs"], is_random),
+            partial(self._judge_timed, entrant, problem, configuration), memory_of(first),
+        )  # fmt: skip
+        entrant.replicas.append(replica)
+        outputs = program.outputs(first["outputs"])
+        if process and _repeats(outputs, entrant.outputs, stacked=cell.gate_calls is not None):
+            return  # to the last bit what the first process computed, which is judged
+        if cell.gate_calls is not None:
+            more = (program.call(gate_seed(cell.seed, index)) for index in range(1, cell.gate_calls))
+            outputs = stacked([outputs, *more])
+        if process == 0:
+            entrant.facts |= {
+                "phases": {
+                    "import": client.hello.get("import_s"),
+                    **built["phases"],
+                    "first_call": first["first_call_s"],
+                },
+                "cost": built["cost"],
+                "notes": {**forms.notes_of(model, cell.function), **built["notes"]},
+                "memory": memory_of(first),
+            }
+            entrant.outputs = outputs
+        judgement = self._judged(cell, problem, configuration, outputs)
+        if process == 0 or judgement.status != "ok":
+            entrant.diagnostics = judgement.diagnostics
+        precision = gate.wrong_precision(outputs, built["notes"].get("dtype", cell.dtype))
+        if judgement.status == "ok" and precision is not None:
+            judgement = gate.Judgement("invalid", precision)
+        missing = [name for name in cell.keep or () if name not in outputs]
+        if judgement.status == "ok" and missing:
+            judgement = gate.Judgement("failed", f"the task keeps {', '.join(missing)}, which the outputs lack")
+        if judgement.status != "ok":
+            which = f" (in process {process + 1})" if process else ""
+            raise ContestantFailure(judgement.status, f"{judgement.reason or ''}{which}", judgement.traceback)
+
+    def _judge_timed(
+        self, entrant: Entrant, problem: Problem, configuration: Configuration, outputs: Outputs
+    ) -> gate.Judgement:
+        """The whole gate on the outputs of a timed call; where it wants several, with others that it has seen."""
+        cell = entrant.planned.cell
+        if cell.gate_calls is not None:
+            seen = entrant.outputs
+            outputs = {name: np.concatenate([array[None], seen[name][1:]]) for name, array in outputs.items()}
+        return self._judged(cell, problem, configuration, outputs)
+
+    def _judged(self, cell: Cell, problem: Problem, configuration: Configuration, outputs: Outputs) -> gate.Judgement:
+        start = time.monotonic()
+        module = configuration.tree.problem_module(cell.study)
+        try:
+            return gate.judge(module, cell.task, problem, cell.parameters, outputs)
+        finally:
+            self._judging += time.monotonic() - start
+
+
+def finish(entrant: Entrant) -> ContestantFailure | None:
+    """Judges what no block has been judged for, once the clock has stopped for all; the failure of it, or None."""
+    try:
+        for replica in entrant.replicas:
+            replica.finish()
+    except ContestantFailure as failure:
+        return failure
+    return timed_calls.late_failure(timed_calls.facts([replica.timed_calls for replica in entrant.replicas]))
+
+
+def is_timed(cell: Cell) -> bool:
+    """Whether a cell races, or is only gated."""
+    return "time" in cell.stages
+
+
+def _repeats(outputs: dict[str, np.ndarray], judged: dict[str, np.ndarray], stacked: bool) -> bool:
+    """Whether outputs are bitwise those judged, or those of the first of the judged calls."""
+    first = {name: array[0] for name, array in judged.items()} if stacked else judged
+    return outputs.keys() == first.keys() and all(
+        array.dtype == first[name].dtype
+        and array.shape == first[name].shape
+        and array.tobytes() == first[name].tobytes()
+        for name, array in outputs.items()
+    )
+
+
+def settings_of(cell: Cell, configuration: Configuration) -> TimingSettings:
+    """The run's timing settings with the task's own."""
+    return configuration.timing.updated(cell.timing)
+
+
+def cores_of(cell: Cell, configuration: Configuration) -> int | None:
+    """The cores that the cell's processes may use. One core is too few for a GPU's host threads."""
+    return settings_of(cell, configuration).cores if is_timed(cell) and configuration.device == "cpu" else None
