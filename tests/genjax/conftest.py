@@ -1,12 +1,29 @@
-"""Settings of the tests of the language."""
+"""Fast compilation for the tests of the language: they compile thousands of small programs and run each once."""
+
+import contextlib
 
 import jax
 import pytest
 
+FLAG = "jax_disable_most_optimizations"
 
-@pytest.fixture(autouse=True, scope="module")
-def quick_compiler():
-    """Compile without most of XLA's optimisations: the programs are small, and compiling them takes longest."""
-    jax.config.update("jax_disable_most_optimizations", True)
+
+@contextlib.contextmanager
+def optimisation_disabled(disabled):
+    before = jax.config.read(FLAG)
+    jax.config.update(FLAG, disabled)
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update(FLAG, before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compile_without_optimisation():
+    with optimisation_disabled(True):
+        yield
+
+
+@pytest.fixture
+def optimised():
+    """For tests that read the cost or the memory of a compiled program: it is to be the one that users run."""
+    with optimisation_disabled(False):
+        yield

@@ -96,6 +96,7 @@ def test_where_a_product_is_used():
 
 
 @pytest.mark.parametrize("n_points", [10, 50])
+@pytest.mark.usefixtures("optimised")
 def test_no_matrix_of_particles_and_points(n_points):
     n_particles = 100_000
 

@@ -25,6 +25,7 @@ def eight_schools(log_cauchy):
 
 
 @pytest.mark.parametrize("n_chains", [None, 100])
+@pytest.mark.usefixtures("optimised")
 def test_a_gradient_of_cauchy_costs_what_that_of_scipy_does(n_chains):
     """XLA's counts of the gradient that Hamiltonian Monte Carlo takes at each step."""
 

@@ -67,6 +67,7 @@ def test_equal_to_jax_random_where_streams_are_not_partitionable():
         jax.config.update("jax_threefry_partitionable", before)
 
 
+@pytest.mark.usefixtures("optimised")
 def test_a_large_draw_needs_no_temporary_array():
     key = jax.random.key(7)
     compiled = jax.jit(lambda key: noise.normal(key, (100_000,), jnp.float32)).lower(key).compile()

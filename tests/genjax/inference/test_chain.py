@@ -98,6 +98,7 @@ def test_burn_in_and_thinning_only_choose(full, burn_in, thinning, n_kept):
     np.testing.assert_allclose(result.acceptance_rate, full.accepts[kept].mean(), rtol=1e-6)
 
 
+@pytest.mark.usefixtures("optimised")
 def test_steps_left_out_are_not_stored():
     """No array of the compiled program grows with the steps that are left out."""
 

@@ -257,6 +257,7 @@ def handwritten_chain(key, start, xs, ys, step_size, n_leapfrog, n_steps):
     return states, accepts, jnp.mean(accepts)
 
 
+@pytest.mark.usefixtures("optimised")
 def test_work_is_that_of_a_handwritten_chain():
     """By XLA's own count, which looks at the body of a loop once: gradients, densities, keys, selects of one step."""
     start = dict.fromkeys(NAMES, jnp.float32(0.1))

@@ -129,6 +129,7 @@ def test_result_and_posterior_draws():
     assert abs(draws.std() - np.sqrt(0.2)) < 5 * np.sqrt(0.2 / 2 / 5000)
 
 
+@pytest.mark.usefixtures("optimised")
 def test_evidence_keeps_no_matrix_of_particles_by_points():
     @gen
     def polynomial(xs):

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from genjax import chain, gen, get_choices, mh, modular_vmap, normal, seed, sel
 from genjax.inference import lane_blocks
@@ -82,6 +83,7 @@ def test_blocks_are_a_loop_on_cpu_and_one_batch_elsewhere(monkeypatch):
     }
 
 
+@pytest.mark.usefixtures("optimised")
 def test_memory_is_that_of_a_block(monkeypatch):
     def temporary(n_lanes):
         blocks_of(monkeypatch, n_lanes)

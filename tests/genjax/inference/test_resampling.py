@@ -91,6 +91,7 @@ def test_mass_is_right_among_a_million_particles():
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.usefixtures("optimised")
 def test_memory_is_linear(method):
     def temporary_bytes(n):
         compiled = jax.jit(lambda key, w: seed(resample_ancestors)(key, w, const(n), const(method)))

@@ -43,6 +43,7 @@ def test_sums_are_those_of_the_same_draws_in_memory():
     assert found.effective_sample_size() == pytest.approx(effective, rel=1e-5)
 
 
+@pytest.mark.usefixtures("optimised")
 def test_memory_is_that_of_one_block():
     def temporary(n):
         program = jax.jit(streamed(conjugate, n, {"y": 1.5}, n_draws=100, block_size=BLOCK))
