@@ -65,9 +65,8 @@ class Lane:
 
     @property
     def waited_fraction(self) -> float | None:
-        """Seconds that its worker waited for a core that somebody else had per second of block, or None if unknown."""
-        total = self.calls * sum(self.seconds)
-        return None if self.waited is None or not total else self.waited / total
+        """Seconds that its worker waited for a core that somebody else had per second of `spent`, or None if unknown."""
+        return None if self.waited is None or not self.spent else self.waited / self.spent
 
 
 @dataclass

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from pipelines.workers import client, worker
+from pipelines.workers import client, pool, worker
 
 Script = Callable[[str, bytes], bytes]
 """From the operation and the honest line to the line that is written."""
@@ -72,5 +72,5 @@ def scripted(scripts: Mapping[str, Script]) -> Iterator[None]:
         return real(description, tree, *rest)
 
     # What a worker collects before its clock starts would be the garbage of this whole process.
-    with mock.patch.object(client, "WorkerClient", make), mock.patch.object(worker, "gc"):
+    with mock.patch.object(pool, "WorkerClient", make), mock.patch.object(worker, "gc"):
         yield
