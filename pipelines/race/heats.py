@@ -65,7 +65,7 @@ class Lane:
 
     @property
     def waited_fraction(self) -> float | None:
-        """Seconds that its worker waited for a core that somebody else had per second of `spent`, or None if unknown."""
+        """Seconds that its worker waited for a core that somebody else had per second of `spent`; None if unknown."""
         return None if self.waited is None or not self.spent else self.waited / self.spent
 
 
