@@ -86,8 +86,7 @@ class Admission:
         prepare = partial(self._prepared, entrant, configuration=configuration)
         count = cores_of(entrant.planned.cell, configuration)
         try:
-            found = self.pool.beside(prepare, beside, count) if configuration.device == "cpu" else map(prepare, beside)
-            ready = list(found)
+            ready = self.pool.beside(prepare, beside, count)
         finally:  # requests at one time count once
             self._overlap += max(self.pool.seconds - before - (time.monotonic() - start), 0.0)
         for process, built in zip(beside, ready, strict=True):

@@ -77,8 +77,7 @@ class Cores:
     def borrowed(self, count: int) -> Iterator[list[list[int]]]:
         """Disjoint sets of that many cores: those of this run, and others that no run has, which it gives back after.
 
-        For what needs no quiet. No set for none, and where the system does
-        not let a program choose.
+        For what needs no quiet. No set for a count of 0, and where the system does not let a program choose.
         """
         own = self.choose(count) if count else []
         if not own:

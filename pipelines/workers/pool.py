@@ -35,6 +35,7 @@ class WorkerPool:
         self._broken: dict[tuple, ContestantFailure] = {}
         self._started: list[WorkerClient] = []
         self._count = itertools.count()
+        self._ending = False
         # They live as long as the pool: Linux takes the end of the thread that started a worker for the parent's.
         self._threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="prepare")
 
@@ -134,6 +135,8 @@ class WorkerPool:
         tree: Tree,
         place: Sequence[int] | None,
     ) -> WorkerClient:
+        if self._ending:  # a thread that was waiting for its place when the run was interrupted
+            raise ContestantFailure("failed", f"{description.name}: the run has ended")
         log = self.scratch / f"worker_{next(self._count)}_{description.name}.log"
         try:
             mark = f"{self.mark}/{log.stem}"
@@ -162,7 +165,7 @@ class WorkerPool:
 
     def close(self) -> None:
         """Ends every worker."""
-        for worker in self._workers.values():
+        for worker in list(self._workers.values()):
             worker.close()
         self._workers.clear()
 
@@ -175,8 +178,9 @@ class WorkerPool:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
+            self._ending = True
             if kind is not None:  # interrupted: a worker in the middle of a long request cannot be asked to quit
-                for worker in self._workers.values():
+                for worker in list(self._started):  # and one that a thread is starting is among no others
                     worker.kill()
             self.close()
             if self._adopts:

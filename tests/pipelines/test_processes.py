@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.config.configuration import configure
 from pipelines.errors import ConfigurationFaults
+from pipelines.plan.descriptions import describe
 from pipelines.race.program import Program
 from pipelines.race.timing import ContestantFailure
 from pipelines.results.store import Store
@@ -232,3 +233,11 @@ def test_what_fails_beside_others_is_raised_when_all_have_ended(tmp_path):
         assert sorted(ended) == [1, 1, 3, 3, 4]
         assert pool.beside(prepare, [5], None) == [5]
     pool.cores.release()
+
+
+def test_nothing_starts_once_the_run_has_ended(toy, tmp_path):
+    (configuration,) = configure(["study=toy"], toy.tree)
+    with WorkerPool(tmp_path) as pool:
+        pass
+    with pytest.raises(ContestantFailure, match="the run has ended"):
+        pool.get(describe("first", toy.tree), configuration, "float32")
