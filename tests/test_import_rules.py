@@ -87,6 +87,8 @@ def rule_for(path: Path) -> Rule | None:
             return Rule(("numpy", "scipy"))
         case ("studies", "figure_style.py"):
             return Rule(("numpy", "matplotlib"))
+        case ("studies", "figure_cores.py"):
+            return Rule(("numpy", "matplotlib", "studies.base", "studies.figure_style"))
         case ("studies", _, "programs.py"):  # what the models of all systems share: loaded beside each of them
             return Rule(("numpy",))
         case ("studies", study, "models", _):
@@ -101,7 +103,15 @@ def rule_for(path: Path) -> Rule | None:
             return Rule(("numpy", "scipy", "studies.base", f"studies.{study}"), never=(f"studies.{study}.models",))
         case ("studies", study, _) if name.startswith("figures"):
             own = f"studies.{study}"
-            allowed = ("numpy", "scipy", "matplotlib", "studies.base", "studies.figure_style", own)
+            allowed = (
+                "numpy",
+                "scipy",
+                "matplotlib",
+                "studies.base",
+                "studies.figure_style",
+                "studies.figure_cores",
+                own,
+            )
             return Rule(allowed, never=(f"{own}.models",))
         case ("studies", study, _):
             own = f"studies.{study}"

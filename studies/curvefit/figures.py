@@ -9,8 +9,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
+from studies import figure_cores
 from studies import figure_style as style
-from studies.base import FigureContext, figure
+from studies.base import FigureContext, Row, figure
 from studies.curvefit import figures_curves as curves
 from studies.curvefit import figures_scaling as panels
 from studies.curvefit.figures_outliers import (
@@ -39,6 +40,7 @@ FIXED_RATE_TASKS = (
     "fixed_rate_gibbs_hmc",
     "fixed_rate_marginal_hmc",
 )
+CORES_TASKS = ("importance_sampling", "importance_sampling_one_core")
 VECTORIZATION_TASKS = ("single_trace", "prior_traces")
 
 
@@ -160,3 +162,14 @@ def vectorization(context: FigureContext) -> Figure:
     xs = np.asarray(context.problem(single.parameters).data["xs"])
     draw_vectorization(drawing, single, batch, xs)
     return drawing
+
+
+@figure(file="curvefit_one_core_and_all_cores", tasks=CORES_TASKS)
+@style.styled
+def cores(context: FigureContext) -> Figure:
+    """Time on all usable cores over the time on one core, for each system."""
+
+    def title(row: Row) -> str:
+        return f"Importance sampling of a curve\n{row.parameters['n_particles']:,} particles"
+
+    return figure_cores.draw(context, title, ("genjax", "handcoded_jax", "numpyro"))

@@ -27,6 +27,7 @@ CHECKS = {
     "single_trace": gate_traces.check_traces,
     "prior_traces": gate_traces.check_traces,
     "importance_sampling": gate_importance.check_particles,
+    "importance_sampling_one_core": gate_importance.check_particles,
     "scaling": gate_importance.check_particles,
     "evidence": gate_importance.check_evidence,
     "posterior_draws": gate_importance.check_draws,

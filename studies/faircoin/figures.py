@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from scipy import stats
 
+from studies import figure_cores
 from studies import figure_style as style
 from studies.base import FigureContext, Row, Rows, figure, how_timed
 from studies.faircoin.problem import posterior_estimates
@@ -77,6 +78,20 @@ def posterior(context: FigureContext) -> Figure:
     draw_table(cells[-1], rows, context)
     style.footnote(drawing, provenance(rows, context, is_timed=False))
     return drawing
+
+
+@figure(
+    file="faircoin_one_core_and_all_cores_obs{n_observations}_samples{n_particles}{suffix}",
+    tasks=("importance_sampling", "importance_sampling_all_cores"),
+)
+@style.styled
+def cores(context: FigureContext) -> Figure:
+    """Time on all usable cores over the time on one core, for each system."""
+
+    def title(row: Row) -> str:
+        return f"Importance sampling\n{row.parameters['n_particles']:,} particles"
+
+    return figure_cores.draw(context, title, PANEL_ORDER)
 
 
 def panel_rows(rows: Rows) -> list[Row]:

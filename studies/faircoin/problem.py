@@ -23,6 +23,9 @@ STANDARD_ERRORS = 5.0
 """Width of every statistical check. False-alarm rate of one check: 6e-7 in the normal limit; in simulations of right
 answers (80/20 data, n = 50) 7e-5 at 100 particles (200,000 runs), 2e-5 at 200, and none in 50,000 runs from 1,000."""
 
+TASKS = ("importance_sampling", "importance_sampling_all_cores")
+"""One program, on one core and on all."""
+
 DATA_SETS = ("eighty_twenty", "all_heads")
 
 
@@ -127,7 +130,7 @@ def check(task: str, problem: Problem, parameters: dict[str, Any], outputs: dict
     count together: a Beta(10, 10) differs from a normal by 0.006 at most, which a single call cannot see.
 
     Args:
-        task: `"importance_sampling"`.
+        task: one of `TASKS`.
         problem: What `make_problem` returned.
         parameters: The cell's parameters; `n_particles` is read.
         outputs: `latent_fairness` and `log_weights`, ([n_calls,] n_particles) each.
@@ -135,8 +138,8 @@ def check(task: str, problem: Problem, parameters: dict[str, Any], outputs: dict
     Returns:
         Verdict(None, diagnostics) if the answer is right, else Verdict(reason, diagnostics so far).
     """
-    if task != "importance_sampling":
-        raise ValueError(f"faircoin.check got task {task!r}. The study's only task is 'importance_sampling'.")
+    if task not in TASKS:
+        raise ValueError(f"faircoin.check got task {task!r}. The study's tasks are: {', '.join(TASKS)}.")
     n_particles = int(parameters["n_particles"])
     diagnostics: dict[str, float] = {}
     stacked = np.ndim(outputs.get("latent_fairness")) == 2

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from studies import figure_cores
 from studies import figure_style as style
 from studies.base import Animation, FigureContext, Row, figure
 from studies.gol.rule import next_board
@@ -329,3 +330,19 @@ def animation(context: FigureContext) -> Animation:
         dot.set_data([sweeps[index]], [curve[sweeps[index]]])
 
     return Animation(drawing, show, len(sweeps), context.settings["milliseconds"])
+
+
+# ---------------------------------------------------------------- one core and all cores
+
+
+@figure(
+    file="gol_one_core_and_all_cores_{target}_{height}{suffix}", tasks=("reconstruction", "reconstruction_one_core")
+)
+@style.styled
+def cores(context: FigureContext) -> Figure:
+    """Time of the whole chain on all usable cores over the time on one core, for each system."""
+
+    def title(row: Row) -> str:
+        return f"Gibbs sampling of a board\n{row.parameters['height']} rows, {row.parameters['n_sweeps']} sweeps"
+
+    return figure_cores.draw(context, title, (FRAMEWORK,))

@@ -19,7 +19,7 @@ from studies.gol.accuracy import band, band_of_sweeps
 SEVERAL_CHAINS = ("accuracy", "known_predecessor", "unknown_softness")
 """Tasks whose outputs begin with an axis of `n_chains` chains, each like that of "reconstruction"."""
 
-TASKS = ("reconstruction", *SEVERAL_CHAINS, "sweeps")
+TASKS = ("reconstruction", "reconstruction_one_core", *SEVERAL_CHAINS, "sweeps")
 
 CORNER = 16
 """Rows and columns of each class that the corner has, at most."""

@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from studies import figure_cores
 from studies import figure_style as style
 from studies.base import FigureContext, Row, Rows, figure, how_timed
 from studies.localization import scores
@@ -358,3 +359,16 @@ def _arm(row: Row) -> tuple[str, int]:
 
 def _truth(context: FigureContext, row: Row) -> dict:
     return context.problem(row.parameters).truth
+
+
+@figure(file=FILE + "_one_core_and_all_cores{suffix}", tasks=("comparison", "comparison_one_core"))
+@style.styled
+def cores(context: FigureContext) -> Figure:
+    """Time of a filter's complete run on all usable cores over the time on one core."""
+
+    def title(row: Row) -> str:
+        method = row.parameters["method"]
+        n_particles = row.parameters["particles"][method][row.parameters["effort"]]
+        return f"{NAMES.get(method, method)}\n{n_particles:,} particles"
+
+    return figure_cores.draw(context, title)

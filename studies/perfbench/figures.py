@@ -12,11 +12,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from studies import figure_cores
 from studies import figure_style as style
 from studies.base import FigureContext, Row, Rows, figure
-from studies.perfbench import figures_cores
 from studies.perfbench.figures_facts import ORDER as ORDER
-from studies.perfbench.figures_facts import measurement, ordered
+from studies.perfbench.figures_facts import cores_title, measurement, ordered
 
 GROUP_WIDTH = 0.88
 WIDTHS_OF_REASONS = (36, 30, 24, 18, 14, 10)
@@ -68,7 +68,7 @@ CORES_TASKS = (
 @style.styled
 def cores(context: FigureContext) -> Figure:
     """Time on all usable cores over the time on one core, for each system: which of them gain from more cores."""
-    return figures_cores.draw(context)
+    return figure_cores.draw(context, cores_title, ORDER, lambda rows: measurement(rows, has_daggers=False))
 
 
 def bars(context: FigureContext, parameter: str, label: str) -> Figure:

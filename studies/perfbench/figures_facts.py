@@ -1,7 +1,7 @@
 """What the figures of the comparison have in common: the order of systems, and how their times were made."""
 
-from studies.base import Rows, how_timed
-from studies.perfbench.export import other_precision
+from studies.base import Row, Rows, how_timed
+from studies.perfbench.export import SIZES, other_precision
 
 ORDER = ("genjax", "handcoded_same_draws", "handcoded_jax", "numpyro", "tfp", "pyro", "torch", "genjl", "genjl_static")
 """Left to right in every group, and in legends. Frameworks not named here follow."""
@@ -11,6 +11,17 @@ def ordered(rows: Rows) -> list[str]:
     """The frameworks of the rows in the constant order."""
     rank = {name: index for index, name in enumerate(ORDER)}
     return sorted(rows.values("framework"), key=lambda name: rank.get(name, len(rank)))
+
+
+METHODS = {"importance": "Importance sampling", "hmc": "HMC"}
+UNITS = {"n_particles": "particles", "n_samples": "samples", "n_chains": "chains"}
+
+
+def cores_title(row: Row) -> str:
+    """Method, size and data, in two lines, of a panel of the figure `cores`."""
+    parameter = SIZES[row.task]
+    size = f"{row.parameters[parameter]:,} {UNITS[parameter]}"
+    return f"{METHODS[row.task.partition('_')[0]]}\n{size}, {row.parameters['data_set']} data"
 
 
 def measurement(rows: Rows, has_daggers: bool) -> list[str]:

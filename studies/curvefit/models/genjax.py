@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from frameworks.base import form, with_outputs
 from genjax import Cond, beta, distribution, flip, gen, normal, sel, uniform
 from genjax.inference import hmc
 
@@ -20,8 +21,17 @@ def single_trace(framework, data, parameters):
     return framework.simulation(basic_model(parameters), (data["xs"],))
 
 
+@form("vector", "the coefficients at one address")
 def importance_sampling(framework, data, parameters):
     """Program that generates traces of the basic model with the observations constrained."""
+    model, arguments = curve_of_vector(parameters), (data["xs"],)
+    program = framework.importance_sampling(model, arguments, {"ys": data["ys"]}, n_particles=parameters["n_particles"])
+    return with_outputs(program, named)
+
+
+@form("named", "an address for each coefficient")
+def importance_sampling__named(framework, data, parameters):
+    """Program of the model with three sites, which the figures of traces show."""
     model, arguments = basic_model(parameters), (data["xs"],)
     return framework.importance_sampling(model, arguments, observed(data), n_particles=parameters["n_particles"])
 
@@ -69,14 +79,29 @@ def fixed_rate_marginal_importance_sampling(framework, data, parameters):
     return robust_marginal_importance_sampling(framework, data, parameters)
 
 
+@form("named", "an address for each coefficient")
 def basic_hmc(framework, data, parameters):
     """Program of chains of Hamiltonian Monte Carlo on the basic model, all from the prior's mean."""
-    return moved_by_hmc(framework, data, parameters, basic_model(parameters))
+    return moved_by_hmc(framework, data, parameters, basic_model(parameters), observed(data), PRIOR_MEAN)
+
+
+@form("product", "the coefficients at one address, the curve as a matrix product")
+def basic_hmc__product(framework, data, parameters):
+    """Program of the model whose means are a matrix product."""
+    program = moved_by_hmc(
+        framework,
+        data,
+        parameters,
+        curve_by_product(parameters),
+        {"ys": data["ys"]},
+        {"coefficients": np.zeros(3, "f4")},
+    )
+    return with_outputs(program, named)
 
 
 def fixed_rate_marginal_hmc(framework, data, parameters):
     """The same, of the robust model with a fixed rate and the indicators summed out."""
-    return moved_by_hmc(framework, data, parameters, marginal_model(parameters))
+    return moved_by_hmc(framework, data, parameters, marginal_model(parameters), observed(data), PRIOR_MEAN)
 
 
 def fixed_rate_gibbs_hmc(framework, data, parameters):
@@ -133,12 +158,18 @@ def sampled(framework, data, parameters, model, constraints):
     return framework.posterior_draws(model, (data["xs"],), constraints, **sizes)
 
 
-def moved_by_hmc(framework, data, parameters, model):
+def moved_by_hmc(framework, data, parameters, model, constraints, start):
     names = ("step_size", "n_leapfrog", "n_chains")
     return framework.hmc(
-        model, (data["xs"],), observed(data), PRIOR_MEAN, **{name: parameters[name] for name in names},
+        model, (data["xs"],), constraints, start, **{name: parameters[name] for name in names},
         n_samples=parameters["n_steps"], n_warmup=0,
     )  # fmt: skip
+
+
+def named(outputs):
+    """The outputs with the coefficients by name."""
+    coefficients = outputs.pop("coefficients")
+    return {**{name: coefficients[..., index] for index, name in enumerate("abc")}, **outputs}
 
 
 # The models
@@ -172,6 +203,29 @@ def basic_model(parameters):
     def basic_curve(xs):
         curve = coefficients() @ "curve"
         return point.vmap(in_axes=(0, None))(xs, curve) @ "ys"
+
+    return basic_curve
+
+
+def curve_of_vector(parameters):
+    """The same, the three coefficients at one address and the heights drawn as one array."""
+
+    @gen
+    def basic_curve(xs):
+        curve = normal.repeat(3)(0.0, 1.0) @ "coefficients"
+        return normal.vmap(in_axes=(0, None))(height(xs, curve), parameters["noise_sd"]) @ "ys"
+
+    return basic_curve
+
+
+def curve_by_product(parameters):
+    """The same, the means as a product of the powers of xs and the coefficients."""
+
+    @gen
+    def basic_curve(xs):
+        curve = normal.repeat(3)(0.0, 1.0) @ "coefficients"
+        powers = jnp.stack([jnp.ones_like(xs), xs, xs * xs], axis=1)
+        return normal.vmap(in_axes=(0, None))(powers @ curve, parameters["noise_sd"]) @ "ys"
 
     return basic_curve
 

@@ -32,7 +32,7 @@ def test_default_is_the_published_grid_with_replicates():
     assert sizes(configuration) == PUBLISHED_SIZES
     assert sizes(configuration, "evidence") == PUBLISHED_SIZES
     assert {cell.parameters["n_trials"] for cell in cells(configuration, "evidence")} == {20}
-    assert len(configuration.figures) == 7
+    assert len(configuration.figures) == 8
 
 
 def test_robust_tasks_share_one_model_and_one_data_set():

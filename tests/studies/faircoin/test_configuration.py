@@ -16,10 +16,11 @@ def configured(*words):
 
 def test_default_is_the_published_figure():
     configuration = configured()
-    (race,) = races(configuration)
+    race, again = races(configuration)
+    assert [cell.task for cell in again.cells] == ["importance_sampling_all_cores"] * 4
     assert {"handcoded_jax", "handcoded_same_draws", "genjax", "numpyro"} == {cell.framework for cell in race.cells}
     assert race.baseline.framework == "handcoded_jax"
-    assert list(configuration.figures) == ["combined"]
+    assert list(configuration.figures) == ["combined", "cores"]
     parameters = race.cells[0].parameters
     assert (parameters["n_observations"], parameters["n_particles"]) == (50, 2000)
     assert make_problem(parameters).truth["log_marginal"] == pytest.approx(-28.548691, abs=5e-7)

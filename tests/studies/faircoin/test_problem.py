@@ -306,5 +306,5 @@ def test_each_estimate_is_checked_on_its_own(step, spoil, message):
 
 
 def test_gate_has_no_other_task():
-    with pytest.raises(ValueError, match="only task is 'importance_sampling'"):
+    with pytest.raises(ValueError, match="tasks are: importance_sampling"):
         faircoin.check("hmc", faircoin.make_problem(parameters()), parameters(), {})

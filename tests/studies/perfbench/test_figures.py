@@ -11,8 +11,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pipelines.plan.tree import Tree
+from studies import figure_cores
 from studies.base import FigureContext, NothingToDrawError, Row, Rows
-from studies.perfbench import export, figures, figures_cores
+from studies.perfbench import export, figures
+from studies.perfbench.figures_facts import cores_title
 from studies.perfbench.problem import make_problem
 
 TREE = Tree()
@@ -269,7 +271,7 @@ def test_cores_are_side_by_side_with_the_factor_and_its_interval():
     words = " ".join(text.get_text() for text in drawing.texts).replace("\n", " ")
     assert "Time on all 2 usable cores / time on one core" in words and "on 1 core or all cores" in words
     # Independent half widths add as squares: log(1.04), and log(1/0.97) or log(1.05) of the other.
-    pair = figures_cores.pairs(Rows(both_ways()))["HMC\n1,000 chains, published data"][0]
+    pair = figure_cores.pairs(Rows(both_ways()), cores_title)["HMC\n1,000 chains, published data"][0]
     value, low, high = pair.factor
     assert value == pytest.approx(1.1)
     assert np.log(value / low) == pytest.approx(np.hypot(np.log(1 / 0.96), np.log(1.05)))

@@ -5,6 +5,7 @@ comes from those of the two times, as of independent ones: half widths of the lo
 """
 
 import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -12,15 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from studies import figure_style as style
-from studies.base import FigureContext, NothingToDrawError, Row, Rows
-from studies.perfbench.export import SIZES
-from studies.perfbench.figures_facts import measurement, ordered
+from studies.base import FigureContext, NothingToDrawError, Row, Rows, how_timed
 
-SUFFIX = "_all_cores"
-"""A task of this name repeats cells of the task without it, on all usable cores."""
-
-METHODS = {"importance": "Importance sampling", "hmc": "HMC"}
-UNITS = {"n_particles": "particles", "n_samples": "samples", "n_chains": "chains"}
+SUFFIXES = ("_all_cores", "_one_core")
+"""A task whose name ends so repeats cells of the task without the ending, on all usable cores or on one."""
 
 BEHIND = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 
@@ -60,73 +56,100 @@ class Pair(NamedTuple):
         return f"{one} → {every} ms"
 
 
-def pairs(rows: Rows) -> dict[str, list[Pair]]:
-    """The pairs of each panel, by its title, the systems in their constant order.
+def stem(task: str) -> str:
+    """The task's name without the ending that says on how many cores."""
+    for suffix in SUFFIXES:
+        task = task.removesuffix(suffix)
+    return task
 
-    A cell on all cores that has no partner on one core is left out: it was asked for at another size.
+
+def pairs(rows: Rows, title: Callable[[Row], str], order: Sequence[str] = ()) -> dict[str, list[Pair]]:
+    """The pairs of each panel, by its title; in a panel, first the systems of `order`, then the others.
+
+    A cell without a partner is left out: it was asked for at another size, or one way only.
     """
+    rank = {name: place for place, name in enumerate(order)}
     found: dict[str, list[Pair]] = {}
-    for framework in ordered(rows):
-        for row in rows.where(framework=framework):
-            if not row.task.endswith(SUFFIX):
-                continue
-            task = row.task.removesuffix(SUFFIX)
-            for one in rows.where(framework=framework, task=task, seed=row.seed):
-                if one.parameters == row.parameters:
-                    found.setdefault(title(row), []).append(Pair(one, row))
-    order = {title(row): None for row in rows if row.task.endswith(SUFFIX)}
-    return {name: found[name] for name in order if name in found}
+    for repeated in rows:
+        if stem(repeated.task) == repeated.task:
+            continue
+        panel = found.setdefault(title(repeated), [])
+        for row in rows.where(task=stem(repeated.task), framework=repeated.framework, seed=repeated.seed):
+            if row.parameters == repeated.parameters:
+                every = repeated.task.endswith("_all_cores")
+                panel.append(Pair(row, repeated) if every else Pair(repeated, row))
+    return {
+        name: sorted(panel, key=lambda pair: rank.get(pair.all.framework, len(rank)))
+        for name, panel in found.items()
+        if panel
+    }
 
 
-def title(row: Row) -> str:
-    """Method, size and data, in two lines."""
-    parameter = SIZES[row.task]
-    size = f"{row.parameters[parameter]:,} {UNITS[parameter]}"
-    return f"{METHODS[row.task.partition('_')[0]]}\n{size}, {row.parameters['data_set']} data"
-
-
-def usable(rows: Rows) -> int | None:
-    """How many cores the processes on all cores could use, from the records; None if they tell several or nothing."""
-    told = {row.record.get("provenance", {}).get("usable_cores") for row in rows if row.task.endswith(SUFFIX)}
+def usable(every: Sequence[Row]) -> int | None:
+    """How many cores the processes of rows on all cores could use, from the records; None if they tell several."""
+    told = {row.record.get("provenance", {}).get("usable_cores") for row in every}
     told.discard(None)
     return told.pop() if len(told) == 1 else None
 
 
-def draw(context: FigureContext) -> Figure:
+def timing_facts(rows: Rows) -> list[str]:
+    """How the rows were timed, and how many of them are flagged."""
+    how = how_timed(rows)
+    flagged = sum(bool(row.flags) for row in rows)
+    facts = [] if how is None else [f"{how}, 95% intervals"]
+    return [*facts, *([f"{flagged} of {len(rows)} measurements flagged as unstable"] if flagged else [])]
+
+
+def draw(
+    context: FigureContext,
+    title: Callable[[Row], str],
+    order: Sequence[str] = (),
+    facts: Callable[[Rows], Sequence[str]] = timing_facts,
+) -> Figure:
     """A panel for each race that was run both ways.
+
+    Args:
+        context: what the figure got.
+        title: names the panel of a row: method and size, in at most two lines.
+        order: the frameworks from the top; those not named follow.
+        facts: of the rows shown, for the bottom edge.
 
     Raises:
         NothingToDrawError: no cell was run both ways.
     """
-    found = pairs(context.rows)
+    found = pairs(context.rows, title, order)
     if not found:
         raise NothingToDrawError(
-            f"no cell was asked for on one core and on all cores (tasks named ...{SUFFIX}) with the same parameters"
+            "no cell was asked for on one core and on all cores with the same parameters (a task, and another whose "
+            f"name ends in {' or '.join(SUFFIXES)})"
         )
-    drawing = style.new_figure((16.0, 5.6))
-    n_cores = usable(context.rows)
     names = list(dict.fromkeys(p.all.framework for panel in found.values() for p in panel))
-    width, gap = 0.855 / len(found), 0.012
+    labels = {p.all.framework: p.all.label for panel in found.values() for p in panel}
+    # Four inches for the labels; a panel of one race alone needs no more than eight.
+    drawing_width, height = (16.0 if len(found) > 1 else 10.0), 2.0 + 0.4 * max(len(names), 3)
+    drawing = style.new_figure((drawing_width, height))
+    n_cores = usable([pair.all for panel in found.values() for pair in panel])
+    left, bottom, top = 2.16 / drawing_width, 1.62 / height, 0.78 / height
+    width, gap = (0.99 - left) / len(found), 0.012
     ends = [end for panel in found.values() for pair in panel if pair.gap is None for end in pair.factor]
     limits = min([0.5, *ends]) / 1.15, max([2.0, *ends]) * 1.15
     for place, (name, panel) in enumerate(found.items()):
-        axes = drawing.add_axes((0.135 + place * width, 0.29, width - gap, 0.57))
+        axes = drawing.add_axes((left + place * width, bottom, width - gap, 1 - bottom - top))
         axes.set_xlim(*limits)
         draw_panel(axes, panel, names)
         axes.set_title(name, fontsize=style.FONT_SIZES["legend"])
-        labels = {p.all.framework: p.all.label for each in found.values() for p in each}
         axes.set_yticks(range(len(names)), [labels[name] for name in names] if place == 0 else [""] * len(names))
         axes.tick_params(axis="y", length=0, labelsize=style.FONT_SIZES["caption"])
     every = "all usable cores" if n_cores is None else f"all {n_cores} usable cores" if n_cores > 1 else "the only core"
     drawing.text(
-        0.56, 0.125, f"Time on {every} / time on one core (below 1: more cores help)", ha="center", va="bottom",
+        0.56, 0.7 / height, f"Time on {every} / time on one core (below 1: more cores help)", ha="center", va="bottom",
         fontsize=style.FONT_SIZES["legend"], fontweight="bold",
     )  # fmt: skip
     shown = Rows([row for panel in found.values() for pair in panel for row in pair])
-    facts = [f"{context.device.upper()}: {context.device_name}", "above a point: time on one → on all cores"]
+    told = [f"{context.device.upper()}: {context.device_name}", "above a point: time on one → on all cores"]
     if n_cores == 1:
-        facts.append("this machine has one usable core, so both are the same")
-    style.footnote(drawing, [*facts, *measurement(shown, has_daggers=False)], y=0.01)
+        told.append("this machine has one usable core, so both are the same")
+    style.footnote(drawing, [*told, *facts(shown)], y=0.01)
     return drawing
 
 
