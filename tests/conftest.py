@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytest_plugins = ["tests.tiers"]
+
 
 @pytest.fixture(autouse=True, scope="module")
 def drop_compiled_programs():

@@ -33,6 +33,11 @@ def test_workflows_run_tasks_that_exist_with_no_more_rights_than_reading(name):
     assert set(named) <= set(TASKS)
 
 
+def test_what_pushes_leave_out_is_tested_every_week():
+    assert "./run test" in commands(WORKFLOWS["tests"])
+    assert "./run test --thorough" in commands(WORKFLOWS["weekly"])
+
+
 def test_every_supported_python_is_tested():
     pythons = WORKFLOWS["tests"]["jobs"]["tests"]["strategy"]["matrix"]["python"]
     assert pythons == ["3.11", "3.12", "3.13", "3.14"]

@@ -15,17 +15,21 @@ ROWS = [
 ]
 
 
-def names_in(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+def marks_of_tests(path: Path) -> dict[str, str]:
+    """The marks of each test."""
+    text = path.read_text(encoding="utf-8")
+    assert "pytestmark" not in text, f"{path.name}: its faults are to be injected in every run"
+    found = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    return {node.name: " ".join(map(ast.unparse, node.decorator_list)) for node in found}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[0][:60] for row in ROWS])
-def test_row_names_a_test_that_exists(row):
+def test_row_names_a_test_that_every_run_has(row):
     assert len(row) == 5 and all(row), "fault, what you see, what is left, what continues, test"
     (named,) = re.findall(r"`((?:run/)?test_\w+\.py)::(test_\w+)`", row[-1])
     file, test = named
-    assert test in names_in(ROOT / "tests" / ("" if "/" in file else "pipelines") / file)
+    marks = marks_of_tests(ROOT / "tests" / ("" if "/" in file else "pipelines") / file)[test]
+    assert "mark.slow" not in marks
 
 
 def test_no_two_rows_rest_on_one_test():

@@ -27,6 +27,8 @@ def smoke_cells():
 
 
 CELLS = smoke_cells()
+SHAPES = {}
+"""Of the outputs of each cell, by its key in `CELLS`, once a test has run it."""
 
 
 def missing(name):
@@ -64,7 +66,10 @@ class Prepared:
     def outputs(self, seed):
         outputs = self.built.run(self.program.prepare(seed))
         self.framework.synchronize(outputs)
-        return self.framework.to_numpy(outputs)
+        found = self.framework.to_numpy(outputs)
+        key = self.cell.study, self.cell.task, self.cell.framework
+        SHAPES[key] = {name: value.shape for name, value in found.items()}
+        return found
 
 
 @pytest.fixture(scope="module", params=CELLS, ids="-".join)
@@ -128,8 +133,9 @@ def test_every_framework_returns_the_same_outputs_of_the_same_shape():
         for key, cell in CELLS.items():
             described = missing(cell.framework) is None and TREE.describe(cell.framework)
             if key[:2] == (study, task) and described and TREE.has_task(study, cell.function, described):
-                outputs = Prepared(cell).outputs(cell.seed)
-                shapes[cell.framework] = {name: value.shape for name, value in outputs.items()}
+                if key not in SHAPES:  # this test runs alone
+                    Prepared(cell).outputs(cell.seed)
+                shapes[cell.framework] = SHAPES[key]
         assert all(shape == next(iter(shapes.values())) for shape in shapes.values()), shapes
         compared += len(shapes)
     assert compared > 0

@@ -4,6 +4,8 @@ Every distribution, at values inside, on the boundary and outside its support, a
 and as a branch that is not taken. Left out: infinite values, and those whose density is too small for a float.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,43 +68,58 @@ def cases():
             yield name, arguments, values
 
 
-def log_density_of(name, arguments):
-    """The log density as a function of the value and of the arguments that are given, and those."""
-    places = [i for i, a in enumerate(arguments) if a is not None and i not in STATIC.get(name, ())]
-    given = [jnp.asarray(arguments[i], jnp.float32) for i in places]
+def split(name, arguments):
+    """Static arguments by place, with None where one is given; places of those that are given, and these."""
+    static = tuple(a if i in STATIC.get(name, ()) else None for i, a in enumerate(arguments))
+    places = tuple(i for i, a in enumerate(arguments) if a is not None and static[i] is None)
+    return static, places, [np.asarray(arguments[i], np.float32) for i in places]
 
-    def log_density(value, *given):
-        full = [a if i in STATIC.get(name, ()) else None for i, a in enumerate(arguments)]
-        for place, argument in zip(places, given, strict=True):
-            full[place] = argument
-        return getattr(distributions, name).logpdf(value, *full)
 
-    return log_density, given
+class Programs:
+    """The log density as a function of the value and of the arguments that are given, and what is compiled of it."""
+
+    def __init__(self, name, static, places):
+        def log_density(value, *given):
+            full = list(static)
+            for place, argument in zip(places, given, strict=True):
+                full[place] = argument
+            return getattr(distributions, name).logpdf(value, *full)
+
+        # As the branch that is not taken: the gradient of the other must come through.
+        def unused(value, *given):
+            return jnp.where(False, log_density(value, *given), sum(jnp.sum(g) for g in given))
+
+        parameters = tuple(range(1, 1 + len(places)))
+        # A value that is counted has no derivative; the parameters have.
+        every = parameters if getattr(distributions, name).support.is_discrete else (0, *parameters)
+        lanes = (0, *(None,) * len(places))
+        self.log_density = log_density
+        self.of_one = jax.jit(jax.value_and_grad(log_density, parameters))
+        self.of_many = jax.jit(jax.vmap(jax.value_and_grad(log_density, every), lanes))
+        self.unused = jax.jit(jax.vmap(jax.grad(unused, parameters), lanes))
+
+
+@functools.cache
+def programs(name, static, places):
+    """One set for all parameters of a distribution, which compile once."""
+    return Programs(name, static, places)
 
 
 @pytest.mark.parametrize(("name", "arguments", "values"), list(cases()), ids=lambda a: a if isinstance(a, str) else "")
 def test_no_nan(name, arguments, values):
-    log_density, given = log_density_of(name, arguments)
-    values = jnp.asarray(np.array(values), jnp.float32)
+    static, places, given = split(name, arguments)
+    program = programs(name, static, places)
+    values = np.asarray(np.array(values), np.float32)
     support = getattr(distributions, name).support
-    # A value that is counted has no derivative; the parameters have.
-    places = tuple(range(0 if not support.is_discrete else 1, 1 + len(given)))
-    density_and_gradient = jax.vmap(jax.value_and_grad(log_density, places), (0, *(None,) * len(given)))
-    density, gradients = jax.jit(density_and_gradient)(values, *given)
+    density, gradients = program.of_many(values, *given)
     assert not np.isnan(density).any(), (arguments, values[np.isnan(density)])
     is_finite = np.isfinite(np.asarray(values).reshape(len(values), -1)).all(1)
-    is_outside = ~np.asarray(support.at(*arguments).contains(values))
+    is_outside = ~np.asarray(support.at(*arguments).contains(jnp.asarray(values)))
     is_judged = is_finite & (np.isfinite(density) | is_outside)
     for gradient in gradients:
         is_nan = np.isnan(np.asarray(gradient).reshape(len(values), -1)).any(1) & is_judged
         assert not is_nan.any(), (arguments, values[is_nan], density[is_nan])
-
-    # As the branch that is not taken: the gradient of the other must come through.
-    def unused(value, *given):
-        return jnp.where(False, log_density(value, *given), sum(jnp.sum(g) for g in given))
-
-    through = jax.jit(jax.vmap(jax.grad(unused, tuple(range(1, 1 + len(given)))), (0, *(None,) * len(given))))
-    for gradient in through(values, *given):
+    for gradient in program.unused(values, *given):
         np.testing.assert_array_equal(gradient[is_judged], 1.0)
 
 
@@ -110,10 +127,10 @@ def test_no_nan(name, arguments, values):
 def test_finite_densities_and_gradients_pass_a_search_for_nan(name):
     """Under `jax_debug_nans`, which looks at what each operation returns, not only at the answer."""
     arguments, inside, outside = CASES[name]
-    log_density, given = log_density_of(name, arguments)
-    places = tuple(range(1, 1 + len(given)))
+    static, places, given = split(name, arguments)
+    program = programs(name, static, places)
     with jax.debug_nans(True):
         for value in (*inside, *(v for v in outside if not np.isnan(v).any())):
             value = jnp.asarray(value, jnp.float32)
-            jax.block_until_ready(log_density(value, *given))
-            jax.block_until_ready(jax.jit(jax.value_and_grad(log_density, places))(value, *given))
+            jax.block_until_ready(program.log_density(value, *map(jnp.asarray, given)))
+            jax.block_until_ready(program.of_one(value, *given))

@@ -4,6 +4,7 @@ Draws are judged by Kolmogorov-Smirnov tests and by frequencies, each at a false
 """
 
 import copy
+import functools
 import pickle
 
 import jax
@@ -57,12 +58,23 @@ CONTINUOUS = [
 ]
 
 
+@functools.cache
+def draws_and_densities(name):
+    """For all parameters, which compile once: draws, and the log densities of the first 200."""
+    chosen = getattr(distributions, name)
+
+    def draw(*args):
+        draws = chosen.sample(*args, sample_shape=(N,))
+        return draws, chosen.logpdf(draws[:200], *args)
+
+    return jax.jit(seed(draw))
+
+
 @pytest.mark.parametrize(("name", "args", "reference"), CONTINUOUS, ids=lambda v: v if isinstance(v, str) else "")
 def test_numbers(name, args, reference):
-    chosen = getattr(distributions, name)
-    draws = draws_of(chosen, *args)
+    draws, log_densities = map(np.asarray, draws_and_densities(name)(jax.random.key(3), *args))
     assert stats.kstest(draws, reference.cdf).pvalue > 1e-5
-    np.testing.assert_allclose(chosen.logpdf(draws[:200], *args), reference.logpdf(draws[:200]), rtol=2e-5, atol=2e-5)
+    np.testing.assert_allclose(log_densities, reference.logpdf(draws[:200]), rtol=2e-5, atol=2e-5)
 
 
 def test_angles_are_wrapped_and_their_density_is_periodic():
@@ -74,10 +86,15 @@ def test_angles_are_wrapped_and_their_density_is_periodic():
     )
 
 
+@jax.jit
+def angles_with_slopes(concentration):
+    draw = lambda k: seed(lambda: von_mises.sample(0.0, k, sample_shape=(20,)))(jax.random.key(1))
+    return jax.jvp(draw, (concentration,), (1.0,))
+
+
 @pytest.mark.parametrize("concentration", [0.3, 2.0, 40.0, 400.0])
 def test_implicit_derivative_of_angles(concentration):
-    draw = lambda k: seed(lambda: von_mises.sample(0.0, k, sample_shape=(20,)))(jax.random.key(1))
-    angles, slopes = jax.jit(lambda k: jax.jvp(draw, (k,), (1.0,)))(concentration)
+    angles, slopes = angles_with_slopes(concentration)
     angles, step = np.asarray(angles, np.float64), 1e-4 * concentration
     cdf = lambda k: stats.vonmises(k).cdf(angles)
     want = (
