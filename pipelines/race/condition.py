@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,11 @@ class Watch:
         return {"cores": self.cores, **facts(self._before, after, own)}
 
     def _cpu_seconds(self) -> float | None:
+        """Of the workers and of this process, which judges outputs between the blocks, on whatever core is free."""
         told = [worker.cpu_seconds() for worker in self._workers]
-        return None if any(one is None for one in told) else sum(one for one in told if one is not None)
+        if any(one is None for one in told):
+            return None
+        return time.process_time() + sum(one for one in told if one is not None)
 
 
 def usable() -> list[int]:
@@ -88,7 +92,7 @@ def facts(before: Condition, after: Condition, own_cpu_seconds: float | None) ->
     """What a record keeps of the two readings around a race.
 
     Args:
-        own_cpu_seconds: CPU time that the race's workers used in between; None if unknown.
+        own_cpu_seconds: CPU time that the race's workers and this program used in between; None if unknown.
     """
     return {
         "governors": list(after.governors),
@@ -134,7 +138,8 @@ def flags(told: dict[str, Any]) -> list[str]:
 
 
 def _contention(before: Condition, after: Condition, own_cpu_seconds: float | None) -> float | None:
-    """The fraction of the cores' time that was used by others than the workers."""
+    """The fraction of the cores' time that was used by others than the workers and this program; at least, since this
+    program may have been on other cores."""
     both = before.busy.keys() & after.busy.keys()
     total = sum(after.busy[core][1] - before.busy[core][1] for core in both)
     if own_cpu_seconds is None or not both or total < SHORTEST_SECONDS * len(both):

@@ -25,6 +25,9 @@ PREPARE_FRACTION = 0.25
 PREPARE_SECONDS = 5e-6
 
 MAX_WAITED_FRACTION = 0.05
+LEAST_CONTENTION = 0.02
+"""Where others used less of the cores during the whole race, threads waited for each other, or for a sleeping core to
+wake up: on all cores of an idle machine, a call of less than a millisecond spends half of its time so."""
 
 Digests = Mapping[str, Mapping[str, Any]]
 """By output, as in `pipelines/workers/digest.py`."""
@@ -160,7 +163,8 @@ def flags(seen: Mapping[str, Any], max_idle_fraction: float) -> list[str]:
     Args:
         seen: as `with_peers` returns it, and `idle_after_fraction`: CPU seconds that the contestant's processes used
             between the end of its blocks and their next request, over the seconds of the blocks; `waited_fraction`:
-            seconds for which others kept its threads from a core, over the same.
+            seconds for which others kept its threads from a core, over the same; `contention`: the fraction of the
+            cores' time that others used during the race.
         max_idle_fraction: beyond which that is a flag.
     """
     found = []
@@ -177,8 +181,8 @@ def flags(seen: Mapping[str, Any], max_idle_fraction: float) -> list[str]:
     idle = seen.get("idle_after_fraction")
     if idle is not None and idle > max_idle_fraction:
         found.append(f"it went on computing after its blocks: {idle:.0%} of their time")
-    waited = seen.get("waited_fraction")
-    if waited is not None and waited > MAX_WAITED_FRACTION:
+    waited, contention = seen.get("waited_fraction"), seen.get("contention")
+    if waited is not None and waited > MAX_WAITED_FRACTION and (contention is None or contention > LEAST_CONTENTION):
         found.append(f"its threads waited for a core that others had during {waited:.0%} of its blocks")
     return found
 

@@ -156,7 +156,8 @@ def _times(record: dict[str, Any], arrays: dict[str, np.ndarray], settings: Timi
         is_baseline=is_baseline,
     )
     around = {name: timing.get(name) for name in ("idle_after_fraction", "waited_fraction")}
-    outside = {**timing.get("timed_calls", {}), **around}
+    contention = (record.get("condition") or {}).get("contention")
+    outside = {**timing.get("timed_calls", {}), **around, "contention": contention}
     flags += timed_calls.flags(outside, settings.max_idle_fraction)
     if settings.cores is not None and timing.get("cores") is None and record["identity"]["device"] == "cpu":
         flags.append("this system does not let a program choose its cores")

@@ -280,6 +280,26 @@ def test_two_runs_take_distinct_cores_and_say_when_there_are_not_enough(tmp_path
     last.release()
 
 
+def test_work_of_this_program_between_the_blocks_is_not_that_of_others(monkeypatch):
+    """The harness judges outputs of a million particles for seconds, on cores that race a moment later."""
+
+    class Worker:
+        pid, cores, used = 1, (0,), 0.0
+
+        def cpu_seconds(self):
+            return self.used
+
+    def reading(busy, total):
+        return condition.Condition((), None, None, None, None, {0: (busy, total)})
+
+    worker, readings, own = Worker(), iter([reading(0, 0), reading(9.0, 20.0)]), [1.0]
+    monkeypatch.setattr(condition, "read", lambda cores: next(readings))
+    monkeypatch.setattr("time.process_time", lambda: own[0])
+    watch = condition.Watch([worker])
+    worker.used, own[0] = 5.0, 4.0
+    assert watch.facts()["contention"] == pytest.approx((9 - 5 - 3) / 20)
+
+
 def test_condition_of_the_machine_is_read_and_flagged(tmp_path):
     cpu = "sys/devices/system/cpu/cpu0"
     stat = "cpu 0\ncpu0 {busy} 0 0 {idle} 0 0 0 0\n"

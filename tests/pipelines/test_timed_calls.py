@@ -309,6 +309,18 @@ def test_preparation_is_compared_with_that_of_the_others():
     assert flagged(facts(0.5, 1e-6)) == [False], "nobody to compare with"
 
 
+def test_threads_that_wait_are_a_flag_only_where_others_used_the_cores():
+    def flagged(**facts):
+        return timed_calls.flags({"prepare_s": None, "call_s": None, **facts}, 0.02)
+
+    assert flagged(waited_fraction=0.5, contention=0.3) == [
+        "its threads waited for a core that others had during 50% of its blocks"
+    ]
+    assert flagged(waited_fraction=0.5, contention=0.001) == []
+    assert flagged(waited_fraction=0.5, contention=None), "a system that cannot tell"
+    assert flagged(waited_fraction=0.01, contention=0.3) == []
+
+
 def test_a_digest_leaves_no_thread_behind_that_works_on():
     # A product by BLAS of as many values wakes threads, which spin for tens of milliseconds after it.
     values = np.random.default_rng(0).standard_normal(MAX_VALUES)
