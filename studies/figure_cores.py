@@ -125,11 +125,11 @@ def draw(
         )
     names = list(dict.fromkeys(p.all.framework for panel in found.values() for p in panel))
     labels = {p.all.framework: p.all.label for panel in found.values() for p in panel}
-    # Four inches for the labels; a panel of one race alone needs no more than eight.
-    drawing_width, height = (16.0 if len(found) > 1 else 10.0), 2.0 + 0.4 * max(len(names), 3)
+    drawing_width, height = (16.0 if len(found) > 1 else 11.0), 2.5 + 0.5 * len(names)
     drawing = style.new_figure((drawing_width, height))
+    left = (style.text_width(drawing, labels.values(), style.FONT_SIZES["caption"]) + 0.25) / drawing_width
     n_cores = usable([pair.all for panel in found.values() for pair in panel])
-    left, bottom, top = 2.16 / drawing_width, 1.62 / height, 0.78 / height
+    bottom, top = 1.62 / height, 0.78 / height
     width, gap = (0.99 - left) / len(found), 0.012
     ends = [end for panel in found.values() for pair in panel if pair.gap is None for end in pair.factor]
     limits = min([0.5, *ends]) / 1.15, max([2.0, *ends]) * 1.15
@@ -142,8 +142,8 @@ def draw(
         axes.tick_params(axis="y", length=0, labelsize=style.FONT_SIZES["caption"])
     every = "all usable cores" if n_cores is None else f"all {n_cores} usable cores" if n_cores > 1 else "the only core"
     drawing.text(
-        0.56, 0.7 / height, f"Time on {every} / time on one core (below 1: more cores help)", ha="center", va="bottom",
-        fontsize=style.FONT_SIZES["legend"], fontweight="bold",
+        0.5, 0.72 / height, f"Time on {every} / time on one core (below 1: more cores help)", ha="center", va="bottom",
+        fontsize=style.FONT_SIZES["legend" if len(found) > 1 else "caption"], fontweight="bold",
     )  # fmt: skip
     shown = Rows([row for panel in found.values() for pair in panel for row in pair])
     told = [f"{context.device.upper()}: {context.device_name}", "above a point: time on one → on all cores"]
@@ -156,7 +156,7 @@ def draw(
 def draw_panel(axes: Axes, panel: list[Pair], names: list[str]) -> None:
     """A point with its interval for each system, from the top; the reason where there is none."""
     axes.set_xscale("log")
-    axes.set_ylim(len(names) - 0.4, -0.8)
+    axes.set_ylim(len(names) - 0.5, -0.9)
     axes.axvline(1, color=style.MUTED_GREY, linewidth=1.5, linestyle="--", zorder=1)
     for place, name in enumerate(names):
         if name not in [pair.all.framework for pair in panel]:
@@ -173,7 +173,7 @@ def draw_panel(axes: Axes, panel: list[Pair], names: list[str]) -> None:
         )  # fmt: skip
         across = axes.transAxes.inverted().transform(axes.transData.transform((value, place)))[0]
         axes.annotate(
-            f"{value:.2f}× ({pair.times})", (value, place), (0, 7), textcoords="offset points",
+            f"{value:.2f}× ({pair.times})", (value, place), (0, 8), textcoords="offset points",
             ha="left" if across < 0.25 else "right" if across > 0.75 else "center", va="bottom",
             fontsize=style.FONT_SIZES["note"], zorder=4, bbox=BEHIND,
         )  # fmt: skip

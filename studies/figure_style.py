@@ -6,7 +6,7 @@ Source: the style of the published figures (base font 18, bold axis labels, 1.5 
 
 import functools
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import matplotlib
@@ -145,6 +145,17 @@ def mark_bar(axes: Axes, position: float, label: str, reason: str, x: float = 0.
     while len(words) > 1 and mark.get_window_extent(renderer).width > (1 - 2 * x) * axes.get_window_extent().width:
         words.pop()
         mark.set_text(f"{label}  ({' '.join(words)} …)")
+
+
+def text_width(figure: Figure, texts: Iterable[str], size: float) -> float:
+    """Inches that the widest of the texts takes at a font size in points."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    widest = 0.0
+    for words in texts:
+        text = figure.text(0, 0, words, fontsize=size)
+        widest = max(widest, text.get_window_extent(renderer).width)
+        text.remove()
+    return widest / figure.dpi
 
 
 def footnote(figure: Figure, facts: Sequence[str], y: float = 0.01) -> None:

@@ -52,8 +52,8 @@ def rows_of(study):
             continue
         seconds = 0.010 if cell.timing.get("cores") == 1 else 0.006
         yield configuration, Row(
-            study=study, task=cell.task, framework=cell.framework, label=cell.framework.title(), color="#0173B2",
-            marker="o", parameters=dict(cell.parameters), seed=cell.seed, device="cpu", status="ok", reason=None,
+            study=study, task=cell.task, framework=cell.framework, label=TREE.describe(cell.framework).label,
+            color="#0173B2", marker="o", parameters=dict(cell.parameters), seed=cell.seed, device="cpu", status="ok", reason=None,
             samples_s=np.full(25, seconds), n_processes=5, cores=cell.timing.get("cores"), median_s=seconds,
             interval_s=(0.98 * seconds, 1.02 * seconds), record={"provenance": {"cpu": "x", "usable_cores": 2}},
         )  # fmt: skip
@@ -80,8 +80,13 @@ def test_the_figure_of_each_study_shows_every_factor_inside_its_panel(study):
             factors += text.get_text() == "0.60× (10 → 6 ms)"
             box = text.get_window_extent(renderer)
             assert inside.x0 - 1 <= box.x0 and box.x1 <= inside.x1 + 1, text.get_text()
+        for label in axes.get_yticklabels():
+            assert label.get_window_extent(renderer).x0 >= 0, label.get_text()
         head = axes.title.get_window_extent(renderer)
         assert head.x0 >= 0 and head.x1 <= drawing.bbox.width and head.y1 <= drawing.bbox.height, axes.get_title()
+    for text in drawing.texts:
+        box = text.get_window_extent(renderer)
+        assert box.x0 >= -1 and box.x1 <= drawing.bbox.width + 1, text.get_text()
     repeated = [row for row in rows if figure_cores.stem(row.task) != row.task]
     assert factors == len(repeated) > 0
 
