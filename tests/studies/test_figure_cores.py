@@ -53,7 +53,8 @@ def rows_of(study):
         seconds = 0.010 if cell.timing.get("cores") == 1 else 0.006
         yield configuration, Row(
             study=study, task=cell.task, framework=cell.framework, label=TREE.describe(cell.framework).label,
-            color="#0173B2", marker="o", parameters=dict(cell.parameters), seed=cell.seed, device="cpu", status="ok", reason=None,
+            color="#0173B2", marker="o", parameters=dict(cell.parameters), seed=cell.seed, device="cpu", status="ok",
+            reason=None,
             samples_s=np.full(25, seconds), n_processes=5, cores=cell.timing.get("cores"), median_s=seconds,
             interval_s=(0.98 * seconds, 1.02 * seconds), record={"provenance": {"cpu": "x", "usable_cores": 2}},
         )  # fmt: skip
