@@ -197,7 +197,8 @@ class _Race:
 
     def _block(self, index: int, process: int, processes: Sequence[Contestant]) -> float:
         contestant, lane = processes[process], self.lanes[index]
-        self.after[index].resumes(contestant)
+        for one in self.after:  # several contestants may live in one worker: what it is asked next ends all their gaps
+            one.resumes(contestant)
         everybody = [one for replicas in self.alive.values() for one in replicas]
         others = {one.worker: one for one in everybody if one.worker != contestant.worker}
         contestant.prepare(round_seed(self.seed, self.heats), lane.calls)
@@ -303,7 +304,7 @@ def _difference(before: float | None, now: float | None) -> float | None:
 
 
 class AfterBlocks:
-    """What the processes of a contestant do between the end of a block and their next request."""
+    """What the processes of a contestant do between the end of a block and their next request, whoever makes it."""
 
     def __init__(self) -> None:
         self._since: dict[int, float | None] = {}

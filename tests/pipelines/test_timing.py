@@ -261,7 +261,17 @@ def test_idle_cpu_time_is_read_of_the_others_only():
 def test_contestants_of_one_process_are_not_each_others_idle_time():
     clock = Clock()
     racers = [Runner(clock, 7, lambda block: 0.1, spin=1.0), Runner(clock, 7, lambda block: 0.1, spin=1.0)]
-    assert run_race(racers, 0, SETTINGS, seed=1, clock=clock).idle_fraction == 0.0
+    result = run_race(racers, 0, SETTINGS, seed=1, clock=clock)
+    assert result.idle_fraction == 0.0
+    assert result.idle_after == [0.0, 0.0], "the block of one is no work of the other after its own"
+
+
+def test_work_after_a_block_is_that_contestants_until_its_worker_is_asked_again():
+    clock = Clock()
+    racers = [Runner(clock, 7, lambda block: 0.1, spin=0.5), Runner(clock, 8, lambda block: 0.1)]
+    # While the second one has its block, the first spins on: half a core for 0.1 s, as long as its own block lasts.
+    found = run_race(racers, 0, SETTINGS, seed=1, clock=clock).idle_after
+    assert found[0] == pytest.approx(0.5, abs=0.1) and found[1] == 0.0
 
 
 def test_unknown_cpu_time_is_none_not_zero():
