@@ -271,7 +271,7 @@ def test_work_after_a_block_is_that_contestants_until_its_worker_is_asked_again(
     racers = [Runner(clock, 7, lambda block: 0.1, spin=0.5), Runner(clock, 8, lambda block: 0.1)]
     # While the second one has its block, the first spins on: half a core for 0.1 s, as long as its own block lasts.
     found = run_race(racers, 0, SETTINGS, seed=1, clock=clock).idle_after
-    assert found[0] == pytest.approx(0.5, abs=0.1) and found[1] == 0.0
+    assert 0.25 < found[0] <= 0.5 and found[1] == 0.0, "the last blocks of the race have nothing after them"
 
 
 def test_unknown_cpu_time_is_none_not_zero():
