@@ -8,7 +8,8 @@ file's name. It is found by presence; nothing is registered. The class holds tha
     def importance_sampling(framework, data, parameters) -> Program
 
 All systems return the same names and shapes for a task, in the space of the model: a state that is transformed says so
-in its name (`log_scale`). Nothing is printed on standard output. `./run contract framework=<name>` checks all of this.
+in its name (`log_scale`), and a study may declare the supports of its outputs. Nothing is printed on standard output.
+`./run contract framework=<name>` checks all of this.
 
 A system may have several ways of writing a program. The function with the task's name is the one that is published;
 the others are functions named `<task>__<form>`. `@form` says of each how it is written and where the system's users

@@ -10,10 +10,12 @@ A study is a folder `studies/<study>/` with
 - `models/<framework>.py`: one function per task, `def <task>(framework, data, parameters) -> Program`;
 - `figures.py`: functions marked with `@figure`, which get stored rows and return a matplotlib figure;
 - `export.py`, if it has data files: `files(rows, problem) -> {path: text}`, see `pipelines/results/export.py`;
-- `configs/study/<study>.yaml`: parameters, tasks, sizes and figures.
+- `flags.py`, if it has command-line flags of its own: `FLAGS`, `Flag` by name, and `WORDS`, overrides by subcommand;
+- `configs/study/<study>.yaml`: parameters, tasks, sizes and figures, and `supports` of outputs by name (`positive`,
+  `unit` or `[least, greatest]`), outside which `./run contract` lets no system's outputs lie.
 
 Every other `*.py` of the folder counts as part of the problem (an edit re-measures), except those whose name begins
-with `figures` or `export`, which never do.
+with `figures`, `export` or `flags`, which never do.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -5,7 +5,7 @@ is merged over that, and last the user's overrides, so that they win over any si
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.config import flags, resolvers
 from pipelines.config.paths import quoted, typed_file, typed_path
+from pipelines.config.supports import supports_of
 from pipelines.config.validation import check, dotted_keys, mistyped
 from pipelines.errors import ConfigurationFaults, unknown
 from pipelines.plan.participants import participants
@@ -48,6 +49,7 @@ class Configuration:
         study: name; `parameters`, `tasks` and `figures` are the study's resolved blocks.
         overrides: the user's overrides, kept for provenance.
         asked: the frameworks that the run is restricted to; None for all.
+        supports: least and greatest value of outputs that the study declares.
     """
 
     tree: Tree
@@ -69,6 +71,7 @@ class Configuration:
     recycle_after: int
     overrides: tuple[str, ...]
     asked: tuple[str, ...] | None = None
+    supports: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def configure(arguments: list[str], tree: Tree, study: str | None = None) -> list[Configuration]:
@@ -83,10 +86,8 @@ def configure(arguments: list[str], tree: Tree, study: str | None = None) -> lis
     Raises:
         ConfigurationFaults: with everything that is wrong.
     """
-    named = [word.partition("=")[2] for word in arguments if word.startswith(("study=", "--study="))]
     resolvers.register()
-    preset = study or (named[-1] if named else None)
-    words, faults = flags.translate(arguments, preset, tree)
+    words, faults = flags.translate(arguments, study or flags.named_study(arguments), tree)
     overrides: dict[str, Any] = {} if study is None else {"study": study}
     for word in words:
         _parse(word, overrides, faults)
@@ -207,6 +208,7 @@ def _one(
         parameters=block.get("parameters") or {},
         tasks=tasks,
         figures=_chosen_figures(block, values["figures"]),
+        supports=supports_of(block),
         remeasure=tuple(values["remeasure"] or ()),
         stages=_stages(values, tasks),
         results=_folder(tree, values["results"], "results" in overrides),

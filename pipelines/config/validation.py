@@ -6,13 +6,13 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pipelines.config import schema
+from pipelines.config.stages import STAGES
+from pipelines.config.supports import support_faults
 from pipelines.config.tasks import repeated, task_faults
 from pipelines.errors import unknown
 from pipelines.plan.participants import misplaced_models
 from pipelines.plan.tree import Tree
 from pipelines.results.machine import usable_cores
-
-STAGES = ("plan", "run", "figures", "export", "report")
 
 
 def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> None:
@@ -49,6 +49,7 @@ def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> 
         drawn, listed = sorted(tree.figure_tasks(study)), sorted(block["figures"])
         faults.append(f"configs/study/{study}.yaml lists the figures {listed}, but figures.py draws {drawn}.")
     faults.extend(misplaced_models(tree, study, block["tasks"]))
+    faults.extend(support_faults(study, block))
     _check_counts(block, "study", faults)
     _check_finite(block, "study", faults)
 

@@ -24,11 +24,13 @@ Whether a framework or a study keeps the contract: each rule that is broken, wit
 
 usage: python -m pipelines.contract [framework=NAME] [study=NAME] [extensions=[DIR]]
 
-  framework=NAME   its programs at the smoke size: arrays, precision, seeds, fresh inputs, synchronisation, the gate
+  framework=NAME   its programs at the smoke size: arrays, precision, seeds, fresh inputs, synchronisation, the gate;
+                   of one with a worker of its own (Gen.jl) all that its replies show
   study=NAME       the same of all its systems; its data, its mutants (which must be invalid) and its figures
   figures=false    leaves the smoke run of a study out
 
-Exit status: 0 if nothing is broken, 1 if something is, 2 for a request that cannot be understood."""
+Exit status: 0 if nothing is broken, 1 if something is or if nothing could be examined, 2 for a request that cannot be
+understood."""
 
 FAST = ("size=smoke", "timing.processes=1", "timing.min_rounds=3", "timing.max_rounds=3", "timing.budget_seconds=2")
 
@@ -48,12 +50,17 @@ def run(words: list[str], tree: Tree | None = None) -> int:
             _mutants(tree, study, framework, Path(scratch), found)
             if asked.get("figures") != "false" and framework is None:
                 _figures(tree, study, Path(scratch), found)
-    for line in found.skipped:
+    for line in dict.fromkeys(found.skipped):
         reporter.say(f"  skipped  {line}")
     for broken in dict.fromkeys(found.broken):
         reporter.say(f"  BROKEN   {broken}")
-    reporter.say(f"contract: {found.examined} programs examined, {len(set(found.broken))} rules broken")
-    return int(bool(found.broken) or bool(tree.refused) or not found.examined and not found.skipped)
+    examined = found.examined.total() if framework is None else found.examined[framework]
+    if examined:
+        reporter.say(f"contract: {found.examined.total()} programs examined, {len(set(found.broken))} rules broken")
+    else:
+        why = "; ".join(dict.fromkeys(found.skipped)) or f"{framework or study} has no program that is asked for"
+        reporter.say(f"contract: nothing was examined: {why}")
+    return int(bool(found.broken) or bool(tree.refused) or not examined)
 
 
 def _asked(words: list[str], tree: Tree) -> dict[str, str]:
@@ -85,6 +92,9 @@ def _mutants(tree: Tree, study: str, framework: str | None, scratch: Path, found
         judge = Judge(tree, pool, scratch)
         for tally, configuration in tallies_of(options, tree):
             judge.judge(tally, configuration, options)
+            if tally.verdicts.keys() == {"skipped"}:
+                found.skipped.append(f"{tally.cell.framework}: {tally.reason}")
+                continue
             if not tally.is_right and tally.mutant is not None:
                 where = f"{tree.shown(tally.mutant.path)}:{line_of(tally.mutant.path, tally.mutant.name)}"
                 text = f"{tally.mutant.name} ({tally.mutant.effect}) was invalid in {tally.caught} of {tally.runs} runs"

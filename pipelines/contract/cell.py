@@ -96,19 +96,18 @@ class Cell:
         return not wrong
 
     def _precision(self, outputs: dict[str, np.ndarray]) -> None:
-        wanted = self.program.notes.get("dtype", self.request["dtype"])
-        wrong = [f"{name} is {value.dtype}" for name, value in outputs.items() if _is_other(value, wanted)]
-        if wrong:
-            self.report("dtype", f"asked for {wanted}, and {', '.join(wrong)}")
+        wrong = other_precision(outputs, self.program.notes.get("dtype", self.request["dtype"]))
+        if wrong is not None:
+            self.report("dtype", wrong)
 
     def _seeds(self, first: dict[str, np.ndarray], seed: int) -> None:
-        if not _same(first, self.call(seed)):
+        if not same(first, self.call(seed)):
             self.report("repeatable", f"two calls with seed {seed} gave different outputs")
         elif self.framework.repeatable:
             inputs = self._prepared(seed)
-            if not _same(self._run(inputs), self._run(inputs)):
+            if not same(self._run(inputs), self._run(inputs)):
                 self.report("inputs", "two calls with the same inputs gave different outputs")
-        if self.request["is_random"] and _same(first, self.call(seed + 1)):
+        if self.request["is_random"] and same(first, self.call(seed + 1)):
             self.report("seed", f"seeds {seed} and {seed + 1} gave the same outputs")
 
     def _fresh(self, first: dict[str, np.ndarray], seed: int) -> None:
@@ -117,9 +116,9 @@ class Cell:
         found = [self._run(one) for one in inputs]
         if len(found) != 3:
             self.report("fresh", f"inputs_of_calls gave inputs of {len(found)} calls, asked for 3")
-        elif self.framework.repeatable and not _same(found[0], first):
+        elif self.framework.repeatable and not same(found[0], first):
             self.report("fresh", "the first call of a block is not the call of prepare(seed)")
-        if self.request["is_random"] and any(_same(found[i], found[j]) for i in range(len(found)) for j in range(i)):
+        if self.request["is_random"] and any(same(found[i], found[j]) for i in range(len(found)) for j in range(i)):
             self.report("fresh", "two calls of one block gave the same outputs")
 
     def _synchronized(self, seed: int) -> None:
@@ -140,11 +139,14 @@ class Cell:
             self.report("synchronize", text)
 
 
-def _is_other(value: np.ndarray, wanted: str) -> bool:
-    return value.dtype.kind == "f" and value.dtype != np.dtype(wanted)
+def other_precision(outputs: dict[str, np.ndarray], wanted: str) -> str | None:
+    """Which float outputs have another precision than the one that was asked for; None if all have it."""
+    floats = {name: value.dtype for name, value in outputs.items() if value.dtype.kind == "f"}
+    wrong = [f"{name} is {dtype}" for name, dtype in floats.items() if dtype != np.dtype(wanted)]
+    return f"asked for {wanted}, and {', '.join(wrong)}" if wrong else None
 
 
-def _same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> bool:
+def same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> bool:
     """Equal in every bit; what is not a number equals itself."""
     return first.keys() == second.keys() and all(
         np.array_equal(first[name], second[name], equal_nan=first[name].dtype.kind == "f") for name in first
@@ -188,27 +190,37 @@ def examine_all(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         if reason is not None:
             return {"unavailable": reason, "cells": []}
         for index, cell in enumerate(request["cells"]):
-            broken: list[tuple[str, str]] = []
-            found: list[dict[str, np.ndarray]] = []
-            skipped, line = None, None
-            try:
-                found = Cell(framework, cell, broken).examine()
-            except Unavailable as error:
-                skipped = str(error)
-            except Exception as error:  # noqa: BLE001 whatever an adapter raises is what the author must see
-                broken.append(("runs", f"{type(error).__name__}: {str(error).strip().splitlines()[0][:300]}"))
-                line = _line_within(error, Path(cell["model"]))
-            text = printed()
-            if text:
-                broken.append(("stdout", f"printed {text.strip().splitlines()[0][:80]!r}"))
             path = folder / f"{request['framework']}_{index}.npz"
-            if found:
-                stacked = {name: np.stack([one[name] for one in found]) for name in found[0]}
-                np.savez(path, **stacked)  # type: ignore[arg-type]
-            answers.append(
-                {"broken": broken, "skipped": skipped, "line": line, "outputs": str(path) if found else None}
-            )
+            answers.append(_examine(framework, cell, path, printed))
     return {"unavailable": None, "cells": answers}
+
+
+def _examine(framework: Framework, cell: dict[str, Any], path: Path, printed: Callable[[], str]) -> dict[str, Any]:
+    """The answer about one cell; the outputs of the calls that the gate judges go into the file."""
+    broken: list[tuple[str, str]] = []
+    found: list[dict[str, np.ndarray]] = []
+    skipped, line = None, None
+    try:
+        found = Cell(framework, cell, broken).examine()
+    except Unavailable as error:
+        skipped = str(error)
+    except Exception as error:  # noqa: BLE001 whatever an adapter raises is what the author must see
+        broken.append(("runs", _in_a_line(error)))
+        line = _line_within(error, Path(cell["model"]))
+    text = printed()
+    if text:
+        broken.append(("stdout", f"printed {next(iter(text.strip().splitlines()), text)[:80]!r}"))
+    forms = {tuple((name, array.shape, array.dtype.str) for name, array in sorted(one.items())) for one in found}
+    if len(forms) > 1:
+        broken.append(("outputs", "two calls returned other names, shapes or types"))
+    elif found:
+        np.savez(path, **{name: np.stack([one[name] for one in found]) for name in found[0]})  # type: ignore[arg-type]
+    return {"broken": broken, "skipped": skipped, "line": line, "outputs": str(path) if len(forms) == 1 else None}
+
+
+def _in_a_line(error: Exception) -> str:
+    first = next(iter(str(error).strip().splitlines()), "")[:300]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _line_within(error: BaseException, model: Path) -> int | None:

@@ -1,9 +1,6 @@
-"""The contract over a framework or a study: its cells at the smoke size, its gate, its mutants, its figures."""
+"""The contract over a framework or a study: its cells at the smoke size, and what the gate says of them."""
 
-import json
-import os
-import subprocess
-import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from pipelines.config.configuration import Configuration, configure
+from pipelines.config.supports import outside
+from pipelines.contract.answers import NotHere, ask_process
+from pipelines.contract.conversation import ask_worker
 from pipelines.contract.rules import Broken, line_of
-from pipelines.errors import UserError
 from pipelines.plan import fingerprint
 from pipelines.plan.cells import Cell, races
-from pipelines.plan.tree import REPOSITORY, Tree
+from pipelines.plan.plan import skip_reason
+from pipelines.plan.tree import Tree
 from pipelines.race import gate
-from pipelines.race.timing import gate_seed
 from studies.base import Problem
-
-LIMIT_SECONDS = 1800
 
 
 @dataclass
@@ -30,13 +27,13 @@ class Found:
 
     Args:
         broken: the rules that do not hold.
-        skipped: cells that cannot run here, with the reason.
-        examined: how many cells were examined, all rules that apply to one.
+        skipped: frameworks and cells that cannot run here, with the reason.
+        examined: how many cells of each framework were examined, by all rules that apply to them.
     """
 
     broken: list[Broken] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    examined: int = 0
+    examined: Counter[str] = field(default_factory=Counter)
 
 
 def check(tree: Tree, study: str | None, framework: str | None, scratch: Path, say: Callable[[str], None]) -> Found:
@@ -54,10 +51,17 @@ def check(tree: Tree, study: str | None, framework: str | None, scratch: Path, s
     for configuration in configure([f"study={study or 'all'}", "size=smoke"], tree):
         _data_repeats(configuration, found)
         chosen = _chosen(configuration, framework)
-        for name in dict.fromkeys(cell.framework for cell in chosen):
+        names = dict.fromkeys(cell.framework for cell in chosen)
+        for name in sorted(names, key=lambda name: name != framework):
             cells = [cell for cell in chosen if cell.framework == name]
-            say(f"{configuration.study}: {name}, {len(cells)} tasks")
-            _examine(configuration, name, cells, scratch, found, shapes)
+            reason = skip_reason(cells[0], tree.describe(name), tree)
+            if reason is None:
+                say(f"{configuration.study}: {name}, {len(cells)} tasks")
+                reason = _examine(configuration, name, cells, scratch, found, shapes)
+            if reason is not None:
+                found.skipped.append(f"{name}: {reason}")
+            if name == framework and not found.examined[name]:
+                break  # what its baselines return is not asked for
     _same_shapes(tree, shapes, framework, found)
     return found
 
@@ -94,37 +98,35 @@ def _examine(
     scratch: Path,
     found: Found,
     shapes: dict[tuple[str, str], dict[str, dict[str, Any]]],
-) -> None:
+) -> str | None:
+    """Examines a framework's cells of one study; returns the reason if it turns out that they cannot run here."""
     tree = configuration.tree
     description = tree.describe(framework)
-    if description.command:
-        found.skipped.append(f"{framework}: runs in its own process, {description.command[0]}; its replies are checked")
-        return
-    missing = [name for name, version in fingerprint.versions(description).items() if version == "missing"]
-    if missing:
-        found.skipped.append(f"{framework}: {', '.join(missing)} is not installed")
-        return
     folder = scratch / f"{configuration.study}_{framework}"
     folder.mkdir()
     module = tree.problem_module(configuration.study)
     problems = [module.make_problem(dict(cell.parameters)) for cell in cells]
-    answer = _ask(configuration, framework, cells, problems, folder)
-    if answer["unavailable"]:
-        found.skipped.append(f"{framework}: {answer['unavailable']}")
-        return
-    for cell, problem, one in zip(cells, problems, answer["cells"], strict=True):
-        path = tree.model_path(cell.study, description)
-        where = f"{tree.shown(path)}:{one['line'] or line_of(path, cell.function)}"
-        found.examined += 1
-        if one["skipped"]:
-            found.skipped.append(f"{cell.name}: {one['skipped']}")
-        found.broken.extend(Broken(rule, where, cell.name, text) for rule, text in one["broken"])
-        if one["outputs"] is None:
+    try:
+        ask = ask_worker if description.command else ask_process
+        answers = ask(configuration, framework, cells, problems, folder)
+    except NotHere as reason:
+        return str(reason)
+    for cell, problem, answer in zip(cells, problems, answers, strict=True):
+        if answer.skipped is not None:
+            found.skipped.append(f"{cell.name}: {answer.skipped}")
             continue
-        with np.load(one["outputs"]) as stored:
-            outputs = dict(stored)
+        found.examined[framework] += 1
+        path = tree.model_path(cell.study, description)
+        where = f"{tree.shown(path)}:{answer.line or line_of(path, cell.function)}"
+        found.broken.extend(Broken(rule, where, cell.name, text) for rule, text in answer.broken)
+        outputs = answer.outputs
+        if outputs is None:
+            continue
         shapes.setdefault((cell.study, cell.task), {})[framework] = {n: array.shape[1:] for n, array in outputs.items()}
+        texts = outside(configuration.supports, outputs)
+        found.broken.extend(Broken("support", where, cell.name, text) for text in texts)
         _judge(tree, cell, problem, outputs, where, found)
+    return None
 
 
 def _judge(
@@ -139,44 +141,6 @@ def _judge(
         found.broken.append(Broken("verdict", own, cell.name, judged.reason or ""))
     elif judged.status != "ok":
         found.broken.append(Broken("gate", where, cell.name, judged.reason or ""))
-
-
-def _ask(
-    configuration: Configuration, framework: str, cells: list[Cell], problems: list[Problem], folder: Path
-) -> dict[str, Any]:
-    """What a process of the framework found; see `pipelines.contract.cell`."""
-    tree = configuration.tree
-    description = tree.describe(framework)
-    requests = []
-    for index, (cell, problem) in enumerate(zip(cells, problems, strict=True)):
-        data = folder / f"data_{index}.npz"
-        np.savez(data, **problem.data)  # type: ignore[arg-type]
-        deterministic = getattr(tree.problem_module(cell.study), "DETERMINISTIC", ())
-        requests.append(
-            {
-                "study": cell.study, "framework": framework, "function": cell.function, "data": str(data),
-                "model": str(tree.model_path(cell.study, description)), "parameters": dict(cell.parameters),
-                "dtype": cell.dtype, "seed": cell.seed, "is_random": cell.task not in deterministic,
-                "gate_seeds": [gate_seed(cell.seed, call + 1) for call in range(cell.gate_calls or 1)],
-            }
-        )  # fmt: skip
-    request = folder / "request.json"
-    home = str(tree.home_of(framework))
-    request.write_text(
-        json.dumps({"framework": framework, "home": home, "device": configuration.device, "cells": requests})
-    )
-    variables = {**os.environ, **configuration.environment, **dict(description.environment)}
-    variables["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH", "")])])
-    command = [sys.executable, "-m", "pipelines.contract.cell", str(request)]
-    done = subprocess.run(
-        command, env=variables, cwd=home, capture_output=True, text=True, check=False, timeout=LIMIT_SECONDS
-    )
-    answer = request.with_suffix(".answer")
-    if not answer.is_file():
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise UserError(f"{framework}: its process ended with status {done.returncode}: {last}")
-    found: dict[str, Any] = json.loads(answer.read_text())
-    return found
 
 
 def _same_shapes(

@@ -1,6 +1,7 @@
 """The rules of the contract by name, each with the line that states it, so that a message can point there."""
 
 import ast
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +40,13 @@ RULES = {
     "outputs": Rule("outputs are a flat dict from names to arrays of numbers", BASE, "is a flat dict from name"),
     "dtype": Rule("float outputs have the precision that was asked for", BASE, "same names, dtypes as computed"),
     "shapes": Rule("all systems return the same names and shapes for a task", BASE, "same names and shapes"),
+    "support": Rule("outputs are in the space of the model", BASE, "in the space of the model"),
     "repeatable": Rule("equal seeds give equal outputs", BASE, "two calls with one seed must give equal inputs"),
     "seed": Rule("other seeds give other outputs", BASE, "Called again with a fresh seed"),
     "fresh": Rule("every call of a block has random state that no other call has", BASE, "each with random state that"),
     "inputs": Rule("run leaves its inputs as they are", BASE, "`run(inputs) -> outputs`, the timed part"),
     "synchronize": Rule("synchronize waits until the work is done", BASE, "Waits until every array in"),
+    "protocol": Rule("a worker of its own keeps to the protocol", BASE, "speaks the protocol of `pipelines/workers"),
     "stdout": Rule("nothing is printed on standard output", BASE, "Nothing is printed"),
     "notes": Rule("notes are JSON values", BASE, "facts worth keeping beside the row, JSON values only"),
     "data": Rule("equal parameters give equal data", STUDY, "so equal parameters must give"),
@@ -76,6 +79,10 @@ class Broken:
 
 
 def line_of(path: Path, function: str) -> int:
-    """The line on which a function of a Python file begins; 1 if there is none."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    """The line on which a function of a Python or Julia file begins; 1 if there is none."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        begins = re.compile(rf"(?:function )?{re.escape(function)}\(")
+        return next((number for number, line in enumerate(text.splitlines(), 1) if begins.match(line)), 1)
+    tree = ast.parse(text)
     return next((n.lineno for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == function), 1)

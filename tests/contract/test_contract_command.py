@@ -31,7 +31,8 @@ CONFIG = """
 name: noise
 parameters: {n_draws: 2000}
 tasks:
-  sampling: {baseline: right}
+  sampling: {baseline: right, gate_calls: 4}
+supports: {sizes: positive}
 figures:
   histogram: {}
 sizes:
@@ -68,7 +69,7 @@ RIGHT = {
     "seed": "seed",
     "count": 'parameters["n_draws"]',
     "before": "pass",
-    "result": '{"draws": draws}',
+    "result": '{"draws": draws, "sizes": np.abs(draws)}',
     "program": "Program(prepare, run)",
 }
 BROKEN = {
@@ -85,7 +86,10 @@ BROKEN = {
     "off_centre": ("gate", {"before": "draws = draws + np.float32(1)"}),
     "too_narrow": ("gate", {"before": "draws = draws * np.float32(0.7)"}),
     "bad_notes": ("notes", {"program": 'Program(prepare, run, {"array": np.ones(2)})'}),
-    "lazy": ("synchronize", {"result": '{"draws": draws}'}),
+    "lazy": ("synchronize", {}),
+    "wavering": ("outputs", {"count": 'parameters["n_draws"] + int(inputs["seed"][0] % 2)'}),
+    "silent": ("runs", {"before": "raise ValueError"}),
+    "transformed": ("support", {"result": '{"draws": draws, "sizes": np.log(np.abs(draws))}'}),
     "one_for_all": ("fresh", {}),
 }
 EXTRA = {
@@ -109,7 +113,12 @@ from studies.noise.models import right
 @mutant(task="sampling", effect="a mean of 1", cheap=True)
 def shifted(framework, data, parameters):
     program = right.sampling(framework, data, parameters)
-    return Program(program.prepare, lambda inputs: {"draws": program.run(inputs)["draws"] + np.float32(1)})
+
+    def run(inputs):
+        outputs = program.run(inputs)
+        return {**outputs, "draws": outputs["draws"] + np.float32(1)}
+
+    return Program(program.prepare, run)
 
 
 @mutant(task="sampling", effect="nothing wrong", cheap=True)
@@ -175,6 +184,17 @@ def test_mutants_that_pass_the_gate_are_told_and_figures_are_drawn(noise, capsys
     assert re.search(r"figures.py:\d+: figures: AttributeError", out)
 
 
+def test_mutants_of_a_system_that_is_not_installed_are_skipped(tmp_path, capsys):
+    toy = Toy(tmp_path)
+    toy.write("frameworks/second.py", "import no_such_system\n" + (toy.root / "frameworks/second.py").read_text())
+    mutant = MUTANTS.replace("from studies.noise.models import right", "").replace('"sampling"', '"total"')
+    toy.write("studies/toy/mutants/second.py", mutant)
+    assert run(["study=toy", "framework=second"], toy.tree) == 1
+    out = capsys.readouterr().out
+    assert "skipped  second: no_such_system is not installed" in out and "BROKEN" not in out
+    assert "contract: nothing was examined: second: no_such_system is not installed" in out
+
+
 LOADED = """import importlib.util
 import pathlib
 _path = pathlib.Path(__file__).parents[1] / "models" / "right.py"
@@ -186,6 +206,15 @@ _spec.loader.exec_module(right)"""
 @pytest.mark.parametrize("name", RULES)
 def test_every_rule_points_to_a_line(name):
     assert re.fullmatch(r"(frameworks|studies)/base\.py:\d+", RULES[name].place)
+
+
+def test_a_support_that_is_none_is_told(noise, capsys):
+    noise.write("configs/study/noise.yaml", CONFIG.replace("sizes: positive}", "sizes: postive, draws: [1, 0]}"))
+    assert guarded(lambda: run(["study=noise"], noise.tree)) == 2
+    noise.write("configs/study/noise.yaml", CONFIG)
+    error = capsys.readouterr().err
+    assert "study.supports.sizes: Unknown support 'postive'. Did you mean positive" in error
+    assert "study.supports.draws=[1, 0]: must be positive or unit, or a list" in error
 
 
 def test_unknown_names_get_the_nearest(noise, capsys):

@@ -1,0 +1,3 @@
+"""The stages of a run, in their order."""
+
+STAGES = ("plan", "run", "figures", "export", "report")
