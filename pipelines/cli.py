@@ -1,36 +1,20 @@
-"""The command line: `python -m pipelines [overrides and flags]`, and the same with a study preset."""
+"""The command line: `python -m pipelines [overrides and flags]`, and the same with a study preset.
 
-import errno
+What a run needs is imported when there is one: the help, which lists what exists, takes a moment.
+"""
+
 import importlib.metadata
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 
 from pipelines.config import flags
-from pipelines.config.configuration import Configuration, configure
-from pipelines.config.validation import STAGES
+from pipelines.config.stages import STAGES
 from pipelines.entry import guarded
-from pipelines.errors import ConfigurationFaults, DeviceError
-from pipelines.output import report
-from pipelines.output.closing import close, finish, is_writable, refresh_page
-from pipelines.output.progress import Reporter
-from pipelines.output.summary import Outcome
-from pipelines.output.terminal import Terminal
 from pipelines.plan.extensions import tree_of
-from pipelines.plan.participants import without_part
-from pipelines.plan.plan import Problems, StudyPlan, make_plan
 from pipelines.plan.tree import Tree
-from pipelines.race.runner import Runner
-from pipelines.results import helpers, machine, provenance
-from pipelines.results.store import Store, store_error
-from pipelines.scratch import scratch_folder
-from pipelines.workers.pool import WorkerPool
 
 HELP = """\
 Proves every answer right, times it fairly, and draws the figures of the paper.
 
-usage: python -m {module} [KEY=VALUE ...] [--flag VALUE ...]
+usage: {command} [KEY=VALUE ...] [--flag VALUE ...]
 
   study=NAME|all               one of: {studies}
   size=NAME                    one of: {sizes}
@@ -71,58 +55,20 @@ def main(arguments: list[str], study: str | None = None, tree: Tree | None = Non
 def _main(arguments: list[str], study: str | None, tree: Tree | None) -> int:
     tree, arguments = tree_of(arguments, tree)
     if any(word in ("--help", "-h", "help") for word in arguments):
-        print(help_text(tree, study))
+        named = flags.named_study(arguments)
+        print(help_text(tree, study or (named if named in tree.studies() else None)))
         return 0
-    status = run(configure(arguments, tree, study), Reporter(Terminal()))
+    from pipelines.run import run_words  # and with it Hydra, and all that measures and draws
+
+    status = run_words(arguments, tree, study)
     return status or int(bool(tree.refused))
-
-
-def run(configurations: list[Configuration], reporter: Reporter) -> int:
-    """Plans, measures, draws and reports what the configurations ask for; returns the exit status."""
-    first = configurations[0]
-    stages = first.stages
-    require_device(first)
-    store = Store(first.results, reporter.say)
-    problems = Problems(first.tree)
-    start = time.monotonic()
-    # Where everything is stored already, or only drawn, a folder that cannot be written is enough.
-    can_write = is_writable(store.root)
-    with store.exclusive() if can_write and "run" in stages else nullcontext():
-        plans = _plan(configurations, store, problems, reporter)
-        if stages == ("plan",):
-            return 0
-        if "run" in stages and not can_write and report.any_to_run(plans):
-            raise store_error(OSError(errno.EROFS, os.strerror(errno.EROFS)), store.root)
-        outcomes: list[Outcome] = []
-        with _display(plans, reporter), _measuring(plans, store, problems, reporter) as measure:
-            for plan in plans:
-                spent = measure(plan)
-                outcomes.append(finish(plan, store, problems, reporter, spent))
-                if len(outcomes) < len(plans) and plan.to_run and "run" in stages:
-                    refresh_page(outcomes, plans, store)  # a run that is stopped leaves what it has finished
-        return close(outcomes, plans, store, reporter, start, measure.working)
-
-
-def require_device(configuration: Configuration) -> None:
-    """Refuses to measure on a CUDA device that is not there.
-
-    Raises:
-        DeviceError: if cells are to be run on cuda and the driver lists no GPU.
-    """
-    if configuration.device == "cuda" and "run" in configuration.stages and not machine.gpus():
-        reason = helpers.silent().get("nvidia-smi")
-        silence = reason and f"nvidia-smi: {reason}"
-        raise DeviceError(
-            f"device=cuda: no CUDA device on this machine ({silence or 'nvidia-smi lists no GPU'}). Nothing was run: "
-            "there is no fallback. Use device=cpu, or run where there is a GPU."
-        )
 
 
 def help_text(tree: Tree, study: str | None) -> str:
     """The text of --help, with the names that exist in this checkout."""
     preset = f" for {study}" if study else ""
     return HELP.format(
-        module=f"studies.{study}" if study else "pipelines",
+        command=_command(tree, study),
         studies=", ".join(tree.studies()),
         sizes=", ".join(tree.choices("size")),
         devices=", ".join(tree.choices("device")),
@@ -133,91 +79,19 @@ def help_text(tree: Tree, study: str | None) -> str:
     )
 
 
+def _command(tree: Tree, study: str | None) -> str:
+    """What to type: a study of an extension is no module that `python -m` finds."""
+    if study is None:
+        return "python -m pipelines"
+    is_module = (tree.root / "studies" / study / "__main__.py").is_file()
+    return f"python -m studies.{study}" if is_module else f"python -m pipelines study={study}"
+
+
 def version() -> str:
     """Name and version, from the installed package or, in a bare checkout, the commit."""
     try:
         return f"genjax-artifact {importlib.metadata.version('genjax-artifact')}"
     except importlib.metadata.PackageNotFoundError:
+        from pipelines.results import provenance
+
         return f"genjax-artifact, commit {provenance.commit(Tree().root)['id'] or 'unknown'}"
-
-
-def _plan(configurations: list[Configuration], store: Store, problems: Problems, reporter: Reporter) -> list[StudyPlan]:
-    plans: list[StudyPlan] = []
-    faults: list[str] = []
-    for configuration in configurations:
-        try:
-            plans.append(make_plan(configuration, store, problems))
-        except ConfigurationFaults as fault:
-            faults.extend(fault.faults)
-    if faults:
-        raise ConfigurationFaults(faults)
-    _require_part(configurations)
-    if not any(plan.cells for plan in plans):
-        asked = [word for word in configurations[0].overrides if word.startswith(("frameworks=", "tasks=", "figures="))]
-        raise ConfigurationFaults([f"No cell is asked for: {' '.join(asked)} leaves none of the studies' own."])
-    for plan in plans:
-        report.print_plan(plan, reporter)
-    return plans
-
-
-def _require_part(configurations: list[Configuration]) -> None:
-    """Refuses a framework that was asked for by name and takes part in nothing.
-
-    Raises:
-        ConfigurationFaults: with the reasons.
-    """
-    faults = []
-    for name in configurations[0].asked or ():
-        if any(name in task["frameworks"] for one in configurations for task in one.tasks.values()):
-            continue
-        reasons = [reason for one in configurations for reason in without_part(one.tasks).get(name, {})]
-        if reasons:
-            faults.append(f"{name} was asked for and takes part in nothing: {'; '.join(dict.fromkeys(reasons))}.")
-    if faults:
-        raise ConfigurationFaults(faults)
-
-
-class _Measure:
-    """Executes plans with a runner, if there is one; `working` is the seconds of its workers and gates."""
-
-    def __init__(self, runner: Runner | None = None):
-        self._runner, self.working = runner, 0.0
-
-    def __call__(self, plan: StudyPlan) -> float:
-        """The seconds that the plan took."""
-        if self._runner is None:
-            return 0.0
-        start = time.monotonic()
-        self._runner.run(plan)
-        self.working = self._runner.working
-        return time.monotonic() - start
-
-
-@contextmanager
-def _measuring(plans: list[StudyPlan], store: Store, problems: Problems, reporter: Reporter) -> Iterator[_Measure]:
-    """Executes plans; the workers outlive a study."""
-    if "run" not in plans[0].configuration.stages:
-        yield _Measure()
-        return
-    if not report.any_to_run(plans):
-        reporter.say("Nothing to measure: every cell is cached or skipped.")
-        yield _Measure()
-        return
-    with scratch_folder() as scratch, WorkerPool(scratch, reporter.say) as pool:
-        runner = Runner(store, problems, pool, scratch, reporter)
-        runner.require_memory(plans)
-        runner.expect(plans)
-        yield _Measure(runner)
-
-
-@contextmanager
-def _display(plans: list[StudyPlan], reporter: Reporter) -> Iterator[None]:
-    """One display for all cells and figures of several studies; a single study has its own bars."""
-    if len(plans) == 1:
-        yield
-        return
-    stages = plans[0].configuration.stages
-    cells = sum(plan.to_run for plan in plans) if "run" in stages else 0
-    figures = sum(len(plan.configuration.figures) for plan in plans) if "figures" in stages else 0
-    with reporter.whole("the whole run", cells + figures):
-        yield

@@ -5,6 +5,10 @@ A study's own flags, those of the published artifact, are in its `flags.py`; see
 the flag's value; a flag with several values (`--particles 1000 5000`) takes them as a list.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines.config.study_flags import declared
 from pipelines.errors import unknown
 from pipelines.plan.tree import Tree
 from studies.base import Flag
@@ -21,14 +25,43 @@ COMMON: dict[str, Flag] = {
 """Flags of every study."""
 
 
+def named_study(words: Sequence[str]) -> str | None:
+    """The study that command-line words name, the last of several: `study=NAME`, `--study=NAME` or `--study NAME`."""
+    found = None
+    for index, word in enumerate(words):
+        name, has_value, value = word.removeprefix("--").partition("=")
+        if name != "study":
+            continue
+        if has_value:
+            found = value
+        elif word.startswith("--") and index + 1 < len(words):
+            found = words[index + 1]
+    return found.strip("[] '\"") if found else None
+
+
 def flags_of(tree: Tree, study: str | None) -> dict[str, Flag]:
-    """The flags that a study has of its own, `FLAGS` of its `flags.py`; none for no study."""
-    return dict(getattr(tree.flags_module(study), "FLAGS", {})) if study in tree.studies() else {}
+    """The flags that a study has of its own, `FLAGS` of its `flags.py`; none for no study.
+
+    Raises:
+        ConfigurationFaults: the file cannot be used.
+    """
+    return _of_study(tree, study, "FLAGS")
 
 
 def words_of(tree: Tree, study: str | None) -> dict[str, tuple[str, ...]]:
-    """The subcommands of a study, `WORDS` of its `flags.py`, with the overrides that each stands for."""
-    return dict(getattr(tree.flags_module(study), "WORDS", {})) if study in tree.studies() else {}
+    """The subcommands of a study, `WORDS` of its `flags.py`, with the overrides that each stands for.
+
+    Raises:
+        ConfigurationFaults: the file cannot be used.
+    """
+    return _of_study(tree, study, "WORDS")
+
+
+def _of_study(tree: Tree, study: str | None, name: str) -> dict[str, Any]:
+    if study is None or study not in tree.studies():
+        return {}
+    path = tree.flags_path(study)
+    return {} if path is None else declared(path, study)[name]
 
 
 def table(tree: Tree, study: str | None) -> dict[str, Flag]:

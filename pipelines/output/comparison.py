@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from pipelines.bench.commits import chosen_words, race_commits
-from pipelines.cli import require_device
 from pipelines.config.configuration import configure
 from pipelines.config.paths import typed_path
 from pipelines.entry import guarded
@@ -22,6 +21,7 @@ from pipelines.plan.revisions import checked_out, uncommitted
 from pipelines.plan.tree import Tree
 from pipelines.race import statistics
 from pipelines.results.compare import WORSE, Comparison, Sides, compare, opened, show, sides_of
+from pipelines.run import require_device
 from pipelines.scratch import scratch_folder
 
 DIRTY = (

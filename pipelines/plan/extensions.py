@@ -18,6 +18,7 @@ from typing import Any
 from frameworks.base import CONTRACT
 from pipelines.attributes import Attributes, Unreadable, is_framework
 from pipelines.config.paths import typed_path
+from pipelines.config.study_flags import declared
 from pipelines.entry import tell
 from pipelines.errors import ConfigurationFaults
 from pipelines.install.requirements import EXTENSIONS, extension_folders, named_extensions
@@ -126,6 +127,17 @@ def _bad_studies(root: Path, folders: tuple[Path, ...]) -> Iterator[tuple[Path, 
             fault = _fault_of_study(path, place, is_own=place == root)
             if fault is not None:
                 yield folder, fault
+            elif place != root and (folder / "flags.py").is_file():
+                yield from _bad_flags(folder)
+
+
+def _bad_flags(folder: Path) -> Iterator[tuple[Path, str]]:
+    """The flags of a study that cannot be used; the study goes on without them."""
+    path = folder / "flags.py"
+    try:
+        declared(path, folder.name)
+    except ConfigurationFaults as faults:
+        yield path, " ".join(faults.faults)
 
 
 def _fault_of_study(path: Path, place: Path, is_own: bool) -> str | None:

@@ -54,7 +54,7 @@ class Tree:
     Args:
         root: the checkout.
         extensions: folders laid out like it; see `pipelines.plan.extensions`.
-        hidden: files of frameworks and folders of studies in them that cannot be used.
+        hidden: files of frameworks, folders of studies and their files of flags in them that cannot be used.
         refused: a line for each of those, with the reason.
         harness: the checkout whose `pipelines` the workers run; another revision's programs run in its own.
     """
@@ -144,10 +144,10 @@ class Tree:
         path = self.study_folder(study) / "figures.py"
         return load_module(path, f"studies.{study}.figures") if path.is_file() else ModuleType("figures")
 
-    def flags_module(self, study: str) -> ModuleType:
-        """The study's `flags.py`, loaded; an empty module if it has none."""
+    def flags_path(self, study: str) -> Path | None:
+        """The study's `flags.py`; None if it has none that can be used."""
         path = self.study_folder(study) / "flags.py"
-        return load_module(path, f"studies.{study}.flags") if path.is_file() else ModuleType("flags")
+        return path if path.is_file() and path not in self.hidden else None
 
     def export_module(self, study: str) -> ModuleType | None:
         """The study's `export.py`, loaded; None if it has none."""

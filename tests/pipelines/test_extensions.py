@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+from pipelines.cli import main
 from pipelines.plan import extensions
 from pipelines.plan.extensions import tree_of
 from pipelines.testing import toy as checkout
@@ -29,6 +30,9 @@ class Extension:
 
     def model(self, name, study="toy"):
         return self.write(f"studies/{study}/models/{name}.py", checkout.MODEL.format(before="pass", wrong=0.0))
+
+    def flags(self, name, text="FLAGS = {'points': Flag(('study.parameters.n_points={value}',))}\n"):
+        return self.write(f"studies/{name}/flags.py", "from studies.base import Flag\n\n" + text)
 
     def study(self, name):
         self.write(f"studies/{name}/problem.py", checkout.PROBLEM)
@@ -116,6 +120,63 @@ def test_a_framework_that_fails_to_import_is_a_row_and_the_others_go_on(free, ou
     assert free.run(f"extensions=[{outside.root}]", "frameworks=[first,guest]", "stages=[run]") == 0
     out = capsys.readouterr().out
     assert "skipped  total guest: no_such_thing is not installed" in out and "total first" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("study=visit", "--points", "5"),
+        ("--study", "visit", "--points", "5"),
+        ("--points=5", "--study=visit"),
+        ("study=[visit]", "--points", "5"),
+    ],
+)
+def test_flags_of_a_study_from_outside_act_however_the_study_is_named(free, outside, capsys, words):
+    outside.study("visit")
+    outside.flags("visit")
+    outside.model("first", study="visit")
+    assert free.run(f"extensions=[{outside.root}]", "stages=[run]", *words) == 0, capsys.readouterr().err
+    (path,) = (free.root / "results").glob("visit/total/[!.]*/record.json")
+    assert json.loads(path.read_text())["identity"]["parameters"]["n_points"] == 5
+
+
+@pytest.mark.parametrize("words", [("study=visit",), ("--study", "visit"), ("--study=visit", "size=smoke")])
+def test_help_of_a_study_from_outside_has_its_flags_and_what_to_type(free, outside, capsys, words):
+    outside.study("visit")
+    outside.flags("visit")
+    assert main([f"extensions=[{outside.root}]", *words, "--help"], tree=free.tree) == 0
+    out = capsys.readouterr().out
+    assert "--points" in out and "study.parameters.n_points=VALUE" in out
+    assert "usage: python -m pipelines study=visit [KEY=VALUE" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("FLAGS = {'points': undefined}\n", "cannot be imported: NameError: name 'undefined' is not defined"),
+        ("FLAGS = = 1\n", "cannot be imported: SyntaxError"),
+        ("FLAGS = [Flag()]\n", "FLAGS must be a dict by name, got list"),
+        ("FLAGS = {'points': 'n_points'}\n", "FLAGS['points'] must be a Flag (see studies/base.py), got 'n_points'"),
+        ("FLAGS = {'points': Flag(('n={points}',))}\n", "FLAGS['points'] must be a Flag"),
+        ("WORDS = {'fast': 'size=smoke'}\n", "WORDS['fast'] must be a tuple of overrides"),
+    ],
+)
+def test_broken_flags_of_a_study_are_one_line_and_all_cells_go_on(free, outside, capsys, text, line):
+    outside.study("visit")
+    outside.model("first", study="visit")
+    path = outside.flags("visit", text)
+    assert free.run(f"extensions=[{outside.root}]", "frameworks=[first]", "stages=[run]") == 1
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1 and captured.err.startswith(f"refused: {path}") and line in captured.err
+    assert {one.parts[-4] for one in (free.root / "results").glob("*/total/[!.]*/record.json")} == {"toy", "visit"}
+
+
+def test_broken_flags_of_a_study_of_the_checkout_are_one_line(free, capsys):
+    free.write("studies/toy/flags.py", "FLAGS = undefined\n")
+    assert free.run("study=toy", "stages=[plan]") == 2
+    error = capsys.readouterr().err
+    assert "flags.py cannot be imported: NameError" in error and "Traceback" not in error
+    free.write("studies/toy/flags.py", "")
 
 
 @pytest.mark.parametrize(("folder", "line"), [("absent", "is not a folder"), (".", "has neither a folder frameworks/")])
