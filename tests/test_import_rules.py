@@ -126,7 +126,9 @@ def rule_for(path: Path) -> Rule | None:
         case ("pipelines", "install", "lock.py"):  # a tool for those who change versions
             return Rule(("pipelines.install", "packaging"))
         case ("pipelines", "install", _):  # runs before anything is installed
-            return Rule(("pipelines.install", "pipelines.errors", "pipelines.attributes"))
+            return Rule(("pipelines.install", "pipelines.errors", "pipelines.attributes", "pipelines.atomic"))
+        case ("pipelines", "atomic.py"):  # the same
+            return Rule(())
         case ("pipelines", *_):
             drawing = ("matplotlib", "PIL", "studies.figure_style") if path.parts[1:-1] == ("output",) else ()
             return Rule((*PIPELINE_LIBRARIES, "pipelines", "frameworks.base", "studies.base", *drawing))

@@ -1,10 +1,10 @@
 """`python -m pipelines.bench [NAME ...] [KEY=VALUE ...]`: all benchmarks, or those named."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
+from pipelines.atomic import write_atomically
 from pipelines.bench.base import MISSED, Context, Finding, benchmarks
 from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, unknown
@@ -52,11 +52,9 @@ def _keep(name: str, findings: list[Finding], context: Context) -> None:
         "findings": [vars(finding) for finding in findings],
         "provenance": provenance.provenance(context.tree.root, {}, "cpu"),
     }
-    fresh = folder / f".{name}.{os.getpid()}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(fresh, folder / f"{name}.json")
+        write_atomically(folder / f"{name}.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
     except OSError as error:
         raise store_error(error, folder) from error
 

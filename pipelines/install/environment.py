@@ -11,8 +11,10 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, TextIO
 
+from pipelines.atomic import write_atomically
 from pipelines.install.fault import ROOT, InstallationFault, say
 from pipelines.install.hashes import HASHES, known_hashes, require_groups, unhashed, with_hashes
 from pipelines.install.packages import broken_packages, installed_packages, missing_needs, remove_torn_packages
@@ -260,13 +262,9 @@ def read_state(venv: str) -> State | None:
 
 
 def write_state(venv: str, python: str | None, groups: dict[str, str], packages: str | None = None) -> None:
-    """Record the state in one step: written beside, then renamed. `packages` is None until they have been checked."""
-    path = os.path.join(venv, STATE_FILE)
-    with open(path + ".new", "w", encoding="utf-8") as file:
-        json.dump({"python": python, "groups": groups, "packages": packages}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + ".new", path)
+    """Record the state in one step. `packages` is None until they have been checked."""
+    state = {"python": python, "groups": groups, "packages": packages}
+    write_atomically(Path(venv, STATE_FILE), json.dumps(state, indent=1), durable=True)
 
 
 def this_python() -> str:

@@ -1,13 +1,13 @@
 """The archive that a reviewer uploads: store, figures, page and the lock of versions in one zip that commands read."""
 
 import json
-import os
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipelines.atomic import replacing
 from pipelines.errors import UserError
 from pipelines.results import provenance
 from pipelines.results.store import store_error
@@ -33,22 +33,18 @@ def write_bundle(results: Path, figs: Path, root: Path, target: Path) -> int:
     stored = _files(results)
     if not any(path.name == "record.json" for path in stored):
         raise UserError(f"{results} holds no results to bundle. Measure first: ./run paper-figures")
-    fresh = target.with_name(f".{target.name}.{os.getpid()}")
     entries = [(path, f"results/{path.relative_to(results)}") for path in stored]
     entries += [(path, f"figs/{path.relative_to(figs)}") for path in _files(figs)]
     entries += [(root / name, name) for name in LOCK if (root / name).is_file()]
     facts = {"bundle": 1, "written": provenance.now(), "commit": provenance.commit(root)}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
+        with replacing(target) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(MARK, json.dumps(facts, indent=1) + "\n")
             for path, name in entries:
                 archive.write(path, name)
-        os.replace(fresh, target)
     except OSError as error:
         raise store_error(error, target.parent, "target") from error
-    finally:
-        fresh.unlink(missing_ok=True)
     return len(entries) + 1
 
 

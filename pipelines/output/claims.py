@@ -11,7 +11,6 @@ flip.
 
 import json
 import math
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from omegaconf import OmegaConf
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.atomic import write_atomically
 from pipelines.config.configuration import Configuration, configure
 from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, unknown
@@ -312,9 +312,7 @@ def write_claims(judged: list[Judged], folder: Path) -> Path:
             ("claims.json", json.dumps(facts, indent=1, allow_nan=False)),
             ("claims.md", "\n".join(lines)),
         ):
-            fresh = folder / f".{name}.{os.getpid()}"
-            fresh.write_text(text + "\n", encoding="utf-8")
-            os.replace(fresh, folder / name)
+            write_atomically(folder / name, text + "\n")
     except OSError as error:
         raise store_error(error, folder, "figs") from error
     return folder / "claims.md"

@@ -6,13 +6,12 @@
 `results=FILE.zip` reads such an archive wherever stored results are read: `./run report results=bundle.zip`.
 """
 
-import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pipelines.atomic import replacing_folder
 from pipelines.config.configuration import Configuration, configure
 from pipelines.config.paths import typed_path
 from pipelines.entry import guarded
@@ -40,26 +39,20 @@ def write_export(configurations: Sequence[Configuration], store: Store, folder: 
     rows, rounds = tables(store)
     studies = {one.study: claims.stored_rows(one, store) for one in configurations}
     judged = claims.judge_all(list(configurations), store, studies)
-    fresh = folder.with_name(f".{folder.name}-{os.getpid()}")
     try:
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        for name, table in (("rows", rows), ("rounds", rounds)):
-            table.to_csv(fresh / f"{name}.csv", index=False)
-            table.to_json(fresh / f"{name}.json", orient="records", indent=1, double_precision=15)
-            table.to_parquet(fresh / f"{name}.parquet", index=False)
-        for name, text in (
-            ("columns.md", data_dictionary()),
-            ("numbers.tex", numbers(judged, studies)),
-            ("citation.bib", CITATION + "\n"),
-        ):
-            (fresh / name).write_text(text, encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        os.rename(fresh, folder)
+        with replacing_folder(folder) as fresh:
+            for name, table in (("rows", rows), ("rounds", rounds)):
+                table.to_csv(fresh / f"{name}.csv", index=False)
+                table.to_json(fresh / f"{name}.json", orient="records", indent=1, double_precision=15)
+                table.to_parquet(fresh / f"{name}.parquet", index=False)
+            for name, text in (
+                ("columns.md", data_dictionary()),
+                ("numbers.tex", numbers(judged, studies)),
+                ("citation.bib", CITATION + "\n"),
+            ):
+                (fresh / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise store_error(error, folder.parent, "figs") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return sorted(folder.iterdir())
 
 

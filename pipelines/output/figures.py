@@ -18,6 +18,7 @@ from typing import Any
 os.environ["MPLBACKEND"] = "Agg"
 import matplotlib
 
+from pipelines.atomic import replacing, write_atomically
 from pipelines.config.configuration import Configuration
 from pipelines.errors import UserError
 from pipelines.output.animation import write_gif
@@ -179,29 +180,23 @@ def _write(
         folder.mkdir(parents=True, exist_ok=True)
         remove_left_over_files(folder, name)
         if isinstance(picture, Animation):
-            fresh = folder / f".{name}.{os.getpid()}.gif"
-            try:
+            written.append(folder / f"{name}.gif")
+            with replacing(written[-1]) as fresh:
                 write_gif(picture, fresh)
-                written.append(_place(fresh, folder / f"{name}.gif"))
-            finally:
-                fresh.unlink(missing_ok=True)
             picture = picture.figure  # as it is after the last frame
         dots_per_inch = min(LARGEST_DOTS_PER_INCH, WIDEST_PIXELS / picture.get_figwidth())
         for suffix, metadata in FORMATS.items():
-            fresh = folder / f".{name}.{os.getpid()}{suffix}"
-            try:
+            written.append(folder / f"{name}{suffix}")
+            with replacing(written[-1]) as fresh:
                 picture.savefig(fresh, dpi=dots_per_inch, metadata=metadata, **options)
-                written.append(_place(fresh, folder / f"{name}{suffix}"))
-            finally:
-                fresh.unlink(missing_ok=True)
-        fresh = folder / f".{name}.{os.getpid()}.json"
-        fresh.write_text(json.dumps(_sidecar(specification, context, configuration), indent=1, allow_nan=False) + "\n")
-        written.append(_place(fresh, folder / f"{name}.json"))
+        written.append(folder / f"{name}.json")
+        facts = _sidecar(specification, context, configuration)
+        write_atomically(written[-1], json.dumps(facts, indent=1, allow_nan=False) + "\n")
         if specification.timing:
             for path in list(written):
-                fresh = folder / f".{name}.{os.getpid()}{path.suffix}"
-                shutil.copyfile(path, fresh)
-                written.append(_place(fresh, path.with_stem(f"{path.stem}_{context.device}")))
+                written.append(path.with_stem(f"{path.stem}_{context.device}"))
+                with replacing(written[-1]) as fresh:
+                    shutil.copyfile(path, fresh)
     except OSError as error:
         raise store_error(error, folder, "figs") from error
     return tuple(written)
@@ -215,11 +210,6 @@ def file_name(specification: FigureSpecification, values: Mapping[str, Any]) -> 
 def _word(value: Any) -> Any:
     """A value as part of a file name: of a path, its last name without suffix."""
     return Path(value).stem if isinstance(value, str) and (os.sep in value or Path(value).suffix) else value
-
-
-def _place(fresh: Path, target: Path) -> Path:
-    os.replace(fresh, target)
-    return target
 
 
 def _sidecar(

@@ -3,8 +3,8 @@ r"""Numbers for a paper's text as LaTeX macros, each from the store: `\input{num
 import re
 from collections.abc import Mapping, Sequence
 
+from pipelines.canonical import canonical
 from pipelines.output.claims import Judged
-from pipelines.plan.cells import canonical
 from studies.base import Row
 
 WORDS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")

@@ -1,7 +1,6 @@
 """The closing summary on the terminal and `<results>/report.md`: every row, its estimator named, intervals, flags."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.atomic import write_atomically
+from pipelines.canonical import canonical
 from pipelines.config.configuration import Configuration
 from pipelines.output import summary
 from pipelines.output.progress import Reporter
 from pipelines.output.summary import Outcome
 from pipelines.output.terminal import in_markdown
-from pipelines.plan.cells import canonical
 from pipelines.plan.participants import without_part
 from pipelines.plan.plan import CACHED, RUN, PlannedCell, StudyPlan
 from pipelines.race import statistics
@@ -135,13 +135,10 @@ def write_report(outcomes: list[Outcome], seconds: float, results: Path) -> Path
             lines += ["", f"## {one.study}: {task}", ""]
             lines += _table([row for row in one.rows if row.task == task])
     path = results / "report.md"
-    fresh = results / f".report.{os.getpid()}.md"
     try:
         results.mkdir(parents=True, exist_ok=True)
-        fresh.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        os.replace(fresh, path)
+        write_atomically(path, "\n".join(lines) + "\n")
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise store_error(error, results) from error
     return path
 

@@ -1,11 +1,11 @@
 """Cells and races: what a study's configuration stands for once its grids are expanded."""
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.canonical import canonical
 from pipelines.config.configuration import Configuration
 from pipelines.plan.forms import function_name
 
@@ -107,12 +107,13 @@ def races(configuration: Configuration) -> list[Race]:
     """
     found: list[Race] = []
     for task, block in configuration.tasks.items():
-        grouped: dict[str, list[Cell]] = {}
+        grouped: dict[tuple[str, int], list[Cell]] = {}
         over = tuple(block.get("race_over") or ("framework",))
         grid = block.get("grid") or {}
-        for cell in _cells(configuration, task, block, grid):
-            shared = {name: value for name, value in cell.parameters.items() if name not in over}
-            grouped.setdefault(canonical([shared, cell.seed]), []).append(cell)
+        for parameters, cells in _points(configuration, task, block, grid):
+            shared = canonical({name: value for name, value in parameters.items() if name not in over})
+            for cell in cells:
+                grouped.setdefault((shared, cell.seed), []).append(cell)
         varying = tuple(name for name, values in grid.items() if len(values) > 1 and name not in over)
         for cells in grouped.values():
             found.append(
@@ -121,31 +122,34 @@ def races(configuration: Configuration) -> list[Race]:
     return found
 
 
-def canonical(value: Any) -> str:
-    """JSON with sorted keys, equal for equal values whatever the order in which options were given."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def _cells(configuration: Configuration, task: str, block: dict[str, Any], grid: dict[str, list]) -> Iterator[Cell]:
+def _points(
+    configuration: Configuration, task: str, block: dict[str, Any], grid: dict[str, list]
+) -> Iterator[tuple[dict[str, Any], list[Cell]]]:
+    """The cells at each point of a task's grid, which share one mapping of parameters."""
     fixed = {**configuration.parameters, **(block.get("parameters") or {})}
     keep = block.get("keep")
+    kept = None if keep is None else tuple(keep)
     for point in itertools.product(*grid.values()):
-        for replicate in range(block.get("replicates", 1)):
-            for framework in block["frameworks"]:
-                yield Cell(
-                    study=configuration.study,
-                    task=task,
-                    framework=framework,
-                    parameters={**fixed, **dict(zip(grid, point, strict=True))},
-                    seed=configuration.seed + replicate,
-                    device=configuration.device,
-                    dtype=block.get("dtype", configuration.dtype),
-                    stages=tuple(block.get("stages", ("gate", "time"))),
-                    keep=None if keep is None else tuple(keep),
-                    gate_calls=block.get("gate_calls"),
-                    timing=block.get("timing") or {},
-                    program=block.get("program"),
-                )
+        parameters = {**fixed, **dict(zip(grid, point, strict=True))}
+        cells = [
+            Cell(
+                study=configuration.study,
+                task=task,
+                framework=framework,
+                parameters=parameters,
+                seed=configuration.seed + replicate,
+                device=configuration.device,
+                dtype=block.get("dtype", configuration.dtype),
+                stages=tuple(block.get("stages", ("gate", "time"))),
+                keep=kept,
+                gate_calls=block.get("gate_calls"),
+                timing=block.get("timing") or {},
+                program=block.get("program"),
+            )
+            for replicate in range(block.get("replicates", 1))
+            for framework in block["frameworks"]
+        ]
+        yield parameters, cells
 
 
 def _baseline(cells: list[Cell], wanted: Any) -> Cell | None:
@@ -153,7 +157,8 @@ def _baseline(cells: list[Cell], wanted: Any) -> Cell | None:
         return None
     asked = wanted if isinstance(wanted, dict) else {"framework": wanted}
     for cell in cells:
-        if all(({"framework": cell.framework} | dict(cell.parameters)).get(k) == v for k, v in asked.items()):
+        own = {"framework": cell.framework}
+        if all(cell.parameters.get(name, own.get(name)) == value for name, value in asked.items()):
             return cell
     return None
 

@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from pipelines.canonical import canonical
 from pipelines.config.configuration import Configuration
-from pipelines.plan.cells import Cell, canonical
+from pipelines.plan.cells import Cell
 from pipelines.plan.tree import REPOSITORY, FrameworkDescription
 from pipelines.race.timing import TimingSettings
 from pipelines.results import helpers
@@ -32,19 +34,26 @@ def inputs(
 ) -> dict[str, str]:
     """Everything that enters the key of a cell, by a name that a person can read."""
     shared = shared_inputs(configuration, cell.study, cell.device, description)
-    return {**own_inputs(cell, configuration, data_digest(data)), **shared}
+    return {**own_inputs(cell, configuration, parameters_digest(cell.parameters), data_digest(data)), **shared}
 
 
-def own_inputs(cell: Cell, configuration: Configuration, data: str) -> dict[str, str]:
-    """The inputs that may differ between two cells of a framework in one study; `data` is the hash of its data."""
+def own_inputs(cell: Cell, configuration: Configuration, parameters: str, data: str) -> dict[str, str]:
+    """The inputs that may differ between two cells of a framework in one study.
+
+    Args:
+        cell: the cell.
+        configuration: of its study.
+        parameters: the hash of its parameters.
+        data: the hash of its data.
+    """
     found = {
-        "parameters": digest(canonical(dict(cell.parameters))),
+        "parameters": parameters,
         "data": data,
         "seed": str(cell.seed),
         "device": cell.device,
         "dtype": cell.dtype,
         "stages": "+".join(cell.stages),
-        "outputs kept": canonical(cell.keep),
+        "outputs kept": _kept(cell.keep),
     }
     if cell.instance:
         found["instance"] = str(cell.instance)
@@ -53,7 +62,8 @@ def own_inputs(cell: Cell, configuration: Configuration, data: str) -> dict[str,
     if cell.program:
         found["program"] = cell.program
     if "time" in cell.stages:
-        found["timing settings"] = _timing(configuration.timing.updated(cell.timing))
+        settings = configuration.timing.updated(cell.timing) if cell.timing else configuration.timing
+        found["timing settings"] = _timing(settings)
     if cell.gate_calls is not None:
         found["calls at the gate"] = str(cell.gate_calls)
     return found
@@ -83,6 +93,16 @@ def shared_inputs(
     for name, version in versions(description).items():
         found[f"version of {name}"] = version
     return found
+
+
+def parameters_digest(parameters: Mapping[str, Any]) -> str:
+    """A hash of a cell's parameters."""
+    return digest(canonical(dict(parameters)))
+
+
+@cache
+def _kept(names: tuple[str, ...] | None) -> str:
+    return canonical(names)
 
 
 @cache

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from pipelines.canonical import canonical
 from pipelines.config.configuration import Configuration
 from pipelines.errors import ConfigurationFaults, unknown
 from pipelines.install.requirements import all_groups, names_of, normal
 from pipelines.plan import fingerprint
-from pipelines.plan.cells import Cell, Race, canonical, races
+from pipelines.plan.cells import Cell, Race, races
 from pipelines.plan.descriptions import describe
 from pipelines.plan.tree import FrameworkDescription, Tree
 from pipelines.results import helpers
-from pipelines.results.store import Store, by_age
+from pipelines.results.store import Store
 from studies.base import Problem
 
 RUN, CACHED, SKIP = "run", "cached", "skip"
@@ -178,15 +179,25 @@ def _require_known(description: FrameworkDescription, missing: list[str]) -> Non
         raise ConfigurationFaults(faults)
 
 
+@dataclass(frozen=True)
+class _Point:
+    """What the cells at one point of a grid share; they share the mapping of their parameters itself, too."""
+
+    parameters: Mapping[str, Any]
+    parameters_hash: str
+    data_hash: str
+
+
 class _Planner:
     """Plans cells, and finds out only once what many of them share: plans may have tens of thousands."""
 
     def __init__(self, configuration: Configuration, store: Store, problems: Problems):
         self.configuration, self.store, self.problems = configuration, store, problems
         self.describe = cache(lambda framework: describe(framework, configuration.tree))
+        self._points: dict[tuple[str, int], _Point] = {}
         self._reasons: dict[tuple, tuple[str | None, bool]] = {}
         self._shared: dict[tuple, dict[str, str]] = {}
-        self._history: dict[tuple, dict[str, list[dict[str, Any]]]] = {}
+        self._history: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
 
     def plan(self, cell: Cell) -> PlannedCell:
         """The cell with its key, and what will become of it."""
@@ -194,8 +205,9 @@ class _Planner:
         reason, has_model = self._skip(cell, description)
         if reason is not None:
             return PlannedCell(cell, description, "", {}, SKIP, reason, has_model)
-        data = self.problems.digest(cell.study, cell.parameters)
-        inputs = fingerprint.own_inputs(cell, self.configuration, data) | self._shared_inputs(cell, description)
+        point = self._point(cell)
+        own = fingerprint.own_inputs(cell, self.configuration, point.parameters_hash, point.data_hash)
+        inputs = own | self._shared_inputs(cell, description)
         identity = canonical(cell.identity)
         key = fingerprint.key(inputs | {"identity": identity})
         older = self._older(cell).get(identity, [])
@@ -204,6 +216,13 @@ class _Planner:
         if action == CACHED and {"all", cell.framework, cell.task} & set(self.configuration.remeasure):
             action, why = RUN, "asked for again"
         return PlannedCell(cell, description, key, inputs, action, why, order=order)
+
+    def _point(self, cell: Cell) -> "_Point":
+        slot = (cell.study, id(cell.parameters))
+        if slot not in self._points:
+            data = self.problems.digest(cell.study, cell.parameters)
+            self._points[slot] = _Point(cell.parameters, fingerprint.parameters_digest(cell.parameters), data)
+        return self._points[slot]
 
     def _skip(self, cell: Cell, description: FrameworkDescription) -> tuple[str | None, bool]:
         """Why the cell is skipped, and whether it has a model."""
@@ -223,7 +242,7 @@ class _Planner:
     def _older(self, cell: Cell) -> dict[str, list[dict[str, Any]]]:
         slot = (cell.study, cell.task)
         if slot not in self._history:
-            self._history[slot] = _by_identity(self.store, cell)
+            self._history[slot] = self.store.history(*slot)
         return self._history[slot]
 
 
@@ -243,11 +262,3 @@ def _action(stored: dict[str, Any] | None, older: list[dict[str, Any]], inputs: 
         return RUN, f"{stored['status']} last time: {stored.get('reason')}"
     changes = fingerprint.changed(older[-1]["inputs"], inputs) if older else []
     return RUN, f"stale: {', '.join(changes)} changed" if changes else "missing"
-
-
-def _by_identity(store: Store, cell: Cell) -> dict[str, list[dict[str, Any]]]:
-    """The records of a task by identity, oldest first."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for record in sorted(store.records(cell.study, cell.task), key=by_age):
-        found.setdefault(canonical(record["identity"]), []).append(record)
-    return found

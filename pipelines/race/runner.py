@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.canonical import canonical
 from pipelines.config.configuration import Configuration
 from pipelines.errors import UserError
 from pipelines.output.progress import Reporter
 from pipelines.plan import fingerprint
-from pipelines.plan.cells import canonical
 from pipelines.plan.plan import CACHED, SKIP, PlannedCell, PlannedRace, Problems, StudyPlan
 from pipelines.race import condition, spread, statistics, timed_calls
 from pipelines.race.admission import Admission, Entrant, cores_of, finish, is_timed, settings_of
@@ -22,7 +22,7 @@ from pipelines.race.timing import ContestantFailure, as_failure
 from pipelines.race.waves import run_in_waves, waves_of
 from pipelines.results import provenance
 from pipelines.results.rows import OUTPUT
-from pipelines.results.store import Store, by_age
+from pipelines.results.store import Store
 from pipelines.workers import memory
 from pipelines.workers.pool import WorkerPool
 
@@ -99,8 +99,8 @@ class Runner:
     def _seconds(self, race: PlannedRace, configuration: Configuration) -> float:
         study, task = race.cells[0].cell.study, race.cells[0].cell.task
         if (study, task) not in self._spent:
-            ordered = sorted(self.store.records(study, task), key=by_age)
-            self._spent[study, task] = {canonical(one["identity"]): one.get("spent_seconds") for one in ordered}
+            newest = self.store.newest(study, task)
+            self._spent[study, task] = {identity: one.get("spent_seconds") for identity, one in newest.items()}
         known = [self._spent[study, task].get(canonical(planned.cell.identity)) for planned in race.to_run]
         settings = settings_of(race.cells[0].cell, configuration)
         budget = settings.budget_seconds * race.race.budget_share / len(race.cells)

@@ -8,6 +8,7 @@ Time" (ISMM 2013), with executions as the upper level.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -59,13 +60,24 @@ def median_interval(
     values = np.asarray(samples, dtype=np.float64)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError(f"median_interval needs (n_rounds,) finite samples, got shape {values.shape}: {values}.")
-    if processes is not None and len(np.unique(processes)) > 1:
+    if processes is not None and _are_several(np.asarray(processes)):
         return _over_processes(values, np.asarray(processes), prior)
-    generator = np.random.default_rng(seed)
-    resampled = values[generator.integers(0, len(values), size=(RESAMPLES, len(values)))]
+    resampled = values[_resamples(seed, len(values))]
     tails = 50 * (1 - LEVEL)
     low, high = np.percentile(np.median(resampled, axis=1), [tails, 100 - tails])
     return Interval(float(np.median(values)), float(low), float(high))
+
+
+@lru_cache(maxsize=16)
+def _resamples(seed: int, n: int) -> np.ndarray:
+    """(RESAMPLES, n) indices below n. Rows of a store share their seed, and many their number of rounds."""
+    indices = np.random.default_rng(seed).integers(0, n, size=(RESAMPLES, n))
+    indices.flags.writeable = False
+    return indices
+
+
+def _are_several(processes: np.ndarray) -> bool:
+    return len(processes) > 0 and bool((processes != processes[0]).any())
 
 
 def _over_processes(values: np.ndarray, processes: np.ndarray, prior: Prior | None) -> Interval:
@@ -104,7 +116,18 @@ def process_logs(values: np.ndarray, processes: np.ndarray) -> np.ndarray:
     """
     if not (values > 0).all():
         raise ValueError(f"times and ratios of several processes must be positive, got {values.min()}.")
-    return np.log([np.median(values[processes == process]) for process in np.unique(processes)])
+    return np.log(group_medians(values, processes))
+
+
+def group_medians(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(n_groups,) median of the values of each group, the groups in ascending order; one sort serves all."""
+    if not len(values):
+        return np.empty(0)
+    order = np.lexsort((values, groups))
+    values, groups = values[order], groups[order]
+    starts = np.flatnonzero(np.concatenate([[True], groups[1:] != groups[:-1]]))
+    counts = np.append(starts[1:], len(values)) - starts
+    return 0.5 * (values[starts + (counts - 1) // 2] + values[starts + counts // 2])
 
 
 def suffice(n_values: int) -> bool:
@@ -175,7 +198,7 @@ def paired_p_value(
     Returns:
         The p-value; None for fewer than two processes.
     """
-    if processes is None or len(np.unique(processes)) < 2:
+    if processes is None or not _are_several(np.asarray(processes)):
         return None
     from scipy import special
 

@@ -16,13 +16,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.canonical import canonical
 from pipelines.errors import UserError
-from pipelines.plan.cells import canonical
 from pipelines.race import condition, statistics
 from pipelines.race.decisions import holm
 from pipelines.race.spread import Prior
 from pipelines.race.statistics import Interval
-from pipelines.results.store import Store, by_age
+from pipelines.results.store import Store
 
 FASTER, SLOWER, SAME, CANNOT_TELL, BROKE, MENDED, NEW, GONE = (
     "faster", "slower", "no difference shown", "cannot tell", "broke", "mended", "new", "gone",
@@ -116,8 +116,7 @@ def newest(store: Store) -> dict[str, Side]:
     """The newest record of every cell by its canonical identity."""
     records: dict[str, Mapping[str, Any]] = {}
     for study, task in tasks(store):
-        ordered = sorted(store.records(study, task), key=by_age)
-        records |= {canonical(record["identity"]): record for record in ordered}
+        records |= store.newest(study, task)
     sides = {}
     for identity, record in records.items():
         loaded = store.load(record["identity"]["study"], record["identity"]["task"], record["key"])

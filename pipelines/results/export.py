@@ -5,11 +5,10 @@ earlier export in `<results>/<study>/export_<device>`. Reads the store only, lik
 nothing.
 """
 
-import os
-import shutil
 import traceback
 from pathlib import Path
 
+from pipelines.atomic import replacing_folder
 from pipelines.config.configuration import Configuration
 from pipelines.errors import UserError
 from pipelines.output.progress import Reporter
@@ -51,17 +50,12 @@ def export(configuration: Configuration, rows: list[Row], problems: Problems, re
 
 def _write(configuration: Configuration, files: dict[str, str]) -> Path:
     target = configuration.results / configuration.study / f"export_{configuration.device}"
-    fresh, old = (target.with_name(f".{kind}-{target.name}-{os.getpid()}") for kind in ("new", "old"))
     try:
-        for name, text in files.items():
-            path = fresh / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        if target.exists():
-            os.rename(target, old)
-        os.rename(fresh, target)
-        shutil.rmtree(old, ignore_errors=True)
+        with replacing_folder(target) as fresh:
+            for name, text in files.items():
+                path = fresh / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
     except OSError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
         raise store_error(error, configuration.results) from error
     return target

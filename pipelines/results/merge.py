@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines.config.paths import typed_path
 from pipelines.entry import guarded
 from pipelines.errors import ConfigurationFaults, UserError
 from pipelines.output.terminal import Terminal
-from pipelines.plan.cells import canonical
 from pipelines.plan.tree import REPOSITORY
 from pipelines.results.compare import opened, tasks
 from pipelines.results.store import Store, by_age
@@ -60,14 +60,14 @@ def replaced(store: Store) -> list[Path]:
     """Folders of the records that are not the newest of their cell on their machine."""
     found = []
     for study, task in tasks(store):
-        newest: dict[str, str] = {}
-        ordered = sorted(store.records(study, task), key=by_age)
-        for record in ordered:
-            where = record["provenance"]
-            newest[canonical([record["identity"], where.get("host"), where.get("cpu")])] = record["key"]
-        kept = set(newest.values())
-        found += [store.root / study / task / record["key"] for record in ordered if record["key"] not in kept]
+        for records in store.history(study, task).values():
+            newest = {_machine(record): record["key"] for record in records}
+            found += [store.root / study / task / one["key"] for one in records if one["key"] != newest[_machine(one)]]
     return found
+
+
+def _machine(record: dict[str, Any]) -> tuple[Any, Any]:
+    return record["provenance"].get("host"), record["provenance"].get("cpu")
 
 
 def main(arguments: list[str]) -> int:

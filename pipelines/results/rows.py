@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.canonical import canonical
 from pipelines.config.configuration import Configuration
-from pipelines.plan.cells import canonical
 from pipelines.plan.plan import SKIP, PlannedCell, StudyPlan
 from pipelines.race import condition, statistics, timed_calls
 from pipelines.race.spread import Prior
 from pipelines.race.timing import TimingSettings
 from pipelines.results.machine import machine
-from pipelines.results.store import Store, by_age
+from pipelines.results.store import Store
 from studies.base import Row
 
 OUTPUT = "output/"
@@ -54,8 +54,7 @@ def _read_row(planned: PlannedCell, configuration: Configuration, store: Store, 
 class Newest:
     """The newest record of any cell, whatever its status and the state of its sources. Reads each task's records once.
 
-    A row that is right and older than one that is wrong proves nothing about the program of today. In a store that
-    holds records of several machines those of this one come first, so that a figure does not mix them.
+    In a store that holds records of several machines those of this one come first.
     """
 
     def __init__(self, store: Store):
@@ -66,10 +65,8 @@ class Newest:
         """The record and arrays of the cell of that identity, or None."""
         task = (identity["study"], identity["task"])
         if task not in self._keys:
-            here = machine(identity["device"])
-            records = self._store.records(*task)
-            ordered = sorted(records, key=lambda record: (record["inputs"].get("machine") == here, by_age(record)))
-            self._keys[task] = {canonical(record["identity"]): record["key"] for record in ordered}
+            newest = self._store.newest(*task, machine(identity["device"]))
+            self._keys[task] = {one: record["key"] for one, record in newest.items()}
         key = self._keys[task].get(canonical(identity))
         return None if key is None else self._store.load(*task, key)
 

@@ -8,8 +8,8 @@ as missing and stays where it is, until a run that holds the lock measures the c
 
 import errno
 import hashlib
-import io
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,11 +18,17 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.atomic import flush_folder, write_atomically
+from pipelines.canonical import canonical
 from pipelines.errors import StoreError
+from pipelines.results import files
 from pipelines.results.lock import locked
+from pipelines.results.packed import pack, unpack
 from pipelines.results.record import ARRAYS, SCHEMA, NewerSchema, decode_record, encode_record
 
 RECORD = "record.json"
+HALF_WRITTEN = re.compile(r"\.(record\.\d+\.json|arrays.*\.\d+\.npz|new-.*)")
+"""What a killed run leaves in the folder of a record; those of earlier versions began with `.new-`."""
 CHANGES_WHILE_READ = 100
 """How often a record may be replaced between the reading of its two files before the reader gives up."""
 
@@ -39,6 +45,7 @@ class Store:
         self.root = root
         self._say = say
         self._said: set[str] = set()
+        self._checked = files.Checked()
 
     def load(self, study: str, task: str, key: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """The record and arrays of a key, or None if there is none that can be trusted.
@@ -51,7 +58,7 @@ class Store:
             return None
         record, content = found
         try:
-            arrays = _unpacked(content)
+            arrays = unpack(content)
             if "samples_s" in arrays and not isinstance(record.get("timing"), dict):
                 raise ValueError("it has block times but nothing about their race")
         except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
@@ -72,11 +79,14 @@ class Store:
         """Whether the arrays of a record that `records` gave are there with the right checksum."""
         identity = record["identity"]
         names = (identity["study"], identity["task"], record["key"], record.get("arrays", "arrays.npz"))
+        path = os.path.join(self.root, *names)
+        if self._checked.still_has(path, record["arrays_sha256"]):
+            return True
         try:
-            content = Path(os.path.join(self.root, *names)).read_bytes()
+            content, state = files.read_file(path)
         except OSError:
             return False  # `intact` and `load` say what is wrong
-        return hashlib.sha256(content).hexdigest() == record["arrays_sha256"]
+        return self._is_right(path, content, state, record["arrays_sha256"])
 
     def records(self, study: str, task: str) -> Iterator[dict[str, Any]]:
         """Every readable record of a task, by key, without its arrays."""
@@ -91,14 +101,37 @@ class Store:
                 continue  # set aside, or not of this store
             path = os.path.join(self.root, study, task, key, RECORD)  # joining Paths takes longer than the reading
             try:
-                record = decode_record(Path(path).read_bytes())
+                record = self._decoded(path, *files.read_file(path))
             except (FileNotFoundError, NotADirectoryError, ValueError):
                 continue  # `load` reports it if it is asked for
             except OSError as error:
-                self._tell(f"{_unreadable(Path(path), error)} It is left out.")
+                self._tell(f"{_unreadable(path, error)} It is left out.")
                 continue
             if record["key"] == key:
                 yield record
+
+    def history(self, study: str, task: str) -> dict[str, list[dict[str, Any]]]:
+        """The records of a task by the canonical identity of their cells, each from old to new."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for record in sorted(self.records(study, task), key=by_age):
+            found.setdefault(canonical(record["identity"]), []).append(record)
+        return found
+
+    def newest(self, study: str, task: str, machine: str | None = None) -> dict[str, dict[str, Any]]:
+        """The newest record of every cell of a task by its canonical identity, whatever its status.
+
+        A row that is right and older than one that is wrong proves nothing about the program of today.
+
+        Args:
+            study: of the cells.
+            task: of the cells.
+            machine: whose records come before all others, so that a figure does not mix machines.
+        """
+        found = {}
+        for identity, records in self.history(study, task).items():
+            here = [one for one in records if machine is not None and one["inputs"].get("machine") == machine]
+            found[identity] = (here or records)[-1]
+        return found
 
     def save(self, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Writes a record in one step. The newest counts, whatever its status.
@@ -120,16 +153,14 @@ class Store:
             if old is _KEEP:
                 return
             folder.mkdir(parents=True, exist_ok=True)
-            buffer = io.BytesIO()
-            np.savez(buffer, **dict(arrays))  # type: ignore[arg-type]  # its stub takes a name for allow_pickle
-            content = buffer.getvalue()
+            content = pack(arrays)
             checksum = hashlib.sha256(content).hexdigest()
             name = "arrays.npz" if old is None else f"arrays-{checksum[:12]}.npz"
-            _replace(folder / name, content)
+            write_atomically(folder / name, content, durable=True)
             complete = {**record, "schema": SCHEMA, "arrays": name, "arrays_sha256": checksum}
-            _replace(folder / RECORD, encode_record(complete).encode())
+            write_atomically(folder / RECORD, encode_record(complete), durable=True)
             for left in folder.iterdir():
-                if left.name != name and (ARRAYS.fullmatch(left.name) or left.name.startswith(".new-")):
+                if left.name != name and (ARRAYS.fullmatch(left.name) or HALF_WRITTEN.fullmatch(left.name)):
                     with suppress(FileNotFoundError):
                         left.unlink()
         except OSError as error:
@@ -149,21 +180,22 @@ class Store:
 
     def _read(self, study: str, task: str, key: str) -> tuple[dict[str, Any], bytes] | None:
         """The checked record and the checked bytes of its arrays."""
-        folder = self.root / study / task / key
-        path, before = folder / RECORD, b""
+        folder = os.path.join(self.root, study, task, key)
+        path, before = os.path.join(folder, RECORD), b""
         for _ in range(CHANGES_WHILE_READ):
             try:
-                text = path.read_bytes()
+                text, state = files.read_file(path)
             except (FileNotFoundError, NotADirectoryError):
                 return None
             except OSError as error:
                 raise _unreadable(path, error) from error
             try:
-                record = decode_record(text)
+                record = self._decoded(path, text, state)
                 if record["key"] != key:
                     raise ValueError(f"it is the record of {record['key']}")
-                content = (folder / record.get("arrays", "arrays.npz")).read_bytes()
-                if hashlib.sha256(content).hexdigest() != record["arrays_sha256"]:
+                arrays = os.path.join(folder, record.get("arrays", "arrays.npz"))
+                content, state = files.read_file(arrays)
+                if not self._is_right(arrays, content, state, record["arrays_sha256"]):
                     raise ValueError("the checksum of its arrays is wrong")
                 return record, content
             except NewerSchema as error:
@@ -182,10 +214,25 @@ class Store:
                 raise _unreadable(folder, error) from error
         raise StoreError(f"Cannot read {folder}: it is being replaced all the time. Run again.")
 
+    def _decoded(self, path: str, text: bytes, state: files.State) -> dict[str, Any]:
+        """The record of a file, as `decode_record` gives it; its checks are made once for each state of the file."""
+        record = decode_record(text, self._checked.has(path, state, RECORD))
+        self._checked.add(path, state, RECORD)
+        return record
+
+    def _is_right(self, path: str, content: bytes, state: files.State, checksum: str) -> bool:
+        """Whether a file has a checksum, which is computed once for each state of the file."""
+        if self._checked.has(path, state, checksum):
+            return True
+        if hashlib.sha256(content).hexdigest() != checksum:
+            return False
+        self._checked.add(path, state, checksum)
+        return True
+
     def _give_way(self, folder: Path, status: str) -> object:
         """Makes room for a record: None where there is none, `_KEEP` if what is there must stay."""
         try:
-            text = (folder / RECORD).read_bytes()
+            text, _ = files.read_file(str(folder / RECORD))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -210,10 +257,10 @@ class Store:
         names = (f"{folder.name}.{why}{number or ''}" for number in range(10_000))
         target = next(folder.with_name(name) for name in names if not folder.with_name(name).exists())
         os.rename(folder, target)
-        _flush(folder.parent)
+        flush_folder(folder.parent)
         self._say(f"{folder} makes room for a new record; what was there is kept as {target.name}.")
 
-    def _tell_corrupt(self, folder: Path, error: Exception) -> None:
+    def _tell_corrupt(self, folder: str | Path, error: Exception) -> None:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         self._tell(f"Corrupt record {folder}: {reason}. The cell counts as missing.")
 
@@ -241,44 +288,6 @@ def store_error(error: OSError, root: Path, setting: str = "results") -> StoreEr
     return StoreError(f"Cannot write {root}: {error.strerror or error}. Choose another folder with {setting}=FOLDER.")
 
 
-def _unreadable(path: Path, error: OSError) -> StoreError:
+def _unreadable(path: str | Path, error: OSError) -> StoreError:
     """The one line about a record that is there but cannot be read now, which says nothing about the record."""
     return StoreError(f"Cannot read {path}: {error.strerror or error}. Nothing was changed.")
-
-
-def _unpacked(content: bytes) -> dict[str, np.ndarray]:
-    """The arrays of the content of an .npz file, as `numpy.load` gives them, in half its time."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = {name.removesuffix(".npy"): io.BytesIO(archive.read(name)) for name in archive.namelist()}
-    return {name: np.lib.format.read_array(member, allow_pickle=False) for name, member in members.items()}
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Writes a file under another name, flushes it to the disk, and renames it."""
-    fresh = path.with_name(f".new-{path.name}-{os.getpid()}")
-    try:
-        _write(fresh, content)
-        os.replace(fresh, path)
-    except BaseException:
-        with suppress(OSError):
-            fresh.unlink()
-        raise
-    _flush(path.parent)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot flush a folder
-            raise
-    finally:
-        os.close(descriptor)

@@ -1,5 +1,6 @@
 """Every stored row and every raw round as plain tables, for whoever analyses them with tools of their own."""
 
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines.plan.cells import canonical
+from pipelines.canonical import canonical
 from pipelines.race import statistics
 from pipelines.results.compare import tasks
 from pipelines.results.store import Store, by_age
@@ -76,14 +77,14 @@ def tables(store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows: list[dict[str, Any]] = []
     rounds: list[pd.DataFrame] = []
     for study, task in tasks(store):
-        ordered = sorted(store.records(study, task), key=by_age)
-        newest = {canonical(record["identity"]): record["key"] for record in ordered}
-        for record in ordered:
+        history = store.history(study, task)
+        newest = {records[-1]["key"] for records in history.values()}
+        for record in sorted(itertools.chain.from_iterable(history.values()), key=by_age):
             loaded = store.load(study, task, record["key"])
             if loaded is None:
                 continue
             whole, arrays = loaded
-            rows.append(_row(whole, arrays, whole["key"] in newest.values()))
+            rows.append(_row(whole, arrays, whole["key"] in newest))
             if len(arrays.get("samples_s", ())):
                 rounds.append(_rounds(whole["key"], arrays))
     empty = pd.DataFrame(columns=list(ROUND_COLUMNS))

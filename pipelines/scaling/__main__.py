@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.atomic import write_atomically
 from pipelines.bench.base import Context
 from pipelines.config.paths import typed_path
 from pipelines.entry import guarded
@@ -133,10 +134,8 @@ def _joined(old: list[dict], new: list[dict], name: str) -> list[dict]:
 
 
 def _write(path: Path, text: str) -> None:
-    fresh = path.with_name(f".{path.name}.partial")
     try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
+        write_atomically(path, text)
     except OSError as error:
         raise store_error(error, path.parent) from error
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from pipelines.results import files
+
 
 @contextmanager
 def slow_disk(seconds: float) -> Iterator[None]:
@@ -21,14 +23,14 @@ def slow_disk(seconds: float) -> Iterator[None]:
 @contextmanager
 def failing_reads(number: int, name: str = "record.json") -> Iterator[None]:
     """Reading files of that name fails with an error of the system, such as `errno.EIO`."""
-    real = Path.read_bytes
+    real = files.read_file
 
-    def read_bytes(path: Path) -> bytes:
-        if path.name == name:
-            raise OSError(number, os.strerror(number), str(path))
+    def read_file(path: str) -> tuple[bytes, files.State]:
+        if os.path.basename(path) == name:
+            raise OSError(number, os.strerror(number), path)
         return real(path)
 
-    with mock.patch.object(Path, "read_bytes", read_bytes):
+    with mock.patch.object(files, "read_file", read_file):
         yield
 
 
@@ -43,6 +45,13 @@ def full_disk(writes: int = 0) -> Iterator[None]:
         left[0] -= 1
 
     with mock.patch("os.fsync", fsync):
+        yield
+
+
+@contextmanager
+def no_flushing() -> Iterator[None]:
+    """Nothing waits for the disk: for stores of many made-up records."""
+    with mock.patch("os.fsync"):
         yield
 
 

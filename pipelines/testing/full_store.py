@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.canonical import canonical
 from pipelines.config.configuration import Configuration, configure
-from pipelines.plan.cells import Cell, Race, canonical, races
+from pipelines.plan.cells import Cell, Race, races
 from pipelines.plan.descriptions import describe
 from pipelines.plan.fingerprint import digest
 from pipelines.plan.plan import skip_reason

@@ -147,7 +147,7 @@ def test_full_disk_ends_with_one_line_and_keeps_what_is_finished(toy, capsys, mo
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "is full. Free some space and run again: finished cells are kept." in error
     assert {path: path.read_bytes() for path in toy.records()} == kept
-    assert not list((toy.root / "results").rglob(".new-*"))
+    assert not list((toy.root / "results").rglob(".*.json")) and not list((toy.root / "results").rglob(".*.npz"))
     assert toy.run() == 0
 
 

@@ -11,11 +11,15 @@ from pipelines.workers.pool import WorkerPool
 from tests.pipelines.test_machine import write
 
 
-def planned(toy, replicates):
+def with_replicates(toy, replicates):
     text = (toy.root / "configs/study/toy.yaml").read_text()
     own = "".join(line for line in text.splitlines(keepends=True) if "replicates" not in line)
     own = own.replace("    baseline: first\n", f"    baseline: first\n    replicates: {replicates}\n")
     toy.write("configs/study/toy.yaml", own)
+
+
+def planned(toy, replicates):
+    with_replicates(toy, replicates)
     (configuration,) = configure(["size=smoke"], toy.tree, study="toy")
     return make_plan(configuration, Store(toy.root / "results"), Problems(toy.tree))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipelines.race.statistics import Interval, difference, flags, median_interval, ratio_interval
+from pipelines.race.statistics import Interval, difference, flags, group_medians, median_interval, ratio_interval
 
 GENERATOR = np.random.default_rng(20260122)
 SAMPLES = GENERATOR.lognormal(0.0, 0.2, size=60)
@@ -144,3 +144,11 @@ def test_interval_over_processes_covers_differences_between_processes():
 def test_times_of_several_processes_must_be_positive():
     with pytest.raises(ValueError, match="must be positive"):
         median_interval(np.array([0.0, 1.0, 1.0, 1.0]), processes=np.array([0, 0, 1, 1]))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5, 20, 21])
+def test_medians_of_groups_are_those_of_numpy(n):
+    generator = np.random.default_rng(n)
+    values, groups = generator.exponential(size=n), generator.integers(-2, 3, n)
+    expected = [np.median(values[groups == one]) for one in np.unique(groups)]
+    assert group_medians(values, groups).tolist() == expected

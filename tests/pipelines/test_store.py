@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from pipelines import atomic
 from pipelines.errors import StoreError
 from pipelines.results import record as schema
 from pipelines.results import store as module
@@ -84,9 +85,9 @@ def test_kill_at_any_step_leaves_the_old_record_or_the_new_one(store, tmp_path, 
 
         return wrapped
 
-    monkeypatch.setattr(module, "_write", killing(module._write))
-    monkeypatch.setattr(module, "_flush", killing(module._flush))
-    monkeypatch.setattr(module.os, "replace", killing(module.os.replace))
+    monkeypatch.setattr(atomic, "_flush_file", killing(atomic._flush_file))
+    monkeypatch.setattr(atomic, "flush_folder", killing(atomic.flush_folder))
+    monkeypatch.setattr(atomic.os, "replace", killing(atomic.os.replace))
     with pytest.raises(KeyboardInterrupt):
         store.save(record(note=2), {"x": np.zeros(3)})
     monkeypatch.undo()
@@ -100,10 +101,10 @@ def test_kill_at_any_step_leaves_the_old_record_or_the_new_one(store, tmp_path, 
 def test_failed_write_keeps_the_old_record(store, monkeypatch, tmp_path):
     store.save(record(note=1), {})
 
-    def broken(path, content):
+    def broken(path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "_write", broken)
+    monkeypatch.setattr(atomic, "_flush_file", broken)
     with pytest.raises(StoreError, match="is full"):
         store.save(record(note=2), {})
     assert store.load("toy", "total", "k1")[0]["note"] == 1

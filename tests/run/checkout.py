@@ -96,8 +96,8 @@ class Checkout:
             make_wheel(wheels, name, "1.0")
         make_wheel(wheels, "alpha", "2.0")
         shutil.copy2(ROOT / "run", root / "run")
-        for name in ("pipelines/__init__.py", "pipelines/errors.py", "pipelines/attributes.py", "pipelines/install"):
-            source, copy = ROOT / name, root / name
+        for name in ("__init__.py", "errors.py", "attributes.py", "atomic.py", "install"):
+            source, copy = ROOT / "pipelines" / name, root / "pipelines" / name
             copy.parent.mkdir(exist_ok=True)
             shutil.copytree(source, copy) if source.is_dir() else shutil.copy2(source, copy)
         (root / "pixi.toml").write_text(TASKS)

@@ -4,13 +4,13 @@ The tables and the strips are HTML and SVG made here, the figures are matplotlib
 hundred lines of script, so no chart or table library is loaded: the page shows everything before any script runs.
 """
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pipelines.atomic import replacing_folder
 from pipelines.config.configuration import Configuration
 from pipelines.output.claims import CANNOT_TELL, NEEDS_CUDA, NOT_REPRODUCED, REPRODUCED, Judged
 from pipelines.output.page import content
@@ -58,30 +58,27 @@ def write_page(
         StoreError: the folder cannot be written.
     """
     figs = configurations[0].figs
-    folder, fresh = figs / "report", figs / f".report-{os.getpid()}"
+    folder = figs / "report"
     try:
-        shutil.rmtree(fresh, ignore_errors=True)
-        (fresh / "figures").mkdir(parents=True)
-        placed = {
-            study: [_place(one, drawn_in or figs, fresh) for one in entries] for study, entries in figures.items()
-        }
-        page = _page(configurations, rows, judged, placed, notes)
-        text = (
-            environment()
-            .get_template("page.html.j2")
-            .render(
-                page=page,
-                style=(HERE / "page.css").read_text(encoding="utf-8"),
-                script=(HERE / "page.js").read_text(encoding="utf-8"),
-                citation=CITATION,
+        with replacing_folder(folder) as fresh:
+            (fresh / "figures").mkdir()
+            placed = {
+                study: [_place(one, drawn_in or figs, fresh) for one in entries] for study, entries in figures.items()
+            }
+            page = _page(configurations, rows, judged, placed, notes)
+            text = (
+                environment()
+                .get_template("page.html.j2")
+                .render(
+                    page=page,
+                    style=(HERE / "page.css").read_text(encoding="utf-8"),
+                    script=(HERE / "page.js").read_text(encoding="utf-8"),
+                    citation=CITATION,
+                )
             )
-        )
-        (fresh / "index.html").write_text(text, encoding="utf-8")
-        _replace(fresh, folder)
+            (fresh / "index.html").write_text(text, encoding="utf-8")
     except OSError as error:
         raise store_error(error, figs, "figs") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return folder / "index.html"
 
 
@@ -182,14 +179,3 @@ def _place(entry: content.FigureEntry, figs: Path, folder: Path) -> content.Figu
     else:
         names["light"] = names["pdf"]
     return content.FigureEntry(entry.study, entry.name, entry.caption, command=entry.command, **names)
-
-
-def _replace(fresh: Path, folder: Path) -> None:
-    """Puts a complete folder in the place of an older one, so that a reader finds one of them."""
-    if not folder.exists():
-        os.rename(fresh, folder)
-        return
-    old = folder.with_name(f".old-report-{os.getpid()}")
-    os.rename(folder, old)
-    os.rename(fresh, folder)
-    shutil.rmtree(old, ignore_errors=True)

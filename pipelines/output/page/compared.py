@@ -2,11 +2,11 @@
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipelines.atomic import write_atomically
 from pipelines.output.page.build import HERE, environment
 from pipelines.race.statistics import Interval
 from pipelines.results.compare import BROKE, FASTER, MENDED, SLOWER, VERDICTS, Comparison, Sides
@@ -63,9 +63,7 @@ def write_comparison(comparisons: Sequence[Comparison], sides: Sides, folder: Pa
         folder.mkdir(parents=True, exist_ok=True)
         facts = [asdict(one) for one in comparisons]
         for name, content in (("comparison.json", json.dumps(facts, indent=1) + "\n"), ("index.html", text)):
-            fresh = folder / f".{name}.{os.getpid()}"
-            fresh.write_text(content, encoding="utf-8")
-            os.replace(fresh, folder / name)
+            write_atomically(folder / name, content)
     except OSError as error:
         raise store_error(error, folder, "page") from error
     return folder / "index.html"

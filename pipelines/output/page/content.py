@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipelines.canonical import canonical
 from pipelines.output.claim_metrics import IN_WORDS
 from pipelines.output.claims import CANNOT_TELL, GATED, NEEDS_CUDA, NOT_REPRODUCED, REPRODUCED, Claim, Judged
-from pipelines.plan.cells import canonical
 from pipelines.race import statistics
 from studies.base import FigureSpecification, Row
 
