@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 import genjax
+from frameworks.adaptive_base import AdaptiveChains
 from frameworks.base import Program
 from frameworks.jax_base import JaxFramework
 from genjax.inference import chain, importance
@@ -227,7 +228,7 @@ class GenJax(JaxFramework):
 
     def nuts(
         self, model: genjax.GFI, args: tuple[Any, ...], constraints: dict[str, Any], starts: dict[str, Any],
-        *, n_samples: int, n_warmup: int, n_chains: int,
+        chains: AdaptiveChains,
     ) -> Program:  # fmt: skip
         """The No-U-Turn Sampler on all choices that are not constrained, after a warm-up of each chain.
 
@@ -236,37 +237,37 @@ class GenJax(JaxFramework):
             args: its arguments.
             constraints: observed values by address.
             starts: where chains begin: the other choices, (n_chains, ...) each.
-            n_samples: states kept of each chain, after `n_warmup` in which step size and mass matrix adapt.
-            n_chains: chains side by side.
+            chains: how many, how long, and what their warm-up aims at.
 
         Returns:
             Program whose outputs are the latents, (n_chains, n_samples, ...) each, and of each step `n_gradients` and
             `diverging`, (n_chains, n_samples) each.
         """
-        counts = {"n_samples": n_samples, "n_warmup": n_warmup, "n_chains": n_chains}
-        return self._adaptive(NUTS(genjax.sel(*starts)), model, args, constraints, starts, **counts)
+        return self._adaptive(NUTS(genjax.sel(*starts)), model, args, constraints, starts, chains)
 
     def adaptive_hmc(
         self, model: genjax.GFI, args: tuple[Any, ...], constraints: dict[str, Any], starts: dict[str, Any],
-        *, n_leapfrog: int, n_samples: int, n_warmup: int, n_chains: int,
+        chains: AdaptiveChains, *, n_leapfrog: int,
     ) -> Program:  # fmt: skip
         """Hamiltonian Monte Carlo with `n_leapfrog` steps after a warm-up; see `nuts`."""
-        counts = {"n_samples": n_samples, "n_warmup": n_warmup, "n_chains": n_chains}
-        return self._adaptive(HMC(genjax.sel(*starts), 0.1, n_leapfrog), model, args, constraints, starts, **counts)
+        return self._adaptive(HMC(genjax.sel(*starts), 0.1, n_leapfrog), model, args, constraints, starts, chains)
 
     def _adaptive(
         self, kernel: Kernel, model: genjax.GFI, args: tuple[Any, ...], constraints: dict[str, Any],
-        starts: dict[str, Any], *, n_samples: int, n_warmup: int, n_chains: int,
+        starts: dict[str, Any], chains: AdaptiveChains,
     ) -> Program:  # fmt: skip
         loop = chain(kernel, collect=lambda trace: latents(trace.get_choices(), constraints))
 
         @genjax.seed
-        def chains(constraints: dict[str, Any], starts: dict[str, Any], args: tuple[Any, ...]) -> dict[str, jax.Array]:
+        def sample(constraints: dict[str, Any], starts: dict[str, Any], args: tuple[Any, ...]) -> dict[str, jax.Array]:
             def begin(start: dict[str, Any]) -> Any:
                 return model.generate({**constraints, **start}, *args)[0].observe(constraints)
 
             traces = genjax.modular_vmap(begin)(starts)
-            result = loop(traces, n_samples, n_warmup=n_warmup, n_chains=n_chains)
+            result = loop(
+                traces, chains.n_samples, n_warmup=chains.n_warmup, n_chains=chains.n_chains,
+                target_acceptance=chains.target_acceptance,
+            )  # fmt: skip
             return {**result.traces, "n_gradients": result.info.n_gradients, "diverging": result.info.is_divergent}
 
         inputs = _prepare(constraints, args)
@@ -275,7 +276,7 @@ class GenJax(JaxFramework):
             return {**inputs(seed), "starts": jax.device_put(starts)}
 
         def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
-            return chains(inputs["key"], inputs["constraints"], inputs["starts"], inputs["args"])
+            return sample(inputs["key"], inputs["constraints"], inputs["starts"], inputs["args"])
 
         return Program(prepare, run)
 

@@ -10,6 +10,7 @@ from numpyro.handlers import trace as trace_handler
 from numpyro.infer.hmc import hmc
 from numpyro.infer.util import initialize_model, log_density, log_likelihood, unconstrain_fn
 
+from frameworks.adaptive_base import AdaptiveChains
 from frameworks.base import Program
 from frameworks.jax_base import JaxFramework
 
@@ -169,37 +170,33 @@ class NumPyro(JaxFramework):
         return Program(prepare, run, {"gradient_evaluations": n_steps * n_leapfrog + n_chains})
 
     def nuts(
-        self, model: Callable[..., Any], args: tuple[Any, ...], starts: dict[str, Any],
-        *, n_samples: int, n_warmup: int, n_chains: int,
-    ) -> Program:  # fmt: skip
+        self, model: Callable[..., Any], args: tuple[Any, ...], starts: dict[str, Any], chains: AdaptiveChains
+    ) -> Program:
         """The No-U-Turn Sampler through NumPyro's functional `hmc`, each chain adapted by itself, under `vmap`.
 
         Args:
             model: model function; its observations are among its arguments.
             args: the model's arguments.
             starts: where chains begin: values of the latent sites in their supports, (n_chains, ...) each.
-            n_samples: states kept of each chain, after `n_warmup` in which step size and mass matrix adapt.
-            n_chains: chains side by side.
+            chains: how many, how long, and what their warm-up aims at.
 
         Returns:
             Program whose outputs are the latents, (n_chains, n_samples, ...) each, and of each step `n_gradients` and
             `diverging`, (n_chains, n_samples) each.
         """
-        counts = {"n_samples": n_samples, "n_warmup": n_warmup, "n_chains": n_chains}
-        return self._adaptive("NUTS", {}, model, args, starts, **counts)
+        return self._adaptive("NUTS", {}, model, args, starts, chains)
 
     def adaptive_hmc(
         self, model: Callable[..., Any], args: tuple[Any, ...], starts: dict[str, Any],
-        *, n_leapfrog: int, n_samples: int, n_warmup: int, n_chains: int,
+        chains: AdaptiveChains, *, n_leapfrog: int,
     ) -> Program:  # fmt: skip
         """Hamiltonian Monte Carlo with `n_leapfrog` steps, adapted likewise; see `nuts`."""
-        counts = {"n_samples": n_samples, "n_warmup": n_warmup, "n_chains": n_chains}
         options = {"num_steps": n_leapfrog, "trajectory_length": None}
-        return self._adaptive("HMC", options, model, args, starts, **counts)
+        return self._adaptive("HMC", options, model, args, starts, chains)
 
     def _adaptive(
         self, algorithm: str, options: dict[str, Any], model: Callable[..., Any], args: tuple[Any, ...],
-        starts: dict[str, Any], *, n_samples: int, n_warmup: int, n_chains: int,
+        starts: dict[str, Any], chains: AdaptiveChains,
     ) -> Program:  # fmt: skip
         found = initialize_model(jax.random.key(0), model, model_args=args, dynamic_args=True)
 
@@ -209,21 +206,29 @@ class NumPyro(JaxFramework):
 
         def chain(key: jax.Array, start: dict[str, jax.Array], args: tuple[Any, ...]) -> dict[str, jax.Array]:
             initialize, transition = hmc(potential_fn_gen=found.potential_fn, algo=algorithm)
-            state = initialize(start, n_warmup, model_args=args, rng_key=key, **options)
+            state = initialize(
+                start,
+                chains.n_warmup,
+                target_accept_prob=chains.target_acceptance,
+                model_args=args,
+                rng_key=key,
+                **options,
+            )
 
             def step(state: Any, _: None) -> tuple[Any, dict[str, jax.Array]]:
                 state = transition(state, args)
                 told = {"n_gradients": state.num_steps, "diverging": state.diverging}
                 return state, {**state.z, **told}
 
-            state, _ = jax.lax.scan(lambda state, _: (step(state, None)[0], None), state, None, length=n_warmup)
-            kept = jax.lax.scan(step, state, None, length=n_samples)[1]
+            warm = lambda state, _: (step(state, None)[0], None)
+            state, _ = jax.lax.scan(warm, state, None, length=chains.n_warmup)
+            kept = jax.lax.scan(step, state, None, length=chains.n_samples)[1]
             told = {name: kept.pop(name) for name in ("n_gradients", "diverging")}
             constrained = jax.vmap(found.postprocess_fn(*args))(kept)
             return {**{name: constrained[name] for name in starts}, **told}
 
         def run(inputs: dict[str, Any]) -> dict[str, jax.Array]:
-            keys = jax.random.split(inputs["key"], n_chains)
+            keys = jax.random.split(inputs["key"], chains.n_chains)
             return jax.vmap(chain, in_axes=(0, 0, None))(keys, inputs["starts"], inputs["args"])
 
         return Program(prepare, run)

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import tensorflow_probability.substrates.jax as tfp
 
+from frameworks.adaptive_base import AdaptiveChains
 from frameworks.base import Program
 from frameworks.jax_base import JaxFramework
 
@@ -123,7 +124,7 @@ class TensorFlowProbability(JaxFramework):
 
     def nuts(
         self, model: Callable[..., Any], args: tuple[Any, ...], observed: dict[str, Any], starts: dict[str, Any],
-        *, n_samples: int, n_warmup: int, n_chains: int,
+        chains: AdaptiveChains,
     ) -> Program:  # fmt: skip
         """`tfp.experimental.mcmc.windowed_adaptive_nuts`: chains as a batch, one step size and mass matrix for all.
 
@@ -132,21 +133,19 @@ class TensorFlowProbability(JaxFramework):
             args: arrays that it depends on.
             observed: values of its observed parts.
             starts: where chains begin: values of the other parts in their supports, (n_chains, ...) each.
-            n_samples: states kept of each chain, after `n_warmup` in which step size and mass matrix adapt.
-            n_chains: chains side by side.
+            chains: how many, how long, and what their warm-up aims at.
 
         Returns:
             Program whose outputs are the latents, (n_chains, n_samples, ...) each, and of each step `n_gradients` and
             `diverging`, (n_chains, n_samples) each.
         """
         told = lambda trace: {"n_gradients": trace["n_steps"], "diverging": trace["diverging"]}
-        counts = {"n_samples": n_samples, "n_warmup": n_warmup, "n_chains": n_chains}
         sampler = tfp.experimental.mcmc.windowed_adaptive_nuts
-        return self._adaptive(sampler, {}, told, model, args, observed, starts, **counts)
+        return self._adaptive(sampler, {}, told, model, args, observed, starts, chains)
 
     def adaptive_hmc(
         self, model: Callable[..., Any], args: tuple[Any, ...], observed: dict[str, Any], starts: dict[str, Any],
-        *, n_leapfrog: int, n_samples: int, n_warmup: int, n_chains: int,
+        chains: AdaptiveChains, *, n_leapfrog: int,
     ) -> Program:  # fmt: skip
         """`tfp.experimental.mcmc.windowed_adaptive_hmc` with `n_leapfrog` steps, adapted likewise; see `nuts`."""
 
@@ -155,15 +154,14 @@ class TensorFlowProbability(JaxFramework):
             count = jax.numpy.full(trace["accept_ratio"].shape, n_leapfrog, jax.numpy.int32)
             return {"n_gradients": count, "diverging": trace["diverging"]}
 
-        counts = {"n_samples": n_samples, "n_warmup": n_warmup, "n_chains": n_chains}
         options = {"num_leapfrog_steps": n_leapfrog}
         sampler = tfp.experimental.mcmc.windowed_adaptive_hmc
-        return self._adaptive(sampler, options, told, model, args, observed, starts, **counts)
+        return self._adaptive(sampler, options, told, model, args, observed, starts, chains)
 
     def _adaptive(
         self, sampler: Callable[..., Any], options: dict[str, Any], told: Callable[[Any], dict[str, jax.Array]],
         model: Callable[..., Any], args: tuple[Any, ...], observed: dict[str, Any], starts: dict[str, Any],
-        *, n_samples: int, n_warmup: int, n_chains: int,
+        chains: AdaptiveChains,
     ) -> Program:  # fmt: skip
         def prepare(seed: int) -> dict[str, Any]:
             given = jax.device_put((args, observed, starts))
@@ -173,13 +171,13 @@ class TensorFlowProbability(JaxFramework):
             joint = model(*inputs["args"])
             state = joint.experimental_pin(**inputs["observed"]).event_shape._replace(**inputs["starts"])
             draws, trace = sampler(
-                n_samples,
+                chains.n_samples,
                 joint,
-                n_chains=n_chains,
-                num_adaptation_steps=n_warmup,
+                n_chains=chains.n_chains,
+                num_adaptation_steps=chains.n_warmup,
                 current_state=state,
-                # The other systems' aim; its own would be 0.85 for NUTS and 0.75 for HMC.
-                dual_averaging_kwargs={"target_accept_prob": 0.8},
+                # Its own aims are 0.85 for NUTS and 0.75 for HMC.
+                dual_averaging_kwargs={"target_accept_prob": chains.target_acceptance},
                 seed=inputs["key"],
                 **options,
                 **inputs["observed"],

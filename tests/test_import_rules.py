@@ -75,6 +75,8 @@ def rule_for(path: Path) -> Rule | None:
             return Rule(("genjax", "jax", "numpy"), never=JAX_INTERNALS)
         case ("frameworks", "__init__.py" | "base.py"):
             return Rule(("numpy",))
+        case ("frameworks", "adaptive_base.py"):  # settings that studies make and systems read
+            return Rule(())
         case ("frameworks", "jax_base.py"):
             return Rule(("numpy", "jax", "frameworks.base"))
         case ("frameworks", "torch_base.py"):
@@ -90,7 +92,7 @@ def rule_for(path: Path) -> Rule | None:
         case ("studies", "figure_cores.py"):
             return Rule(("numpy", "matplotlib", "studies.base", "studies.figure_style"))
         case ("studies", _, "programs.py"):  # what the models of all systems share: loaded beside each of them
-            return Rule(("numpy",))
+            return Rule(("numpy", "frameworks.adaptive_base"))
         case ("studies", study, "models", _):
             return rule_of_system(name, f"studies.{study}.programs")
         case ("studies", study, "mutants", _):  # wrong on purpose: the study's model with one change
@@ -137,7 +139,7 @@ def rule_for(path: Path) -> Rule | None:
 
 def rule_of_system(name: str, *shared: str) -> Rule:
     """A framework or a model may import its system, and what `shared` names."""
-    common = ("numpy", "frameworks.base")
+    common = ("numpy", "frameworks.base", "frameworks.adaptive_base")
     if name in SYSTEMS:
         return Rule((*SYSTEMS[name], *common), also=shared)
     others = {module for modules in SYSTEMS.values() for module in modules} - {

@@ -13,15 +13,17 @@ import jax.numpy as jnp
 
 from genjax.core import Const, Pytree, Trace, get_choices
 from genjax.core.const import count, unwrap
-from genjax.inference.adaptation.warmup import Tuned, adapted
+from genjax.inference.adaptation.warmup import Tuned, adapted, aim
 from genjax.inference.diagnostics import diagnose
 from genjax.inference.kernels.function import as_kernel
 from genjax.inference.kernels.kernel import Info, Kernel
 from genjax.inference.kernels.start import check_start
 from genjax.inference.repeat import Lanes, Schedule, Start, begin, repeat
 
-#: Read by `seed`, which would otherwise trace plain integers.
-_STATIC = ("n_steps", "burn_in", "autocorrelation_resampling", "n_chains", "n_warmup", "progress")
+#: Read by `seed`, which would otherwise trace plain numbers.
+_STATIC = (
+    "n_steps", "burn_in", "autocorrelation_resampling", "n_chains", "n_warmup", "target_acceptance", "progress",
+)  # fmt: skip
 
 
 @Pytree.dataclass
@@ -100,12 +102,15 @@ def chain(
         n_chains: number of chains, run side by side under `vmap`.
         n_warmup: steps before the first, not kept, in which each chain adapts step size and mass matrix of its kernel;
             see `warmup`. For a `Kernel` only.
+        target_acceptance: mean acceptance probability that the warm-up aims at; None for the kernel's own, 0.8 for NUTS
+            and HMC. More means smaller steps: for posteriors with narrow parts, where there are divergences.
         progress: True writes the number of steps made to standard error some twenty times during the run, a function is
             called with it and the number of all steps. Off by default. For a `Kernel` only.
 
     Raises:
         TypeError: a count is traced, or not an integer.
-        ValueError: a count is out of range, or a batch of initial traces has another size than `n_chains`.
+        ValueError: a count is out of range, a batch of initial traces has another size than `n_chains`, or
+            `target_acceptance` is not between 0 and 1, or comes without a warm-up.
     """
     if isinstance(kernel, Kernel):
         return Chain(kernel, collect)
@@ -137,18 +142,24 @@ class Chain(Pytree):
         autocorrelation_resampling: Any = 1,
         n_chains: Any = 1,
         n_warmup: Any = 0,
+        target_acceptance: Any = None,
         progress: Any = False,
     ) -> MCMCResult:
         check_start(initial_trace)
         schedule = _schedule(n_steps, burn_in, autocorrelation_resampling)
         lanes = _lanes(initial_trace, count(n_chains, "n_chains", 1))
-        n_warmup = count(n_warmup, "n_warmup", 0)
+        n_warmup, target = count(n_warmup, "n_warmup", 0), aim(target_acceptance, "target_acceptance")
+        if target is not None and not n_warmup:
+            raise ValueError(
+                f"chain got target_acceptance={target} and no warm-up, which alone aims at it. Pass n_warmup too, "
+                "or leave target_acceptance out."
+            )
         report = _reporter(unwrap(progress), schedule.n_run)
         if not n_warmup:
             start = begin(self.kernel, initial_trace, lanes)
             result = _run_chains(self.kernel, self.collect, start, schedule, lanes, report)
             return dataclasses.replace(result, kernel=self.kernel)
-        start = adapted(self.kernel, initial_trace, n_warmup, lanes, {})
+        start = adapted(self.kernel, initial_trace, n_warmup, lanes, {"target": target})
         result = _run_chains(Tuned(self.kernel), self.collect, start, schedule, lanes, report)
         return dataclasses.replace(result, kernel=jax.tree.unflatten(start.structure, start.leaves).kernel)
 

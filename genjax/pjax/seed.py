@@ -230,7 +230,7 @@ def _keep_static(
             value = tuple(int(n) for n in value)
         elif isinstance(value, np.integer):
             value = int(value)
-        elif not (isinstance(value, (int, str)) or callable(value)):
+        elif not (isinstance(value, (int, float, str)) or callable(value)):
             continue
         home[name] = Const(value)
     return bound.args, bound.kwargs

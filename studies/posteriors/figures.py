@@ -12,7 +12,10 @@ from studies import figure_style as style
 from studies.base import FigureContext, Row, Rows, figure, how_timed
 from studies.posteriors.gate import FRACTIONS
 
-TASKS = ("eight_schools_noncentred", "logistic", "poisson", "logistic_hmc")
+TASKS = (
+    "eight_schools_noncentred", "logistic", "poisson",
+    "logistic_hmc",
+)  # fmt: skip
 ORDER = ("genjax", "numpyro", "blackjax", "tfp", "pyro")
 """Left to right in every group. Frameworks not named here follow."""
 
@@ -23,6 +26,8 @@ TITLES = {
     "logistic_hmc": "logistic\nregression, HMC",
 }
 MARKERS = "ohsD^vP"
+COLUMNS = 5
+"""Panels side by side, at most, of errors against time."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,9 @@ def runs_of(rows: Rows) -> dict[str, dict[str, Run]]:
 def effective(context: FigureContext) -> Figure:
     """For every posterior and system: effective draws per second of drawing, per 1,000 gradients, and the warm-up."""
     runs = runs_of(context.rows)
-    drawing = style.new_figure((16.0, 14.0))
-    panels = [drawing.add_axes((0.09, bottom, 0.89, 0.24)) for bottom in (0.72, 0.43, 0.14)]
+    width = max(16.0, 3.0 * len(runs) + 1.8)
+    drawing = style.new_figure((width, 14.0))
+    panels = [drawing.add_axes((1.44 / width, bottom, 1 - 1.76 / width, 0.24)) for bottom in (0.72, 0.43, 0.14)]
     values = (
         ("Effective draws / s\nafter the warm-up", draws_per_second),
         ("Effective draws /\n1,000 gradients", draws_per_gradient),
@@ -93,9 +99,17 @@ def effective(context: FigureContext) -> Figure:
 def error_against_time(context: FigureContext) -> Figure:
     """Root mean square error of the posterior means, in posterior standard deviations, by seconds from the start."""
     runs = runs_of(context.rows)
-    drawing = style.new_figure((5.4 * len(runs) + 0.6, 6.0))
-    panels = drawing.subplots(1, len(runs), squeeze=False)[0]
-    drawing.subplots_adjust(left=0.1, right=0.98, top=0.86, bottom=0.3, wspace=0.3)
+    n_columns = min(len(runs), COLUMNS)
+    n_rows = -(-len(runs) // n_columns)
+    width, height = 5.4 * n_columns + 0.6, 4.2 * n_rows + 1.8
+    drawing = style.new_figure((width, height))
+    places = drawing.subplots(n_rows, n_columns, squeeze=False).ravel()
+    panels, spare = places[: len(runs)], places[len(runs) :]
+    drawing.subplots_adjust(
+        left=1.2 / width, right=1 - 0.3 / width, top=1 - 0.84 / height, bottom=1.8 / height, wspace=0.3, hspace=0.45
+    )
+    for axes in spare:
+        axes.set_axis_off()
     for axes, (task, systems) in zip(panels, runs.items(), strict=True):
         axes.set_title(TITLES.get(task, task), fontsize=style.FONT_SIZES["legend"])
         for index, run in enumerate(systems.values()):
@@ -107,12 +121,13 @@ def error_against_time(context: FigureContext) -> Figure:
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.grid(True, which="major", alpha=0.3)
         style.keep_spines(axes, "left", "bottom")
-    panels[0].set_ylabel("Error of means (sd)")
+    for axes in places[::n_columns]:
+        axes.set_ylabel("Error of means (sd)")
     handles = {line.get_label(): line for axes in panels for line in axes.lines if line.get_label()[:1] != "_"}
     drawing.legend(
-        handles.values(), handles.keys(), loc="lower center", bbox_to_anchor=(0.5, 0.07), ncol=5, frameon=False
+        handles.values(), handles.keys(), loc="lower center", bbox_to_anchor=(0.5, 0.42 / height), ncol=5, frameon=False
     )
-    style.footnote(drawing, facts(context), y=0.01)
+    style.footnote(drawing, facts(context), y=0.06 / height)
     return drawing
 
 

@@ -77,8 +77,13 @@ def _check_form(unknowns: dict[str, Any], shapes: dict[str, tuple], outputs: dic
     for name, (_, support) in unknowns.items():
         if not np.isfinite(outputs[name]).all():
             return f"{name} is not finite everywhere"
-        if support == "positive" and outputs[name].min() <= 0:
-            return f"{name} is {outputs[name].min():.2g} somewhere, and should be positive"
+        values = outputs[name]
+        if support in ("positive", "unit") and values.min() <= 0:
+            return f"{name} is {values.min():.2g} somewhere, and should be positive"
+        if support == "unit" and values.max() >= 1:
+            return f"{name} is {values.max():.9g} somewhere, and should be below 1"
+        if support == "ordered" and np.diff(values, axis=-1).min() <= 0:
+            return f"{name} should increase along its last axis, and does not somewhere"
     return None
 
 

@@ -17,7 +17,8 @@ def make_problem(parameters: dict[str, Any]) -> Problem:
     """The data of one posterior, the starts of its chains, and its moments.
 
     Args:
-        parameters: `posterior`, one of `TARGETS`; `n_chains`, `n_samples`, `n_warmup`; `n_leapfrog`, of HMC.
+        parameters: `posterior`, one of `TARGETS`; `n_chains`, `n_samples`, `n_warmup`; `target_acceptance`, at which
+            every system's warm-up aims; `n_leapfrog`, of HMC.
 
     Returns:
         Problem: the target's arrays, and `start_NAME` (n_chains, ...) float32 of every unknown. `truth["reference"]`,
@@ -33,6 +34,9 @@ def make_problem(parameters: dict[str, Any]) -> Problem:
         value = parameters[count]
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"posteriors got {count}={value!r}. It must be a whole number above zero.")
+    aim = parameters["target_acceptance"]
+    if isinstance(aim, bool) or not isinstance(aim, (int, float)) or not 0 < aim < 1:
+        raise ValueError(f"posteriors got target_acceptance={aim!r}. It must be a number between 0 and 1.")
     target = TARGETS[name]()
     begin = starts(target, parameters["n_chains"], START_SEED)
     data = {**target.data, **{f"start_{unknown}": values for unknown, values in begin.items()}}

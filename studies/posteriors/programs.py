@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-COUNTS = ("n_samples", "n_warmup", "n_chains")
+from frameworks.adaptive_base import AdaptiveChains
+
 Models = Mapping[str, Callable[[dict[str, np.ndarray]], tuple[Any, ...]]]
 """By posterior: the function of its data that returns what the system's `nuts` takes in front of the starts."""
 
@@ -22,6 +23,7 @@ def hmc(framework: Any, models: Models, data: dict[str, np.ndarray], parameters:
 
 
 def settings(data: dict[str, np.ndarray], parameters: dict[str, Any]) -> dict[str, Any]:
-    """What both samplers have: `starts`, by name of the unknown, (n_chains, ...) each, and the lengths of chains."""
+    """What both samplers have: `starts`, by name of the unknown, (n_chains, ...) each, and the settings of `chains`."""
     starts = {name.removeprefix("start_"): values for name, values in data.items() if name.startswith("start_")}
-    return {"starts": starts, **{name: parameters[name] for name in COUNTS}}
+    counts = {name: parameters[name] for name in ("n_samples", "n_warmup", "n_chains")}
+    return {"starts": starts, "chains": AdaptiveChains(**counts, target_acceptance=parameters["target_acceptance"])}

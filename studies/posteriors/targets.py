@@ -23,7 +23,8 @@ class Target:
 
     Args:
         data: what every system gets, by name.
-        unknowns: shape and support of every unknown: "real", or "positive".
+        unknowns: shape and support of every unknown: "real", "positive", "unit" (0 < x < 1), or "ordered" (a vector,
+            x_1 < x_2 < ...).
     """
 
     data: dict[str, np.ndarray]
@@ -80,5 +81,15 @@ def starts(target: Target, n_chains: int, seed: int) -> dict[str, np.ndarray]:
     return found
 
 
-INVERSES: dict[str, Callable[[Any], Any]] = {"real": lambda x: x, "positive": np.exp}
+def ascending(x: Any) -> Any:
+    """x_1, then steps of exp(x_k) upwards, along the last axis."""
+    return np.cumsum(np.concatenate([x[..., :1], np.exp(x[..., 1:])], axis=-1), axis=-1)
+
+
+INVERSES: dict[str, Callable[[Any], Any]] = {
+    "real": lambda x: x,
+    "positive": np.exp,
+    "unit": lambda x: 1 / (1 + np.exp(-x)),
+    "ordered": ascending,
+}
 """From a real number to each support; how systems get there is their own matter."""

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from genjax.core.const import Const, count
+from genjax.core.const import Const, count, unwrap
 from genjax.core.pytree import Pytree
 from genjax.inference.adaptation.dual_averaging import DualAveraging
 from genjax.inference.adaptation.moments import Moments
@@ -152,6 +152,26 @@ class Warmed(Pytree):
     step_sizes: Any
 
 
+def aim(value: Any, what: str) -> float | None:
+    """An acceptance probability to aim at, a Python number; None stays None.
+
+    Raises:
+        TypeError: it is traced, or not a number.
+        ValueError: it is not strictly between 0 and 1.
+    """
+    value = unwrap(value)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(
+            f"{what} must be a Python float, got {type(value).__name__}. It decides how the program is compiled: write "
+            "the number, or close over it."
+        )
+    if not 0 < value < 1:
+        raise ValueError(f"{what} is a probability to aim at, strictly between 0 and 1, got {value}.")
+    return float(value)
+
+
 def warmup(
     kernel: Kernel, *, target: float | None = None, dense: bool = False, trajectory_length: float | None = None
 ) -> Callable[..., Warmed]:
@@ -170,10 +190,10 @@ def warmup(
         `run(initial_trace, n_steps, *, n_chains=1) -> Warmed`.
 
     Raises:
-        TypeError: the kernel has no step size.
+        TypeError: the kernel has no step size, or `target` is not a number.
+        ValueError: `target` is not strictly between 0 and 1.
     """
-
-    options = {"target": target, "dense": dense, "trajectory_length": trajectory_length}
+    options = {"target": aim(target, "The target of warmup"), "dense": dense, "trajectory_length": trajectory_length}
 
     def run(initial_trace: Any, n_steps: Any, *, n_chains: Any = 1) -> Warmed:
         n_chains = count(n_chains, "n_chains", least=1)

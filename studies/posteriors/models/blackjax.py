@@ -1,4 +1,4 @@
-"""The posteriors as log densities for BlackJAX. Positive unknowns are moved as logarithms."""
+"""The posteriors as log densities for BlackJAX. The system moves them in unconstrained coordinates."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ def eight_schools_noncentred(data):
         prior = norm.logpdf(mu, 0.0, 5.0) + cauchy.logpdf(tau, 0.0, 5.0) + norm.logpdf(z).sum()
         return prior + norm.logpdf(effects, mu + tau * z, errors).sum()
 
-    return density, (data["errors"], data["effects"]), ("tau",)
+    return density, (data["errors"], data["effects"]), {"tau": "positive"}
 
 
 def logistic(data):
@@ -35,7 +35,7 @@ def logistic(data):
         logits = features @ unknowns["weights"]
         return norm.logpdf(unknowns["weights"]).sum() + jnp.sum(labels * logits - jax.nn.softplus(logits))
 
-    return density, (data["features"], data["labels"]), ()
+    return density, (data["features"], data["labels"]), {}
 
 
 def poisson(data):
@@ -47,7 +47,7 @@ def poisson(data):
         prior = norm.logpdf(mu) + norm.logpdf(sigma) + norm.logpdf(z).sum()
         return prior + jnp.sum(counts * log_rates - exposures * jnp.exp(log_rates))
 
-    return density, (data["exposures"], data["counts"]), ("sigma",)
+    return density, (data["exposures"], data["counts"]), {"sigma": "positive"}
 
 
 MODELS = {

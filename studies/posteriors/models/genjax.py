@@ -2,7 +2,13 @@
 
 import jax.numpy as jnp
 
-from genjax import bernoulli, gen, half_cauchy, half_normal, normal
+from genjax import (
+    bernoulli,
+    gen,
+    half_cauchy,
+    half_normal,
+    normal,
+)
 from genjax import poisson as poisson_counts
 from studies.posteriors import programs
 

@@ -63,4 +63,8 @@ def poisson(data):
     return groups, (data["exposures"],), {"counts": data["counts"].astype(data["exposures"].dtype)}
 
 
-MODELS = {"eight_schools_noncentred": eight_schools_noncentred, "logistic": logistic, "poisson": poisson}
+MODELS = {
+    "eight_schools_noncentred": eight_schools_noncentred,
+    "logistic": logistic,
+    "poisson": poisson,
+}

@@ -11,9 +11,9 @@ from studies.posteriors.programs import settings
 @mutant(task="eight_schools_noncentred", effect="log determinant of tau left out", size="smoke", cheap=True)
 def no_log_determinant(framework, data, parameters):
     """A density over log tau that is one over tau."""
-    density, args, positive = model.MODELS[parameters["posterior"]](data)
+    density, args, supports = model.MODELS[parameters["posterior"]](data)
     wrong = lambda unknowns, *args: density(unknowns, *args) - jnp.log(unknowns["tau"])
-    return framework.nuts(wrong, args, positive, **settings(data, parameters))
+    return framework.nuts(wrong, args, supports, **settings(data, parameters))
 
 
 @mutant(
@@ -22,11 +22,11 @@ def no_log_determinant(framework, data, parameters):
 )  # fmt: skip
 def prior_of_mu(framework, data, parameters):
     """mu ~ N(0, 5 (1 + strength))."""
-    density, args, positive = model.MODELS[parameters["posterior"]](data)
+    density, args, supports = model.MODELS[parameters["posterior"]](data)
     sd = 5.0 * (1 + parameters["strength"])
     change = lambda mu: norm.logpdf(mu, 0.0, sd) - norm.logpdf(mu, 0.0, 5.0)
     wrong = lambda unknowns, *args: density(unknowns, *args) + change(unknowns["mu"])
-    return framework.nuts(wrong, args, positive, **settings(data, parameters))
+    return framework.nuts(wrong, args, supports, **settings(data, parameters))
 
 
 @mutant(
@@ -50,10 +50,10 @@ def copied(framework, data, parameters):
 @mutant(task="logistic", effect="one row in ten left out", parameters={"n_samples": 1000})
 def missing_rows(framework, data, parameters):
     """The last hundred labels never seen."""
-    density, (features, labels), positive = model.MODELS[parameters["posterior"]](data)
+    density, (features, labels), supports = model.MODELS[parameters["posterior"]](data)
     n = 9 * len(labels) // 10
     args = (features[:n], labels[:n])
-    return framework.nuts(density, args, positive, **settings(data, parameters))
+    return framework.nuts(density, args, supports, **settings(data, parameters))
 
 
 @mutant(task="logistic_hmc", effect="5 leapfrog steps instead of 4", parameters={"n_samples": 1000})

@@ -17,38 +17,33 @@ from pipelines.plan.tree import Tree, load_framework, load_module
 from studies.base import Problem
 from studies.posteriors.gate import check_chains
 from studies.posteriors.reference import FOLDER, Moments, Reference, data_digest
-from studies.posteriors.references import importance, quadrature
+from studies.posteriors.references import densities, importance, quadrature
+from studies.posteriors.references.densities import Density
 from studies.posteriors.targets import TARGETS, starts
 
 LENGTHS = {"n_chains": 4, "n_samples": 5_000, "n_warmup": 1_000, "n_leapfrog": 16}
+AIMS = {"eight_schools_centred": 0.99}
+"""Of the warm-up of the chains that a reference is compared with, where it is not 0.8."""
+
 SEED = 20260101
 Made = tuple[str, dict[str, dict[str, Any]], dict[str, float]]
 
 
-def make_eight_schools_noncentred() -> Made:
-    return "quadrature over log tau", quadrature.eight_schools(TARGETS["eight_schools_noncentred"]().data, False), {}
+def by_quadrature(over: str, moments: dict[str, dict[str, Any]]) -> Made:
+    """What a function of `quadrature.py` found."""
+    return f"quadrature over {over}", moments, {}
 
 
-def make_logistic() -> Made:
-    data = TARGETS["logistic"]().data
-    features, labels = data["features"].astype(np.float64), data["labels"]
-
-    def log_density(weights: np.ndarray) -> np.ndarray:
-        logits = weights @ features.T
-        return weights @ (labels @ features) - np.logaddexp(0, logits).sum(axis=1) - 0.5 * (weights**2).sum(axis=1)
-
-    found = importance.moments_by_importance(log_density, lambda x: {"weights": x}, 25, 1_000_000, SEED)
+def by_importance(density: Density) -> Made:
+    """Importance sampling of a density of `densities.py`."""
+    found = importance.moments_by_importance(*density, 1_000_000, SEED)
     return "importance sampling from a Student distribution at the mode", *found
 
 
-def make_poisson() -> Made:
-    return "quadrature over mu, log sigma and z", quadrature.poisson(TARGETS["poisson"]().data), {}
-
-
-MAKERS: dict[str, Callable[[], Made]] = {
-    "eight_schools_noncentred": make_eight_schools_noncentred,
-    "logistic": make_logistic,
-    "poisson": make_poisson,
+MAKERS: dict[str, Callable[[dict[str, np.ndarray]], Made]] = {
+    "eight_schools_noncentred": lambda data: by_quadrature("log tau", quadrature.eight_schools(data, False)),
+    "logistic": lambda data: by_importance(densities.logistic(data)),
+    "poisson": lambda data: by_quadrature("mu, log sigma and z", quadrature.poisson(data)),
 }
 
 
@@ -61,7 +56,8 @@ def chains_of(framework_name: str, posterior: str) -> dict[str, np.ndarray]:
     model = load_module(path, f"studies.posteriors.models.{framework_name}")
     begin = {f"start_{name}": values for name, values in starts(target, LENGTHS["n_chains"], SEED).items()}
     data = {name: a.astype(np.float64) if a.dtype.kind == "f" else a for name, a in (target.data | begin).items()}
-    program = model.nuts(framework, data, {"posterior": posterior, **LENGTHS})
+    aim = AIMS.get(posterior, 0.8)
+    program = model.nuts(framework, data, {"posterior": posterior, **LENGTHS, "target_acceptance": aim})
     inputs = program.prepare(SEED)
     return framework.to_numpy(framework.build(program, inputs).run(inputs))
 
@@ -84,7 +80,7 @@ def agreement(posterior: str, reference: Reference, system: str) -> dict[str, An
 
 def make(posterior: str) -> None:
     """Computes, compares and writes one reference."""
-    route, moments, record = MAKERS[posterior]()
+    route, moments, record = MAKERS[posterior](TARGETS[posterior]().data)
     exact = {name: Moments(**{f: np.asarray(v) for f, v in fields.items()}) for name, fields in moments.items()}
     against = agreement(posterior, Reference(route, exact, {}), "numpyro")
     versions = {name: version(name) for name in ("numpy", "scipy", "jax", "numpyro")}

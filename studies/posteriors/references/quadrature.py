@@ -49,10 +49,7 @@ def poisson(data: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     log_weight += log_sigmas - 0.5 * np.exp(2 * log_sigmas)
     weight = np.exp(log_weight - log_weight.max()).reshape(-1)
     weight /= weight.sum()
-    edges = weight.reshape(log_weight.shape)
-    lost = max(edges[0].sum(), edges[-1].sum(), edges[:, 0].sum(), edges[:, -1].sum())
-    if lost > 1e-7:
-        raise ValueError(f"quadrature.poisson: {lost:.1e} of the mass lies at the edge of the grid (limit 1e-7).")
+    check_edges(weight.reshape(log_weight.shape), "poisson")
     mu, sigma = (x.reshape(-1) for x in np.meshgrid(mus, np.exp(log_sigmas), indexing="ij"))
     first, second = first.reshape(-1, counts.size), second.reshape(-1, counts.size)
     return {
@@ -60,6 +57,17 @@ def poisson(data: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
         "sigma": mixed(weight, sigma, 0 * sigma),
         "z": mixed(weight, first, second - first**2),
     }
+
+
+def check_edges(weight: np.ndarray, name: str) -> None:
+    """Refuses a grid that is too small.
+
+    Raises:
+        ValueError: more than 1e-7 of the mass lies at an edge.
+    """
+    ends = [np.take(weight, end, axis).sum() for axis in range(weight.ndim) for end in (0, -1)]
+    if max(ends) > 1e-7:
+        raise ValueError(f"quadrature.{name}: {max(ends):.1e} of the mass lies at an edge of the grid (limit 1e-7).")
 
 
 def mixed(weight: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> dict[str, np.ndarray]:

@@ -131,6 +131,14 @@ def test_starts_that_differ_and_data_that_chains_share():
     assert single.kernel.step_size.shape == ()
 
 
+def test_the_target_acceptance_of_a_chain():
+    """Chains of 800 steps whose acceptance averages 0.95; at the kernel's own 0.8, longer steps and less of it."""
+    careful = seed(chain(NUTS(LATENT)))(KEY, TRACE, 200, n_chains=4, n_warmup=400, target_acceptance=0.95)
+    plain = seed(chain(NUTS(LATENT)))(KEY, TRACE, 200, n_chains=4, n_warmup=400)
+    assert careful.info.acceptance.mean() > max(0.9, plain.info.acceptance.mean())
+    assert np.all(careful.kernel.step_size < plain.kernel.step_size.min())
+
+
 def test_dual_averaging_finds_the_step_size_of_the_target():
     """Acceptance exp(-eps): the target 0.8 is met at eps = -log 0.8."""
     averaging = DualAveraging.start(1.0)
@@ -190,6 +198,14 @@ def test_a_start_without_a_density_is_an_error_that_names_the_site():
 def test_bad_input():
     with pytest.raises(TypeError, match="adapts kernels with a step_size.*got MH"):
         chain(MH("mu"))(TRACE, 10, n_warmup=10)
+    with pytest.raises(ValueError, match="target_acceptance is a probability .* got 1.5"):
+        seed(chain(NUTS(LATENT)))(KEY, TRACE, 10, n_warmup=10, target_acceptance=1.5)
+    with pytest.raises(TypeError, match="target_acceptance must be a Python float, got"):
+        seed(chain(NUTS(LATENT)))(KEY, TRACE, 10, n_warmup=10, target_acceptance=jnp.array(0.9))
+    with pytest.raises(ValueError, match="target_acceptance=0.9 and no warm-up"):
+        seed(chain(NUTS(LATENT)))(KEY, TRACE, 10, target_acceptance=0.9)
+    with pytest.raises(ValueError, match="The target of warmup is a probability .* got 0"):
+        warmup(NUTS(LATENT), target=0)
     with pytest.raises(ValueError, match="max_depth=0"):
         NUTS(LATENT, max_depth=0)
     with pytest.raises(ValueError, match=r"inverse_mass of shape \(3,\) for 10 unconstrained coordinates"):

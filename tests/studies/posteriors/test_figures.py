@@ -1,5 +1,7 @@
 """Figures of the posteriors from made-up rows: what is drawn is what the rows say; what is missing has its reason."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,11 @@ def test_errors_begin_after_the_warm_up():
     assert list(line.get_ydata()) == [DIAGNOSTICS[f"error_at_{fraction:g}"] for fraction in figures.FRACTIONS]
     (point,) = [line for line in drawing.axes[0].lines if line.get_label() == "Blackjax"]
     assert list(point.get_xdata()) == [2.5]
+
+
+def test_many_posteriors_have_panels_in_rows():
+    rows = Rows([dataclasses.replace(one, task=f"posterior_{index}") for index in range(7) for one in ROWS])
+    drawing = figures.error_against_time(dataclasses.replace(CONTEXT, rows=rows))
+    shown = [axes.get_title() for axes in drawing.axes if axes.axison]
+    assert shown == [f"posterior_{index}" for index in range(7)]
+    assert len({round(axes.get_position().y0, 3) for axes in drawing.axes}) == 2

@@ -92,6 +92,25 @@ def test_wrong_draws_are_refused_with_what_is_wrong(told):
     assert told in reason_of(WRONG[told])[0]
 
 
+SUPPORTS = {
+    "be positive": ("unit", [0.2, 0.0]),
+    "be below 1": ("unit", [0.2, 1.0]),
+    "increase along": ("ordered", [0.3, 0.3]),
+}
+
+
+@pytest.mark.parametrize("told", SUPPORTS)
+def test_draws_outside_of_the_support_are_refused(told):
+    support, bad = SUPPORTS[told]
+    unknowns, good = {"x": ((2,), support)}, np.broadcast_to([0.2, 0.3], (4, 600, 2))
+    problem = Problem({}, {"reference": None, "unknowns": unknowns})
+    steps = {name: right()[name] for name in ("n_gradients", "diverging")}
+    outputs = {"x": good.copy(), **steps}
+    assert "moves in" in gate.check_chains("toy", problem, PARAMETERS, outputs, {})
+    outputs["x"][2, 7] = bad
+    assert told in gate.check_chains("toy", problem, PARAMETERS, outputs, {})
+
+
 def test_a_missing_unknown_is_named():
     outputs = right()
     del outputs["scale"]

@@ -9,7 +9,7 @@ from studies.posteriors.reference import FOLDER, load_reference
 from studies.posteriors.references import importance, quadrature
 from studies.posteriors.targets import TARGETS, starts
 
-SETTINGS = {"n_chains": 4, "n_samples": 10, "n_warmup": 10, "n_leapfrog": 8}
+SETTINGS = {"n_chains": 4, "n_samples": 10, "n_warmup": 10, "target_acceptance": 0.8, "n_leapfrog": 8}
 
 
 def test_every_posterior_has_its_reference_and_no_other():
@@ -23,7 +23,8 @@ def test_reference_is_whole_and_was_accepted(posterior):
     for name, (shape, support) in target.unknowns.items():
         moments = reference.moments[name]
         assert moments.mean.shape == moments.sd.shape == moments.mean_error.shape == shape
-        assert (moments.sd > 0).all() and (moments.mean > 0).all() >= (support == "positive")
+        assert (moments.sd > 0).all() and (moments.mean > 0).all() >= (support in ("positive", "unit"))
+        assert support != "ordered" or (np.diff(moments.mean) > 0).all()
         # Small beside the standard errors of the chains that are judged.
         assert (moments.mean_error < 0.01 * moments.sd).all() and (moments.sd_error < 0.01 * moments.sd).all()
     against = reference.acceptance["against"]
@@ -39,7 +40,9 @@ def test_chains_begin_apart_and_in_the_support(posterior):
         begin = data[f"start_{name}"]
         assert begin.shape == (4, *shape) and begin.dtype == np.float32
         assert len(np.unique(begin.reshape(4, -1), axis=0)) == 4
-        assert support != "positive" or (begin > 0).all()
+        assert support not in ("positive", "unit") or (begin > 0).all()
+        assert support != "unit" or (begin < 1).all()
+        assert support != "ordered" or (np.diff(begin, axis=-1) > 0).all()
     again = starts(target, 4, 7)
     assert all((data[f"start_{name}"] == values).all() for name, values in again.items())
 
@@ -54,7 +57,13 @@ def test_a_reference_of_other_data_is_refused(monkeypatch):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"posterior": "logstic"}, "Allowed: "), ({"n_chains": 0}, "n_chains=0"), ({"n_warmup": 1.5}, "n_warmup=1.5")],
+    [
+        ({"posterior": "logstic"}, "Allowed: "),
+        ({"n_chains": 0}, "n_chains=0"),
+        ({"n_warmup": 1.5}, "n_warmup=1.5"),
+        ({"target_acceptance": 1}, "target_acceptance=1"),
+        ({"target_acceptance": "high"}, "target_acceptance='high'"),
+    ],
 )
 def test_parameters_out_of_range_are_named(change, message):
     with pytest.raises(ValueError, match=message):
@@ -90,3 +99,9 @@ def test_importance_sampling_finds_the_moments_of_a_gaussian():
     assert (np.abs(found["x"]["mean"] - mean) < 6 * found["x"]["mean_error"]).all()
     assert (np.abs(found["x"]["sd"] - sd) < 6 * found["x"]["sd_error"]).all()
     assert record["effective_sample_size"] > 0.5 * 40_000
+
+
+def test_a_grid_that_is_too_small_is_refused():
+    weight = np.full((3, 3), 1 / 9)
+    with pytest.raises(ValueError, match="quadrature.poisson: .* at an edge of the grid"):
+        quadrature.check_edges(weight, "poisson")
