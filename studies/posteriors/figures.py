@@ -13,7 +13,7 @@ from studies.base import FigureContext, Row, Rows, figure, how_timed
 from studies.posteriors.gate import FRACTIONS
 
 TASKS = (
-    "eight_schools_noncentred", "logistic", "poisson",
+    "eight_schools_noncentred", "logistic", "poisson", "ordinal",
     "logistic_hmc",
 )  # fmt: skip
 ORDER = ("genjax", "numpyro", "blackjax", "tfp", "pyro")
@@ -23,6 +23,7 @@ TITLES = {
     "eight_schools_noncentred": "eight schools,\nnon-centred",
     "logistic": "logistic\nregression",
     "poisson": "hierarchical\nPoisson",
+    "ordinal": "ordinal\nregression",
     "logistic_hmc": "logistic\nregression, HMC",
 }
 MARKERS = "ohsD^vP"

@@ -16,6 +16,9 @@ N_ROWS, N_FEATURES = 1000, 24
 N_GROUPS = 20
 """Of the counts."""
 
+N_RATED, N_RATED_FEATURES, N_RATINGS = 400, 5, 5
+"""Rows and features of the ratings, and how many different ratings there are."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -64,10 +67,26 @@ def poisson() -> Target:
     return Target({"exposures": exposures, "counts": generator.poisson(rates).astype(np.int32)}, unknowns)
 
 
+def ordinal() -> Target:
+    """Ordered logistic regression: rating_i = k where features_i . weights + logistic noise is between c_k and c_(k+1).
+
+    weights ~ N(0, 1); of the four cutpoints, c_1 ~ N(0, 1) and log(c_(k+1) - c_k) ~ N(0, 1).
+    """
+    generator = np.random.default_rng(5)
+    features = np.round(generator.standard_normal((N_RATED, N_RATED_FEATURES)), 3).astype(np.float32)
+    weights = np.array([1.2, -0.8, 0.5, 0.0, 0.3])
+    uniforms = generator.random(N_RATED)
+    latent = (features * weights).sum(axis=1) + np.log(uniforms) - np.log1p(-uniforms)
+    ratings = np.searchsorted([-1.8, -0.6, 0.4, 2.0], latent).astype(np.int32)
+    unknowns = {"weights": ((N_RATED_FEATURES,), "real"), "cutpoints": ((N_RATINGS - 1,), "ordered")}
+    return Target({"features": features, "ratings": ratings}, unknowns)
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
     "poisson": poisson,
+    "ordinal": ordinal,
 }
 
 

@@ -50,8 +50,28 @@ def poisson(data):
     return density, (data["exposures"], data["counts"]), {"sigma": "positive"}
 
 
+def ordinal(data):
+    """Ordered logistic regression."""
+
+    def density(unknowns, features, ratings):
+        weights, cutpoints = unknowns["weights"], unknowns["cutpoints"]
+        below = jax.nn.sigmoid(cutpoints - (features @ weights)[:, None])
+        probabilities = jnp.diff(below, prepend=0.0, append=1.0)
+        log_likelihood = jnp.log(jnp.take_along_axis(probabilities, ratings[:, None], axis=1)).sum()
+        return norm.logpdf(weights).sum() + log_ascending(cutpoints) + log_likelihood
+
+    return density, (data["features"], data["ratings"]), {"cutpoints": "ordered"}
+
+
+def log_ascending(x):
+    """Log density, up to a constant, of a vector whose first number and whose logarithms of steps are N(0, 1)."""
+    log_steps = jnp.log(jnp.diff(x))
+    return norm.logpdf(x[0]) + norm.logpdf(log_steps).sum() - log_steps.sum()
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
     "poisson": poisson,
+    "ordinal": ordinal,
 }

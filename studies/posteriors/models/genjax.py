@@ -4,12 +4,15 @@ import jax.numpy as jnp
 
 from genjax import (
     bernoulli,
+    distribution,
     gen,
     half_cauchy,
     half_normal,
     normal,
+    ordered_logistic,
 )
 from genjax import poisson as poisson_counts
+from genjax.distributions import supports
 from studies.posteriors import programs
 
 
@@ -60,8 +63,37 @@ def poisson(data):
     return groups, (data["exposures"],), {"counts": data["counts"]}
 
 
+def draw_ascending(loc, scale):
+    """A first number and the logarithms of steps upwards, all normal."""
+    z = normal.sample(loc, scale)
+    return jnp.cumsum(jnp.concatenate([z[..., :1], jnp.exp(z[..., 1:])], axis=-1), axis=-1)
+
+
+def log_ascending(x, loc, scale):
+    """Their density as one of the vector."""
+    log_steps = jnp.log(jnp.diff(x, axis=-1))
+    z = jnp.concatenate([x[..., :1], log_steps], axis=-1)
+    return normal.logpdf(z, loc, scale).sum(-1) - log_steps.sum(-1)
+
+
+ascending = distribution(draw_ascending, log_ascending, "ascending", supports.ordered)
+
+
+def ordinal(data):
+    """Ordered logistic regression."""
+
+    @gen
+    def regression(features):
+        weights = normal.repeat(features.shape[1])(0.0, 1.0) @ "weights"
+        cutpoints = ascending(jnp.zeros(4), 1.0) @ "cutpoints"
+        return ordered_logistic.vmap(in_axes=(0, None))(features @ weights, cutpoints) @ "ratings"
+
+    return regression, (data["features"],), {"ratings": data["ratings"]}
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
     "poisson": poisson,
+    "ordinal": ordinal,
 }

@@ -54,8 +54,27 @@ def poisson(data):
     return groups, (data["exposures"], data["counts"])
 
 
+def ascending(n):
+    """A vector whose first number and whose logarithms of steps are N(0, 1)."""
+    base = dist.Normal(jnp.zeros(n), 1.0).to_event(1)
+    return dist.TransformedDistribution(base, dist.transforms.OrderedTransform())
+
+
+def ordinal(data):
+    """Ordered logistic regression."""
+
+    def regression(features, ratings):
+        weights = numpyro.sample("weights", dist.Normal(jnp.zeros(features.shape[1]), 1.0).to_event(1))
+        cutpoints = numpyro.sample("cutpoints", ascending(4))
+        with numpyro.plate("rows", features.shape[0]):
+            numpyro.sample("ratings", dist.OrderedLogistic(features @ weights, cutpoints), obs=ratings)
+
+    return regression, (data["features"], data["ratings"])
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
     "poisson": poisson,
+    "ordinal": ordinal,
 }

@@ -1,6 +1,7 @@
 """The posteriors as joint distributions of TensorFlow Probability."""
 
 import jax.numpy as jnp
+import tensorflow_probability.substrates.jax.bijectors as tfb
 import tensorflow_probability.substrates.jax.distributions as tfd
 
 from studies.posteriors import programs
@@ -63,8 +64,30 @@ def poisson(data):
     return groups, (data["exposures"],), {"counts": data["counts"].astype(data["exposures"].dtype)}
 
 
+def ascending(n, name):
+    """A vector whose first number and whose logarithms of steps are N(0, 1)."""
+    return tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), n), tfb.Ascending(), name=name)
+
+
+def ordinal(data):
+    """Ordered logistic regression."""
+
+    def regression(features):
+        @tfd.JointDistributionCoroutineAutoBatched
+        def joint():
+            weights = yield tfd.Sample(tfd.Normal(0.0, 1.0), features.shape[1], name="weights")
+            cutpoints = yield ascending(4, "cutpoints")
+            predictors = jnp.einsum("ij,...j->...i", features, weights)
+            yield tfd.OrderedLogistic(cutpoints[..., None, :], predictors, name="ratings")
+
+        return joint
+
+    return regression, (data["features"],), {"ratings": data["ratings"]}
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
     "poisson": poisson,
+    "ordinal": ordinal,
 }

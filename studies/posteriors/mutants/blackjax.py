@@ -60,3 +60,18 @@ def missing_rows(framework, data, parameters):
 def more_steps(framework, data, parameters):
     """One step more than everybody takes."""
     return model.hmc(framework, data, {**parameters, "n_leapfrog": parameters["n_leapfrog"] + 1})
+
+
+@mutant(task="ordinal", effect="every rating one category too high", parameters={"n_samples": 1000})
+def higher_ratings(framework, data, parameters):
+    """The lowest category counted from one."""
+    ratings = jnp.minimum(data["ratings"] + 1, data["ratings"].max())
+    return model.nuts(framework, {**data, "ratings": ratings}, parameters)
+
+
+@mutant(task="ordinal", effect="cutpoints' log determinant left out", parameters={"n_samples": 1000})
+def no_log_determinant_of_cutpoints(framework, data, parameters):
+    """A density over the logarithms of steps that is divided by the steps."""
+    density, args, supports = model.MODELS[parameters["posterior"]](data)
+    wrong = lambda unknowns, *args: density(unknowns, *args) - jnp.log(jnp.diff(unknowns["cutpoints"])).sum()
+    return framework.nuts(wrong, args, supports, **settings(data, parameters))

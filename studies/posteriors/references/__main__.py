@@ -44,6 +44,7 @@ MAKERS: dict[str, Callable[[dict[str, np.ndarray]], Made]] = {
     "eight_schools_noncentred": lambda data: by_quadrature("log tau", quadrature.eight_schools(data, False)),
     "logistic": lambda data: by_importance(densities.logistic(data)),
     "poisson": lambda data: by_quadrature("mu, log sigma and z", quadrature.poisson(data)),
+    "ordinal": lambda data: by_importance(densities.ordinal(data)),
 }
 
 

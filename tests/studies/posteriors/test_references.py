@@ -6,7 +6,7 @@ from scipy import stats
 
 from studies.posteriors.problem import make_problem
 from studies.posteriors.reference import FOLDER, load_reference
-from studies.posteriors.references import importance, quadrature
+from studies.posteriors.references import densities, importance, quadrature
 from studies.posteriors.targets import TARGETS, starts
 
 SETTINGS = {"n_chains": 4, "n_samples": 10, "n_warmup": 10, "target_acceptance": 0.8, "n_leapfrog": 8}
@@ -99,6 +99,28 @@ def test_importance_sampling_finds_the_moments_of_a_gaussian():
     assert (np.abs(found["x"]["mean"] - mean) < 6 * found["x"]["mean_error"]).all()
     assert (np.abs(found["x"]["sd"] - sd) < 6 * found["x"]["sd_error"]).all()
     assert record["effective_sample_size"] > 0.5 * 40_000
+
+
+def steps_of(vectors):
+    """The coordinates of vectors in order: the first number, and the logarithms of steps."""
+    return np.concatenate([vectors[..., :1], np.log(np.diff(vectors, axis=-1))], axis=-1)
+
+
+def test_the_ordinal_density_is_that_of_its_distributions():
+    """Up to a constant, at 20 points: probabilities of categories as differences of the logistic's, with SciPy."""
+    data = TARGETS["ordinal"]().data
+    density = densities.ordinal(data)
+    points = np.random.default_rng(1).uniform(-1, 1, (20, density.n))
+    unknowns = density.constrain(points)
+    coordinates = steps_of(unknowns["cutpoints"])
+    assert coordinates == pytest.approx(points[:, 5:])
+    expected = stats.norm.logpdf(points).sum(axis=1)
+    for i in range(20):
+        ends = np.concatenate([[-np.inf], unknowns["cutpoints"][i], [np.inf]])
+        predictors = data["features"].astype(np.float64) @ unknowns["weights"][i]
+        below, above = (stats.logistic.cdf(ends[data["ratings"] + k] - predictors) for k in (0, 1))
+        expected[i] += np.log(above - below).sum()
+    assert np.ptp(density.log_density(points) - expected) < 1e-8
 
 
 def test_a_grid_that_is_too_small_is_refused():
