@@ -13,7 +13,7 @@ from studies.base import FigureContext, Row, Rows, figure, how_timed
 from studies.posteriors.gate import FRACTIONS
 
 TASKS = (
-    "eight_schools_noncentred", "logistic", "poisson", "ordinal",
+    "eight_schools_noncentred", "logistic", "poisson", "ordinal", "mixture",
     "logistic_hmc",
 )  # fmt: skip
 ORDER = ("genjax", "numpyro", "blackjax", "tfp", "pyro")
@@ -24,6 +24,7 @@ TITLES = {
     "logistic": "logistic\nregression",
     "poisson": "hierarchical\nPoisson",
     "ordinal": "ordinal\nregression",
+    "mixture": "mixture of\ntwo normals",
     "logistic_hmc": "logistic\nregression, HMC",
 }
 MARKERS = "ohsD^vP"

@@ -19,6 +19,9 @@ N_GROUPS = 20
 N_RATED, N_RATED_FEATURES, N_RATINGS = 400, 5, 5
 """Rows and features of the ratings, and how many different ratings there are."""
 
+N_MIXED = 300
+"""Points of the mixture."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -82,11 +85,26 @@ def ordinal() -> Target:
     return Target({"features": features, "ratings": ratings}, unknowns)
 
 
+def mixture() -> Target:
+    """ys_i ~ weight N(m_1, s_1) + (1 - weight) N(m_2, s_2), the component summed out: 300 points of two that overlap.
+
+    weight ~ Beta(2, 2); scales ~ half-N(2). Locations in order tell the components apart: m_1 ~ N(0, 1),
+    log(m_2 - m_1) ~ N(0, 1).
+    """
+    generator = np.random.default_rng(2)
+    is_first = generator.random(N_MIXED) < 0.4
+    normals = generator.standard_normal(N_MIXED)
+    ys = np.where(is_first, -1.0 + 0.6 * normals, 1.5 + 1.0 * normals)
+    unknowns = {"weight": ((), "unit"), "locations": ((2,), "ordered"), "scales": ((2,), "positive")}
+    return Target({"ys": np.round(ys, 3).astype(np.float32)}, unknowns)
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
     "poisson": poisson,
     "ordinal": ordinal,
+    "mixture": mixture,
 }
 
 

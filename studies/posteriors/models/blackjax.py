@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.stats import cauchy, norm
+from jax.scipy.stats import beta, cauchy, norm
 
 from studies.posteriors import programs
 
@@ -63,6 +63,18 @@ def ordinal(data):
     return density, (data["features"], data["ratings"]), {"cutpoints": "ordered"}
 
 
+def mixture(data):
+    """Two normal components, told apart by the order of their locations."""
+
+    def density(unknowns, ys):
+        weight, locations, scales = unknowns["weight"], unknowns["locations"], unknowns["scales"]
+        prior = beta.logpdf(weight, 2.0, 2.0) + log_ascending(locations) + norm.logpdf(scales, 0.0, 2.0).sum()
+        log_weights = jnp.log(jnp.stack([weight, 1 - weight]))
+        return prior + jax.nn.logsumexp(log_weights + norm.logpdf(ys[:, None], locations, scales), axis=1).sum()
+
+    return density, (data["ys"],), {"weight": "unit", "locations": "ordered", "scales": "positive"}
+
+
 def log_ascending(x):
     """Log density, up to a constant, of a vector whose first number and whose logarithms of steps are N(0, 1)."""
     log_steps = jnp.log(jnp.diff(x))
@@ -74,4 +86,5 @@ MODELS = {
     "logistic": logistic,
     "poisson": poisson,
     "ordinal": ordinal,
+    "mixture": mixture,
 }

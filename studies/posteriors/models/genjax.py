@@ -4,6 +4,7 @@ import jax.numpy as jnp
 
 from genjax import (
     bernoulli,
+    beta,
     distribution,
     gen,
     half_cauchy,
@@ -11,6 +12,7 @@ from genjax import (
     normal,
     ordered_logistic,
 )
+from genjax import mixture as mixture_of
 from genjax import poisson as poisson_counts
 from genjax.distributions import supports
 from studies.posteriors import programs
@@ -91,9 +93,24 @@ def ordinal(data):
     return regression, (data["features"],), {"ratings": data["ratings"]}
 
 
+def mixture(data):
+    """Two normal components, told apart by the order of their locations."""
+
+    @gen
+    def components():
+        weight = beta(2.0, 2.0) @ "weight"
+        locations = ascending(jnp.zeros(2), 1.0) @ "locations"
+        scales = half_normal.repeat(2)(2.0) @ "scales"
+        weights = jnp.stack([weight, 1 - weight])
+        return mixture_of(normal).repeat(len(data["ys"]))(weights, locations, scales) @ "ys"
+
+    return components, (), {"ys": data["ys"]}
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
     "poisson": poisson,
     "ordinal": ordinal,
+    "mixture": mixture,
 }

@@ -72,9 +72,24 @@ def ordinal(data):
     return regression, (data["features"], data["ratings"])
 
 
+def mixture(data):
+    """Two normal components, told apart by the order of their locations."""
+
+    def components(ys):
+        weight = numpyro.sample("weight", dist.Beta(2.0, 2.0))
+        locations = numpyro.sample("locations", ascending(2))
+        scales = numpyro.sample("scales", dist.HalfNormal(jnp.full(2, 2.0)).to_event(1))
+        weights = dist.Categorical(jnp.stack([weight, 1 - weight]))
+        with numpyro.plate("points", ys.shape[0]):
+            numpyro.sample("ys", dist.MixtureSameFamily(weights, dist.Normal(locations, scales)), obs=ys)
+
+    return components, (data["ys"],)
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
     "poisson": poisson,
     "ordinal": ordinal,
+    "mixture": mixture,
 }

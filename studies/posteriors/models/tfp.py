@@ -85,9 +85,28 @@ def ordinal(data):
     return regression, (data["features"],), {"ratings": data["ratings"]}
 
 
+def mixture(data):
+    """Two normal components, told apart by the order of their locations."""
+
+    def components():
+        @tfd.JointDistributionCoroutineAutoBatched
+        def joint():
+            weight = yield tfd.Beta(2.0, 2.0, name="weight")
+            locations = yield ascending(2, "locations")
+            scales = yield tfd.Sample(tfd.HalfNormal(2.0), 2, name="scales")
+            weights = tfd.Categorical(probs=jnp.stack([weight, 1 - weight], axis=-1))
+            each = tfd.MixtureSameFamily(weights, tfd.Normal(locations, scales))
+            yield tfd.Sample(each, len(data["ys"]), name="ys")
+
+        return joint
+
+    return components, (), {"ys": data["ys"]}
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
     "poisson": poisson,
     "ordinal": ordinal,
+    "mixture": mixture,
 }

@@ -75,3 +75,16 @@ def no_log_determinant_of_cutpoints(framework, data, parameters):
     density, args, supports = model.MODELS[parameters["posterior"]](data)
     wrong = lambda unknowns, *args: density(unknowns, *args) - jnp.log(jnp.diff(unknowns["cutpoints"])).sum()
     return framework.nuts(wrong, args, supports, **settings(data, parameters))
+
+
+@mutant(task="mixture", effect="components equally likely", parameters={"n_samples": 1000})
+def equal_weights(framework, data, parameters):
+    """The weight has its prior and no part in the likelihood."""
+    density, args, supports = model.MODELS[parameters["posterior"]](data)
+
+    def wrong(unknowns, *args):
+        half = {**unknowns, "weight": jnp.full_like(unknowns["weight"], 0.5)}
+        weight = unknowns["weight"]
+        return density(half, *args) + jnp.log(weight) + jnp.log(1 - weight)
+
+    return framework.nuts(wrong, args, supports, **settings(data, parameters))

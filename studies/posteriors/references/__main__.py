@@ -45,6 +45,7 @@ MAKERS: dict[str, Callable[[dict[str, np.ndarray]], Made]] = {
     "logistic": lambda data: by_importance(densities.logistic(data)),
     "poisson": lambda data: by_quadrature("mu, log sigma and z", quadrature.poisson(data)),
     "ordinal": lambda data: by_importance(densities.ordinal(data)),
+    "mixture": lambda data: by_importance(densities.mixture(data)),
 }
 
 

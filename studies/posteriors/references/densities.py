@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 from studies.posteriors.targets import ascending
 
@@ -53,3 +54,24 @@ def ordinal(data: dict[str, np.ndarray]) -> Density:
         return log_terms.sum(axis=1) - 0.5 * (x**2).sum(axis=1)
 
     return Density(log_density, constrain, n_weights + n_cutpoints)
+
+
+def mixture(data: dict[str, np.ndarray]) -> Density:
+    """The logit of the weight, the first location, the logarithm of the step to the second, and of both scales."""
+    ys = data["ys"].astype(np.float64)
+
+    def constrain(x: np.ndarray) -> Unknowns:
+        return {"weight": special.expit(x[:, 0]), "locations": ascending(x[:, 1:3]), "scales": np.exp(x[:, 3:])}
+
+    def log_density(x: np.ndarray) -> np.ndarray:
+        unknowns = constrain(x)
+        locations, scales = unknowns["locations"], unknowns["scales"]
+        log_weights = np.stack([special.log_expit(x[:, 0]), special.log_expit(-x[:, 0])], axis=1)
+        standard = (ys[:, None] - locations[:, None]) / scales[:, None]
+        log_terms = (log_weights - x[:, 3:])[:, None] - 0.5 * standard**2
+        # Beta(2, 2) and the determinant of the logit are w (1 - w) each; half-N(2) has the determinant exp(x).
+        log_prior = 2 * log_weights.sum(axis=1) - 0.5 * (x[:, 1:3] ** 2).sum(axis=1)
+        log_prior += (x[:, 3:] - scales**2 / 8).sum(axis=1)
+        return np.logaddexp(log_terms[..., 0], log_terms[..., 1]).sum(axis=1) + log_prior
+
+    return Density(log_density, constrain, 5)

@@ -123,6 +123,24 @@ def test_the_ordinal_density_is_that_of_its_distributions():
     assert np.ptp(density.log_density(points) - expected) < 1e-8
 
 
+def test_the_mixture_density_is_that_of_its_distributions():
+    """Up to a constant, at 20 points, the determinants by the densities of the coordinates themselves."""
+    data = TARGETS["mixture"]().data
+    density = densities.mixture(data)
+    points = np.random.default_rng(1).uniform(-1, 1, (20, density.n))
+    unknowns = density.constrain(points)
+    weight, locations, scales = unknowns["weight"], unknowns["locations"], unknowns["scales"]
+    coordinates = steps_of(locations)
+    expected = stats.beta.logpdf(weight, 2, 2) + np.log(weight * (1 - weight))
+    expected += stats.norm.logpdf(coordinates).sum(axis=1)
+    expected += (stats.halfnorm.logpdf(scales, scale=2) + np.log(scales)).sum(axis=1)
+    ys = data["ys"].astype(np.float64)
+    for i in range(20):
+        first, second = (stats.norm.pdf(ys, locations[i, k], scales[i, k]) for k in (0, 1))
+        expected[i] += np.log(weight[i] * first + (1 - weight[i]) * second).sum()
+    assert np.ptp(density.log_density(points) - expected) < 1e-8
+
+
 def test_a_grid_that_is_too_small_is_refused():
     weight = np.full((3, 3), 1 / 9)
     with pytest.raises(ValueError, match="quadrature.poisson: .* at an edge of the grid"):
