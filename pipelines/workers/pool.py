@@ -114,17 +114,11 @@ class WorkerPool:
 
     def release(self, cores: int | None) -> None:
         """Ends workers that are confined to other cores; call it while no program of theirs is needed."""
-        for slot, worker in list(self._workers.items()):
-            if slot[3] != cores:
-                worker.close()
-                del self._workers[slot]
+        self._end(lambda slot, worker: slot[3] != cores)
 
     def retire(self, after: int) -> None:
         """Ends workers that have built `after` programs; call it while no program of theirs is needed."""
-        for slot, worker in list(self._workers.items()):
-            if worker.programs >= after:
-                worker.close()
-                del self._workers[slot]
+        self._end(lambda slot, worker: worker.programs >= after)
 
     def _start(
         self,
@@ -165,9 +159,15 @@ class WorkerPool:
 
     def close(self) -> None:
         """Ends every worker."""
-        for worker in list(self._workers.values()):
-            worker.close()
-        self._workers.clear()
+        self._end(lambda slot, worker: True)
+
+    def _end(self, is_over: Callable[[tuple, WorkerClient], bool]) -> None:
+        """Ends some of the workers, side by side: a process with large libraries takes a while to quit."""
+        over = {slot: worker for slot, worker in self._workers.items() if is_over(slot, worker)}
+        for slot in over:
+            del self._workers[slot]
+        for _ in self._threads.map(lambda worker: worker.close(), over.values()):
+            pass
 
     def __enter__(self) -> "WorkerPool":
         self._known = {child.pid for child in psutil.Process().children()}
