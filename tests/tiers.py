@@ -18,10 +18,29 @@ import pytest
 # Files and folders below tests/. What they compile is little, so that they stay fast.
 FAST = (
     "contract",
-    "docs",
-    "genjax/core",
+    "docs/test_architecture.py",
+    "docs/test_faults.py",
+    "docs/test_pages.py",
+    "genjax/core/test_enumeration.py",
+    "genjax/core/test_errors.py",
+    "genjax/core/test_handlers.py",
+    "genjax/core/test_laws.py",
+    "genjax/core/test_laws_at_the_edges.py",
+    "genjax/core/test_selection_checks.py",
+    "genjax/pjax/test_errors.py",
+    "genjax/test_known_faults.py",
+    "genjax/test_public_names.py",
+    "pipelines/test_schema.py",
     "pipelines/test_store.py",
-    "run",
+    "pipelines/test_timing.py",
+    "pipelines/test_words.py",
+    "run/test_changelog.py",
+    "test_forge.py",
+    "test_import_rules.py",
+    "test_module_size.py",
+    "test_no_hosts.py",
+    "test_pixi.py",
+    "test_requirements.py",
 )
 LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
@@ -107,7 +126,12 @@ def pytest_terminal_summary(terminalreporter, config):
         )
 
 
-def slow_except(kept, cases):
-    """Values of a sweep for `parametrize`: those in `kept` run in the default tier, the others are marked slow."""
+def slow_except(kept, cases, together=False):
+    """Cases of a sweep for `parametrize`: those in `kept` run in the default tier, the others are marked slow.
+
+    Args:
+        together: each case is a tuple with a value for each of several names.
+    """
     assert kept and all(one in cases for one in kept), f"{kept} are to be some of {cases}"
-    return [case if case in kept else pytest.param(case, marks=pytest.mark.slow) for case in cases]
+    marks = {False: (), True: (pytest.mark.slow,)}
+    return [pytest.param(*(case if together else (case,)), marks=marks[case not in kept]) for case in cases]

@@ -1,9 +1,11 @@
-"""Fast compilation for the tests of the language: they compile thousands of small programs and run each once."""
+"""Fast compilation for the tests of the language, except in the thorough tier; see tests/compilation.py."""
 
 import contextlib
 
 import jax
 import pytest
+
+from tests.tiers import tier
 
 FLAG = "jax_disable_most_optimizations"
 
@@ -17,8 +19,8 @@ def optimisation_disabled(disabled):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def compile_without_optimisation():
-    with optimisation_disabled(True):
+def compile_without_optimisation(request):
+    with optimisation_disabled(tier(request.config) != "thorough"):
         yield
 
 

@@ -8,6 +8,7 @@ import pytest
 from genjax import Cond, Scan, chain, const, flip, gen, indexed, init, masked, mh, normal, poisson, seed, sel
 from genjax.core.observed import movable
 from genjax.inference import hmc, mala, rejuvenate
+from tests.tiers import slow_except
 
 XS = jnp.linspace(-1.0, 2.0, 9)
 YS = 1.5 * XS + 0.5 * jnp.asarray(np.random.default_rng(0).normal(size=9))
@@ -45,8 +46,13 @@ KERNELS = {
 }
 
 
-@pytest.mark.parametrize("name", KERNELS)
-@pytest.mark.parametrize("form", ["masked lanes", "indexed lanes", "masked vector"])
+FORMS = ["masked lanes", "indexed lanes", "masked vector"]
+# Each kernel with one form, each form with one kernel.
+PAIRS = [(name, form) for name in KERNELS for form in FORMS]
+ONCE = [(name, FORMS[i % 3]) for i, name in enumerate(KERNELS)]
+
+
+@pytest.mark.parametrize(("name", "form"), slow_except(ONCE, PAIRS, together=True))
 def test_missing_values_are_integrated_out(name, form):
     """The slope has the posterior given the observed points alone, and observed values stay, whatever is selected.
 

@@ -1,0 +1,49 @@
+"""Compiling as the tests need it: they compile thousands of small programs and run each of them once.
+
+The thorough tier compiles as users do. All others take XLA's older code generator, which compiles in half the time, and
+keep compiled programs in a folder of this process: caches in memory are cleared after each module, since XLA's CPU
+compiler can crash after some hundreds of programs, and the next module needs the same small programs again.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+
+from tests.tiers import tier
+
+FLAGS = "--xla_cpu_use_fusion_emitters=false"
+
+
+def pytest_configure(config):
+    # The controller of several workers runs no test.
+    is_controller = not hasattr(config, "workerinput") and getattr(config.option, "numprocesses", None)
+    if tier(config) != "thorough" and not is_controller:
+        config.add_cleanup(compile_quickly())
+
+
+@contextlib.contextmanager
+def variable(name, value):
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def compile_quickly():
+    """Set JAX up for this process, before it has compiled anything. Returns what removes the folder."""
+    import jax
+
+    # XLA reads its flags once, with the first device. Programs that tests start are to have those of their user.
+    with variable("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip()):
+        jax.devices()
+    folder = tempfile.mkdtemp(prefix="compiled-programs-")
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    return lambda: shutil.rmtree(folder, ignore_errors=True)
