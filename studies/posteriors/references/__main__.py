@@ -21,10 +21,7 @@ from studies.posteriors.references import densities, importance, quadrature
 from studies.posteriors.references.densities import Density
 from studies.posteriors.targets import TARGETS, starts
 
-LENGTHS = {"n_chains": 4, "n_samples": 5_000, "n_warmup": 1_000, "n_leapfrog": 16}
-AIMS = {"eight_schools_centred": 0.99}
-"""Of the warm-up of the chains that a reference is compared with, where it is not 0.8."""
-
+LENGTHS = {"n_chains": 4, "n_samples": 5_000, "n_warmup": 1_000, "n_leapfrog": 16, "target_acceptance": 0.8}
 SEED = 20260101
 Made = tuple[str, dict[str, dict[str, Any]], dict[str, float]]
 
@@ -58,8 +55,7 @@ def chains_of(framework_name: str, posterior: str) -> dict[str, np.ndarray]:
     model = load_module(path, f"studies.posteriors.models.{framework_name}")
     begin = {f"start_{name}": values for name, values in starts(target, LENGTHS["n_chains"], SEED).items()}
     data = {name: a.astype(np.float64) if a.dtype.kind == "f" else a for name, a in (target.data | begin).items()}
-    aim = AIMS.get(posterior, 0.8)
-    program = model.nuts(framework, data, {"posterior": posterior, **LENGTHS, "target_acceptance": aim})
+    program = model.nuts(framework, data, {"posterior": posterior, **LENGTHS})
     inputs = program.prepare(SEED)
     return framework.to_numpy(framework.build(program, inputs).run(inputs))
 
