@@ -39,7 +39,6 @@ from genjax.inference.kernels import (
     mix,
     repeat,
 )
-from tests.tiers import slow_except
 
 KEY = jax.random.key(0)
 N_REPLICATES = 8000
@@ -156,14 +155,7 @@ def draws():
     return functools.cache(lambda name: jax.jit(jax.vmap(seed(MODELS.get(name, model).simulate)))(keys))
 
 
-# Settings of kernels that others of the table share.
-VARIANTS = {
-    "mala without transform", "hmc of a diagonal mass", "hmc of a dense mass", "nuts of a dense mass", "function",
-    "cycle", "repeat",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", slow_except([name for name in KERNELS if name not in VARIANTS], list(KERNELS)))
+@pytest.mark.parametrize("name", KERNELS)
 def test_invariance_and_info(name, draws):
     kernel = KERNELS[name]
     keys = jax.random.split(jax.random.key(8), N_REPLICATES)
