@@ -74,7 +74,8 @@ def draws_and_densities(name):
 def test_numbers(name, args, reference):
     draws, log_densities = map(np.asarray, draws_and_densities(name)(jax.random.key(3), *args))
     assert stats.kstest(draws, reference.cdf).pvalue > 1e-5
-    np.testing.assert_allclose(log_densities, reference.logpdf(draws[:200]), rtol=2e-5, atol=2e-5)
+    # At -20 a truncated normal is the difference of two numbers near 200, whose spacing in float32 is 1.5e-5.
+    np.testing.assert_allclose(log_densities, reference.logpdf(draws[:200]), rtol=2e-5, atol=5e-5)
 
 
 def test_angles_are_wrapped_and_their_density_is_periodic():

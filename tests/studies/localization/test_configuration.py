@@ -16,7 +16,7 @@ def test_default_is_the_published_comparison(configured):
     assert [cell.parameters["method"] for cell in cells] == list(METHODS)
     assert [n_particles_of(cell.parameters) for cell in cells] == [200, 200, 200, 5, 5]
     assert all(cell.parameters["n_moves"] == 25 and cell.parameters["grid"]["n_cells"] == 25 for cell in cells)
-    assert list(configured().figures) == ["problem", "comprehensive", "error_against_time"]
+    assert list(configured().figures) == ["problem", "comprehensive", "error_against_time", "cores"]
 
 
 def test_accuracy_takes_a_hundred_runs_and_the_particles_of_the_comparison(configured):
