@@ -102,8 +102,14 @@ class Store:
             path = os.path.join(self.root, study, task, key, RECORD)  # joining Paths takes longer than the reading
             try:
                 record = self._decoded(path, *files.read_file(path))
-            except (FileNotFoundError, NotADirectoryError, ValueError):
-                continue  # `load` reports it if it is asked for
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except NewerSchema as error:
+                self._tell(f"{os.path.dirname(path)}: {error}; it counts as missing.")
+                continue
+            except ValueError as error:
+                self._tell_corrupt(os.path.dirname(path), error)
+                continue
             except OSError as error:
                 self._tell(f"{_unreadable(path, error)} It is left out.")
                 continue

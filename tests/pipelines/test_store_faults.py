@@ -64,6 +64,20 @@ def test_ten_thousand_flipped_bits_invent_nothing_and_lose_nothing(filled, seed)
         assert json.dumps(Store(filled, pytest.fail).load("toy", "total", key)[0]) == json.dumps(kept)
 
 
+def test_a_listing_names_what_it_leaves_out(filled):
+    """The page of results reads a whole store through it."""
+    broken, later = sorted(filled.rglob("record.json"))[:2]
+    broken.write_text(broken.read_text()[:100])
+    later.write_text(later.read_text().replace('"schema": 2', '"schema": 99'))
+    said = []
+    store = Store(filled, said.append)
+    for _ in range(2):
+        assert len(list(store.records("toy", "total"))) == 3
+    assert len(said) == 2, said
+    assert "Corrupt record" in said[0] and broken.parent.name in said[0]
+    assert "written by a later version (schema 99" in said[1] and later.parent.name in said[1]
+
+
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE, errno.EACCES, errno.ETIMEDOUT])
 @pytest.mark.parametrize("name", ["record.json", "arrays.npz"])
 def test_what_cannot_be_read_now_is_not_called_corrupt(filled, number, name):
