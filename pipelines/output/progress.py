@@ -169,7 +169,9 @@ class Reporter:
         if self._expected:
             left = {study: max(0.0, all_of - self._worked[study]) for study, all_of in self._expected.items()}
             done = sum(min(self._worked[study], all_of) for study, all_of in self._expected.items())
-            factor = elapsed / done if done > 0 and elapsed >= LEAST_KNOWN_SECONDS else 1.0
+            # A few seconds of small cells, while the first long one is at work, say nothing about the rest.
+            known = min(done, elapsed) >= LEAST_KNOWN_SECONDS
+            factor = elapsed / done if known else 1.0
             if not any(left.values()):
                 return ""
             whole = f"about {_duration(factor * sum(left.values()))} left"

@@ -82,6 +82,17 @@ def test_time_left_is_expected_and_then_corrected_by_what_the_work_took():
     ]
 
 
+def test_small_cells_before_a_long_one_say_nothing_about_the_rest():
+    output, now = io.StringIO(), [0.0]
+    reporter = Reporter(Console(file=output), clock=lambda: now[0])
+    reporter.expect({"a": 1200.0})
+    with reporter.whole("all", 9):
+        reporter.worked("a", 1.0)
+        now[0] = 40.0  # the first long cell is at work for 30 s or more, and not done
+        reporter.activity("second")
+    assert output.getvalue().splitlines() == ["  [0/9, about 20 min left] second"]
+
+
 def test_terminal_shows_the_time_left():
     output = io.StringIO()
     reporter = Reporter(Console(file=output, force_terminal=True, width=100))

@@ -42,28 +42,6 @@ def test_defaults_are_the_published_sizes():
         assert (cell.gate_calls or 1) > 1 or not cell.task.startswith("hmc")
 
 
-@pytest.mark.parametrize("size", ["smoke", "small", "paper", "published"])
-def test_every_cell_on_all_cores_has_its_like_on_one_core(size):
-    planned = [cell for race in races(configured(f"size={size}")) for cell in race.cells]
-    on_all = [cell for cell in planned if cell.task.endswith("_all_cores")]
-    assert on_all and all(cell.timing["cores"] is None for cell in on_all)
-    for cell in on_all:
-        (like,) = [
-            one
-            for one in planned
-            if (one.task, one.framework, one.parameters, one.seed)
-            == (cell.task.removesuffix("_all_cores"), cell.framework, cell.parameters, cell.seed)
-        ]
-        assert like.timing["cores"] == 1
-        assert (like.function, like.stages) == (cell.function, cell.stages)
-    first = min(index for index, cell in enumerate(planned) if cell in on_all)
-    assert planned[first:] == on_all, "processes of other races end once"
-
-
-def test_nothing_is_confined_on_a_gpu_so_nothing_is_measured_twice():
-    assert not [task for task in configured("device=cuda").tasks if task.endswith("_all_cores")]
-
-
 def test_figures_are_named_as_the_artifact_names_them():
     assert configured().figures["importance"]["prefix"] == "perfbench_cpu"
     assert configured("device=cuda").figures["importance"]["prefix"] == "perfbench"
