@@ -14,7 +14,7 @@ import numpy as np
 
 from pipelines.bench.base import MET, MISSED, Context, Finding, faults_of
 from pipelines.config.configuration import Configuration
-from pipelines.plan.cells import Race, races
+from pipelines.plan.cells import Race, races, settings_of
 from pipelines.plan.plan import Problems, make_plan
 from pipelines.race import statistics
 from pipelines.race.admission import Entrant
@@ -55,7 +55,7 @@ def run(context: Context) -> list[Finding]:
 
 def _ratios(entrant: Entrant, configuration: Configuration, context: Context) -> list[Interval]:
     """The ratio of each race, with its interval."""
-    settings: TimingSettings = configuration.timing.updated(entrant.planned.cell.timing)
+    settings: TimingSettings = settings_of(entrant.planned.cell, configuration)
     settings = replace(settings, budget_seconds=BUDGET_SECONDS)
     generator = np.random.default_rng(secrets.randbits(64))
     found = []

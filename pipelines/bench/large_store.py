@@ -1,4 +1,4 @@
-"""What the harness costs: a plan of 10,000 cells, rows of as many records where nothing is to be run, and the help.
+"""What the harness costs: a plan of 10,000 cells, a run that finds them all measured (plan and rows), and the help.
 
 Processor time, of this process or of the command. The records are made up; no number in them was measured.
 """
@@ -25,16 +25,16 @@ from pipelines.results.rows import read_rows
 from pipelines.results.store import Store
 from pipelines.testing.disks import no_flushing
 
-TITLE = "Processor time of a plan of 10,000 cells, of their rows, and of --help"
+TITLE = "Processor time of a plan of 10,000 cells, of a run with nothing to do, and of --help"
 SYSTEMS = ("genjax", "handcoded_jax")
 RECORDS, REPEATS = 10_000, 5
 ROUNDS, PROCESSES = 20, 5
-LIMIT_SECONDS = {"plan": 3.0, "rows": 3.0, "help": 1.5}
+LIMIT_SECONDS = {"plan": 3.0, "rerun": 3.0, "help": 1.5}
 
 
 def run(context: Context) -> list[Finding]:
     """Fills a folder with records, then plans and reads them several times."""
-    found: dict[str, list[float]] = {"plan": [], "rows": [], "help": []}
+    found: dict[str, list[float]] = {"plan": [], "rerun": [], "help": []}
     with TemporaryDirectory(prefix="genjax-artifact-") as folder:
         configuration = _configuration(context, Path(folder))
         with context.reporter.cells("a large store", REPEATS + 1):
@@ -44,16 +44,16 @@ def run(context: Context) -> list[Finding]:
             context.reporter.advance()
             for _ in range(REPEATS):
                 store = Store(configuration.results, context.reporter.say)
-                with _timed(found["plan"], time.process_time):
-                    plan = make_plan(configuration, store, problems)
-                with _timed(found["rows"], time.process_time):
+                with _timed(found["rerun"], time.process_time):
+                    with _timed(found["plan"], time.process_time):
+                        plan = make_plan(configuration, store, problems)
                     read_rows(plan, store)
                 with _timed(found["help"], _of_children):
                     _help(context.tree.root)
                 context.reporter.advance()
     names = {
         "plan": f"plan {len(plan.cells):,} cells against as many records",
-        "rows": "rows of a run that has nothing to do",
+        "rerun": "plan and rows of a run that has nothing to do",
         "help": "python -m pipelines --help",
     }
     return [_finding(names[one], seconds, LIMIT_SECONDS[one]) for one, seconds in found.items()]

@@ -92,7 +92,7 @@ def _mutants(tree: Tree, study: str, framework: str | None, scratch: Path, found
         judge = Judge(tree, pool, scratch)
         for tally, configuration in tallies_of(options, tree):
             judge.judge(tally, configuration, options)
-            if tally.verdicts.keys() == {"skipped"}:
+            if tally.is_skipped:
                 found.skipped.append(f"{tally.cell.framework}: {tally.reason}")
                 continue
             if not tally.is_right and tally.mutant is not None:

@@ -9,7 +9,7 @@ from pipelines.output import claims, report
 from pipelines.output.page.build import figure_entries, write_page
 from pipelines.output.progress import Reporter
 from pipelines.output.summary import Outcome, print_closing
-from pipelines.plan.plan import Problems, StudyPlan
+from pipelines.plan.plan import RUN, Problems, StudyPlan
 from pipelines.results.export import export
 from pipelines.results.rows import read_rows
 from pipelines.results.store import Store
@@ -94,7 +94,19 @@ def close(
         reporter.say(f"page: {refresh_page(outcomes, plans, store)}")
     if working:
         reporter.say(overhead(time.monotonic() - start, working))
-    return int(any(one.export_failed or report.exit_status(one.rows, one.drawn) for one in outcomes))
+    nothing = _why_nothing(outcomes)
+    if nothing:
+        reporter.say(f"Nothing was measured: {nothing}")
+    return int(bool(nothing) or any(one.export_failed or report.exit_status(one.rows, one.drawn) for one in outcomes))
+
+
+def _why_nothing(outcomes: Sequence[Outcome]) -> str:
+    """The reasons, if no system that was started can run here: a skip is expected, a run of skips alone is not."""
+    rows = [row for one in outcomes for row in one.rows]
+    tried = any(planned.action == RUN for one in outcomes for planned in one.plan.cells)
+    if not tried or "run" not in outcomes[0].plan.configuration.stages or {row.status for row in rows} != {"skipped"}:
+        return ""
+    return "; ".join(dict.fromkeys(f"{row.framework}: {row.reason}" for row in rows))
 
 
 def overhead(seconds: float, working: float) -> str:

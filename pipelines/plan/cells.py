@@ -3,11 +3,13 @@
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pipelines.canonical import canonical
 from pipelines.config.configuration import Configuration
 from pipelines.plan.forms import function_name
+from pipelines.race.timing import TimingSettings
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,17 @@ class Race:
         first = self.cells[0]
         shown = [f"{name}={_short(first.parameters[name])}" for name in self.varying]
         return " ".join([f"{first.study}/{first.task}", *shown])
+
+
+def settings_of(cell: Cell, configuration: Configuration) -> TimingSettings:
+    """The run's timing settings with the task's own."""
+    return _updated(configuration.timing, tuple(cell.timing.items())) if cell.timing else configuration.timing
+
+
+@lru_cache(maxsize=256)
+def _updated(settings: TimingSettings, own: tuple[tuple[str, Any], ...]) -> TimingSettings:
+    """Made once for all cells of a task."""
+    return settings.updated(dict(own))
 
 
 def races(configuration: Configuration) -> list[Race]:

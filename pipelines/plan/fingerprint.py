@@ -19,7 +19,7 @@ import numpy as np
 
 from pipelines.canonical import canonical
 from pipelines.config.configuration import Configuration
-from pipelines.plan.cells import Cell
+from pipelines.plan.cells import Cell, settings_of
 from pipelines.plan.tree import REPOSITORY, FrameworkDescription
 from pipelines.race.timing import TimingSettings
 from pipelines.results import helpers
@@ -62,8 +62,7 @@ def own_inputs(cell: Cell, configuration: Configuration, parameters: str, data: 
     if cell.program:
         found["program"] = cell.program
     if "time" in cell.stages:
-        settings = configuration.timing.updated(cell.timing) if cell.timing else configuration.timing
-        found["timing settings"] = _timing(settings)
+        found["timing settings"] = _timing(settings_of(cell, configuration))
     if cell.gate_calls is not None:
         found["calls at the gate"] = str(cell.gate_calls)
     return found
@@ -178,11 +177,20 @@ def _source_digest(path: Path, modified_ns: int, size: int) -> str:
         tree = ast.parse(content)
     except SyntaxError:
         return hashlib.sha256(content).hexdigest()
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [item for item in body if not _is_text(item)]  # type: ignore[attr-defined]
+    _drop_texts(tree)
     return digest(ast.dump(tree))
+
+
+def _drop_texts(tree: ast.Module) -> None:
+    """Takes docstrings, and other texts that stand alone, out of every body. Only statements have bodies."""
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(body := getattr(node, "body", None), list):
+            node.body = [item for item in body if not _is_text(item)]  # type: ignore[attr-defined]
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            if isinstance(statements := getattr(node, name, None), list):
+                pending += statements
 
 
 def _is_text(node: ast.AST) -> bool:

@@ -12,13 +12,13 @@ import numpy as np
 
 from pipelines.config.configuration import Configuration
 from pipelines.plan import forms
-from pipelines.plan.cells import Cell
+from pipelines.plan.cells import Cell, settings_of
 from pipelines.plan.plan import PlannedCell, Problems
 from pipelines.race import gate, timed_calls
 from pipelines.race.program import DataFiles, Outputs, Program, stacked
 from pipelines.race.replica import Replica, memory_of
 from pipelines.race.timed_calls import TimedCalls
-from pipelines.race.timing import ContestantFailure, TimingSettings, gate_seed
+from pipelines.race.timing import ContestantFailure, gate_seed
 from pipelines.workers.pool import WorkerPool
 from studies.base import Problem
 
@@ -204,11 +204,6 @@ def _repeats(outputs: dict[str, np.ndarray], judged: dict[str, np.ndarray], stac
         and array.tobytes() == first[name].tobytes()
         for name, array in outputs.items()
     )
-
-
-def settings_of(cell: Cell, configuration: Configuration) -> TimingSettings:
-    """The run's timing settings with the task's own."""
-    return configuration.timing.updated(cell.timing)
 
 
 def cores_of(cell: Cell, configuration: Configuration) -> int | None:

@@ -94,8 +94,15 @@ class Tally:
         return self.verdicts["invalid"]
 
     @property
+    def is_skipped(self) -> bool:
+        """Whether its system cannot run on this machine, so that nothing was judged."""
+        return self.verdicts.keys() == {"skipped"}
+
+    @property
     def is_right(self) -> bool:
         """Whether the gate did what it should: caught the mutant, or let the right program pass."""
+        if self.is_skipped:
+            return True
         if self.mutant is None:
             return self.runs - self.verdicts["ok"] <= allowed_alarms(self.runs)
         return not self.mutant.must_be_caught or self.caught >= CAUGHT * self.runs > 0
@@ -345,11 +352,16 @@ def run(words: list[str], tree: Tree | None = None) -> int:
     print("\n" + table(tallies))
     wrong = [tally for tally in tallies if not tally.is_right]
     kind = "right programs refused too often" if options.false_alarms else "mutants that escape"
-    print(f"\n{len(tallies)} judged, {len(wrong)} {kind}")
-    return int(bool(wrong) or not tallies)
+    judged = [tally for tally in tallies if not tally.is_skipped]
+    absent = f", {len(tallies) - len(judged)} skipped" if len(judged) < len(tallies) else ""
+    print(f"\n{len(judged)} judged, {len(wrong)} {kind}{absent}")
+    return int(bool(wrong) or not judged)
 
 
 def _line(tally: Tally) -> str:
+    if tally.is_skipped:
+        program = tally.cell.name if tally.mutant is None else f"{tally.cell.study}/{tally.mutant.name}"
+        return f"{program}: skipped, {tally.cell.framework}: {tally.reason}"
     if tally.mutant is None:
         what, count = f"{tally.cell.name} {_shown(tally.cell)}", f"refused {tally.runs - tally.verdicts['ok']}"
     else:

@@ -13,9 +13,10 @@ from pipelines.config.configuration import Configuration
 from pipelines.errors import UserError
 from pipelines.output.progress import Reporter
 from pipelines.plan import fingerprint
+from pipelines.plan.cells import settings_of
 from pipelines.plan.plan import CACHED, SKIP, PlannedCell, PlannedRace, Problems, StudyPlan
 from pipelines.race import condition, spread, statistics, timed_calls
-from pipelines.race.admission import Admission, Entrant, cores_of, finish, is_timed, settings_of
+from pipelines.race.admission import Admission, Entrant, cores_of, finish, is_timed
 from pipelines.race.heats import Lane, RaceResult
 from pipelines.race.replica import Replica
 from pipelines.race.timing import ContestantFailure, as_failure

@@ -7,6 +7,7 @@ Student's over them: it covers both. That is the design of Kalibera and Jones, "
 Time" (ISMM 2013), with executions as the upper level.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -84,8 +85,8 @@ def _over_processes(values: np.ndarray, processes: np.ndarray, prior: Prior | No
     from scipy import special  # not at import: it takes a while
 
     mean, error, freedom = _mean_log(values, processes, prior)
-    half = special.stdtrit(freedom, 0.5 + LEVEL / 2) * error
-    return Interval(*(float(np.exp(mean + sign * half)) for sign in (0, -1, 1)))
+    half = float(special.stdtrit(freedom, 0.5 + LEVEL / 2)) * error
+    return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
 
 
 def _mean_log(values: np.ndarray, processes: np.ndarray, prior: Prior | None) -> tuple[float, float, float]:
@@ -93,8 +94,16 @@ def _mean_log(values: np.ndarray, processes: np.ndarray, prior: Prior | None) ->
     logs = process_logs(values, processes)
     if len(values) < 2 * len(logs):
         prior = None  # blocks that stand alone carry noise that those of others, which are averaged, do not have
-    variance, freedom = moderated(float(logs.var(ddof=1)), len(logs) - 1, prior)
-    return float(logs.mean()), float(np.sqrt(variance / len(logs))), freedom
+    mean, own = _moments(logs)
+    variance, freedom = moderated(own, len(logs) - 1, prior)
+    return mean, math.sqrt(variance / len(logs)), freedom
+
+
+def _moments(values: np.ndarray) -> tuple[float, float]:
+    """Mean and variance of two values or more. NumPy's own take ten times as long for a handful."""
+    mean = float(values.sum()) / len(values)
+    centred = values - mean
+    return mean, float(centred @ centred) / (len(values) - 1)
 
 
 def spread_of(values: np.ndarray, processes: np.ndarray) -> tuple[float, int] | None:
@@ -105,7 +114,7 @@ def spread_of(values: np.ndarray, processes: np.ndarray) -> tuple[float, int] | 
     logs = process_logs(values, processes)
     if len(logs) < 2 or len(values) < 2 * len(logs):
         return None
-    return float(logs.var(ddof=1)), len(logs) - 1
+    return _moments(logs)[1], len(logs) - 1
 
 
 def process_logs(values: np.ndarray, processes: np.ndarray) -> np.ndarray:

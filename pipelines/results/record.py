@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from pipelines.canonical import canonical
 
@@ -84,7 +85,7 @@ def decode_record(text: bytes, is_checked: bool = False) -> dict[str, Any]:
         ValueError: it is not the text of a record, or was changed since it was written.
     """
     try:
-        record = json.loads(text.decode("utf-8"))
+        record = _parsed(text)
         if not isinstance(record, dict):
             raise ValueError("record.json holds no object")
         version = record.get("schema")
@@ -92,7 +93,7 @@ def decode_record(text: bytes, is_checked: bool = False) -> dict[str, Any]:
             raise ValueError("record.json has no schema version")
         if version > SCHEMA:
             raise NewerSchema(f"written by a later version (schema {version}, this one knows {SCHEMA})")
-        _verify(record, version, is_checked)
+        _verify(record, version, text, is_checked)
         for path, value in record.pop("nonfinite", {}).items():
             _put(record, json.loads(path), float(value))
     except RecursionError:
@@ -116,7 +117,14 @@ def decode_record(text: bytes, is_checked: bool = False) -> dict[str, Any]:
     return record
 
 
-def _verify(record: dict[str, Any], version: int, is_checked: bool) -> None:
+def _parsed(text: bytes) -> Any:
+    try:
+        return from_json(text, allow_inf_nan=False, cache_strings="keys")  # in half the time
+    except ValueError:
+        return json.loads(text.decode("utf-8"))  # it also takes halves of surrogate pairs, which file names may have
+
+
+def _verify(record: dict[str, Any], version: int, text: bytes, is_checked: bool) -> None:
     told = record.pop(CHECKSUM, None)
     if is_checked:
         return
@@ -124,12 +132,26 @@ def _verify(record: dict[str, Any], version: int, is_checked: bool) -> None:
         return
     if told is None:
         raise ValueError("record.json has no checksum")
-    if told != _checksum(record):
+    if told != _checksum_of_text(text) and told != _checksum(record):
         raise ValueError("the checksum of record.json is wrong")
 
 
 def _checksum(strict: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(strict).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _checksum_of_text(text: bytes) -> str | None:
+    """The same from the text that `encode_record` makes, by taking its layout away; of any other text, another one.
+
+    A third of the time of encoding the record again. A string with `": ` in it loses its space and gives another
+    checksum, so this one proves a record right, never wrong.
+    """
+    begin = text.find(b'\n "' + CHECKSUM.encode() + b'": "')
+    end = text.find(b"\n", begin + 1)
+    if begin < 0 or end < 0:
+        return None
+    lines = (text[:begin] + text[end:]).split(b"\n")
+    return hashlib.sha256(b"".join(map(bytes.lstrip, lines)).replace(b'": ', b'":')).hexdigest()
 
 
 def _put(record: Any, path: list[Any], value: float) -> None:

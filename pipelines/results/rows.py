@@ -6,6 +6,7 @@ import numpy as np
 
 from pipelines.canonical import canonical
 from pipelines.config.configuration import Configuration
+from pipelines.plan.cells import settings_of
 from pipelines.plan.plan import SKIP, PlannedCell, StudyPlan
 from pipelines.race import condition, statistics, timed_calls
 from pipelines.race.spread import Prior
@@ -84,8 +85,7 @@ def row_of(
     times: dict[str, Any] = {}
     samples = arrays.get("samples_s")
     if record["status"] == "ok" and samples is not None and len(samples):
-        settings = configuration.timing.updated(planned.cell.timing)
-        times = _times(record, arrays, settings)
+        times = _times(record, arrays, settings_of(planned.cell, configuration))
     found = condition.flags(record.get("condition") or {}) if times else []
     flags = (*times.pop("flags", ()), *found, *([flag] if flag else []))
     values = {
@@ -138,7 +138,7 @@ def _times(record: dict[str, Any], arrays: dict[str, np.ndarray], settings: Timi
         n_ratios = int(paired.sum())
         of = None if processes is None else processes[paired]
         ratio = statistics.ratio_interval(samples[paired], baseline[paired], seed, of, priors.get("ratio"))
-    n_processes = 1 if processes is None else len(np.unique(processes))
+    n_processes = 1 if processes is None else len(set(processes.tolist()))
     flags = statistics.flags(
         samples,
         ratio,

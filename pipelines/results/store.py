@@ -46,6 +46,8 @@ class Store:
         self._say = say
         self._said: set[str] = set()
         self._checked = files.Checked()
+        self._kept: dict[str, dict[str, Any]] = {}
+        """The records of files that were checked: rows after a plan parse nothing again. Not to be changed."""
 
     def load(self, study: str, task: str, key: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """The record and arrays of a key, or None if there is none that can be trusted.
@@ -101,7 +103,7 @@ class Store:
                 continue  # set aside, or not of this store
             path = os.path.join(self.root, study, task, key, RECORD)  # joining Paths takes longer than the reading
             try:
-                record = self._decoded(path, *files.read_file(path))
+                record = self._record(path)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except NewerSchema as error:
@@ -126,7 +128,8 @@ class Store:
     def newest(self, study: str, task: str, machine: str | None = None) -> dict[str, dict[str, Any]]:
         """The newest record of every cell of a task by its canonical identity, whatever its status.
 
-        A row that is right and older than one that is wrong proves nothing about the program of today.
+        A row that is right and older than one that is wrong proves nothing about the program of today. One that was
+        skipped, though, says nothing of the program and counts only where there is no other.
 
         Args:
             study: of the cells.
@@ -135,8 +138,9 @@ class Store:
         """
         found = {}
         for identity, records in self.history(study, task).items():
-            here = [one for one in records if machine is not None and one["inputs"].get("machine") == machine]
-            found[identity] = (here or records)[-1]
+            tried = [one for one in records if one["status"] != "skipped"] or records
+            here = [one for one in tried if machine is not None and one["inputs"].get("machine") == machine]
+            found[identity] = (here or tried)[-1]
         return found
 
     def save(self, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
@@ -187,29 +191,31 @@ class Store:
     def _read(self, study: str, task: str, key: str) -> tuple[dict[str, Any], bytes] | None:
         """The checked record and the checked bytes of its arrays."""
         folder = os.path.join(self.root, study, task, key)
-        path, before = os.path.join(folder, RECORD), b""
+        path, before = os.path.join(folder, RECORD), None
         for _ in range(CHANGES_WHILE_READ):
             try:
-                text, state = files.read_file(path)
+                record = self._record(path)
+                if record["key"] != key:
+                    raise ValueError(f"it is the record of {record['key']}")
             except (FileNotFoundError, NotADirectoryError):
+                return None
+            except NewerSchema as error:
+                self._tell(f"{folder}: {error}; it counts as missing.")
+                return None
+            except ValueError as error:
+                self._tell_corrupt(folder, error)
                 return None
             except OSError as error:
                 raise _unreadable(path, error) from error
             try:
-                record = self._decoded(path, text, state)
-                if record["key"] != key:
-                    raise ValueError(f"it is the record of {record['key']}")
                 arrays = os.path.join(folder, record.get("arrays", "arrays.npz"))
                 content, state = files.read_file(arrays)
                 if not self._is_right(arrays, content, state, record["arrays_sha256"]):
                     raise ValueError("the checksum of its arrays is wrong")
                 return record, content
-            except NewerSchema as error:
-                self._tell(f"{folder}: {error}; it counts as missing.")
-                return None
             except FileNotFoundError:
-                if text != before:
-                    before = text
+                if record != before:
+                    before = record
                     continue  # replaced in between: the new record names other arrays
                 self._tell_corrupt(folder, ValueError("its arrays are missing"))
                 return None
@@ -220,10 +226,18 @@ class Store:
                 raise _unreadable(folder, error) from error
         raise StoreError(f"Cannot read {folder}: it is being replaced all the time. Run again.")
 
-    def _decoded(self, path: str, text: bytes, state: files.State) -> dict[str, Any]:
-        """The record of a file, as `decode_record` gives it; its checks are made once for each state of the file."""
+    def _record(self, path: str) -> dict[str, Any]:
+        """The record of a file, as `decode_record` gives it; read and checked once for each state of the file.
+
+        Raises:
+            OSError, ValueError, NewerSchema: it cannot be read, or is none.
+        """
+        if path in self._kept and self._checked.still_has(path, RECORD):
+            return self._kept[path]
+        text, state = files.read_file(path)
         record = decode_record(text, self._checked.has(path, state, RECORD))
         self._checked.add(path, state, RECORD)
+        self._kept[path] = record
         return record
 
     def _is_right(self, path: str, content: bytes, state: files.State, checksum: str) -> bool:

@@ -58,7 +58,7 @@ class WorkerPool:
             place: cores that a new one starts on, as many; None for its own, where it is afterwards in any case.
 
         Raises:
-            ContestantFailure: if it cannot start, or cannot run on the device.
+            ContestantFailure: if it cannot start; "skipped" if it says that it cannot run on the device.
         """
         slot = (description.name, configuration.device, dtype, cores, instance)
         if slot in self._broken:
@@ -153,7 +153,7 @@ class WorkerPool:
             raise ContestantFailure("failed", reason)
         if hello.get("unavailable"):
             worker.close()
-            raise ContestantFailure("failed", f"{description.name}: {hello['unavailable']}")
+            raise ContestantFailure("skipped", hello["unavailable"])  # as a system that is not installed
         worker.hello = hello
         return worker
 
