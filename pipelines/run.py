@@ -9,18 +9,21 @@ from contextlib import contextmanager, nullcontext
 from pipelines.config.configuration import Configuration, configure
 from pipelines.errors import ConfigurationFaults, DeviceError
 from pipelines.output import report
-from pipelines.output.closing import close, finish, is_writable, refresh_page
+from pipelines.output.closing import MEASURING, REPORTING, close, finish, is_writable, refresh_page
 from pipelines.output.progress import Reporter
 from pipelines.output.summary import Outcome
 from pipelines.output.terminal import Terminal
 from pipelines.plan.participants import without_part
 from pipelines.plan.plan import Problems, StudyPlan, make_plan
 from pipelines.plan.tree import Tree
-from pipelines.race.runner import Runner
+from pipelines.race.runner import ENDING, Runner
 from pipelines.results import helpers, machine
 from pipelines.results.store import Store, store_error
 from pipelines.scratch import scratch_folder
+from pipelines.spent import Spent
 from pipelines.workers.pool import WorkerPool
+
+PLANNING = "planning"
 
 
 def run_words(words: list[str], tree: Tree, study: str | None = None) -> int:
@@ -35,23 +38,25 @@ def run(configurations: list[Configuration], reporter: Reporter) -> int:
     require_device(first)
     store = Store(first.results, reporter.say)
     problems = Problems(first.tree)
-    start = time.monotonic()
+    start, spent = time.monotonic(), Spent()
     # Where everything is stored already, or only drawn, a folder that cannot be written is enough.
     can_write = is_writable(store.root)
     with store.exclusive() if can_write and "run" in stages else nullcontext():
-        plans = _plan(configurations, store, problems, reporter)
+        with spent.on(PLANNING):
+            plans = _plan(configurations, store, problems, reporter)
         if stages == ("plan",):
             return 0
         if "run" in stages and not can_write and report.any_to_run(plans):
             raise store_error(OSError(errno.EROFS, os.strerror(errno.EROFS)), store.root)
         outcomes: list[Outcome] = []
-        with _display(plans, reporter), _measuring(plans, store, problems, reporter) as measure:
+        with _display(plans, reporter), _measuring(plans, store, problems, reporter, spent) as measure:
             for plan in plans:
-                spent = measure(plan)
-                outcomes.append(finish(plan, store, problems, reporter, spent))
+                seconds = measure(plan)
+                outcomes.append(finish(plan, store, problems, reporter, seconds, spent))
                 if len(outcomes) < len(plans) and plan.to_run and "run" in stages:
-                    refresh_page(outcomes, plans, store)  # a run that is stopped leaves what it has finished
-        return close(outcomes, plans, store, reporter, start, measure.working)
+                    with spent.on(REPORTING):
+                        refresh_page(outcomes, plans, store)  # a run that is stopped leaves what it has finished
+        return close(outcomes, plans, store, reporter, start, measure.working, spent)
 
 
 def require_device(configuration: Configuration) -> None:
@@ -108,34 +113,40 @@ def _require_part(configurations: list[Configuration]) -> None:
 class _Measure:
     """Executes plans with a runner, if there is one; `working` is the seconds of its workers and gates."""
 
-    def __init__(self, runner: Runner | None = None):
-        self._runner, self.working = runner, 0.0
+    def __init__(self, spent: Spent, runner: Runner | None = None):
+        self._spent, self._runner, self.working = spent, runner, 0.0
 
     def __call__(self, plan: StudyPlan) -> float:
         """The seconds that the plan took."""
         if self._runner is None:
             return 0.0
         start = time.monotonic()
-        self._runner.run(plan)
+        with self._spent.on(MEASURING):
+            self._runner.run(plan)
         self.working = self._runner.working
         return time.monotonic() - start
 
 
 @contextmanager
-def _measuring(plans: list[StudyPlan], store: Store, problems: Problems, reporter: Reporter) -> Iterator[_Measure]:
+def _measuring(
+    plans: list[StudyPlan], store: Store, problems: Problems, reporter: Reporter, spent: Spent
+) -> Iterator[_Measure]:
     """Executes plans; the workers outlive a study."""
     if "run" not in plans[0].configuration.stages:
-        yield _Measure()
+        yield _Measure(spent)
         return
     if not report.any_to_run(plans):
         reporter.say("Nothing to measure: every cell is cached or skipped.")
-        yield _Measure()
+        yield _Measure(spent)
         return
     with scratch_folder() as scratch, WorkerPool(scratch, reporter.say) as pool:
-        runner = Runner(store, problems, pool, scratch, reporter)
-        runner.require_memory(plans)
-        runner.expect(plans)
-        yield _Measure(runner)
+        runner = Runner(store, problems, pool, scratch, reporter, spent=spent)
+        with spent.on(PLANNING):
+            runner.require_memory(plans)
+            runner.expect(plans)
+        yield _Measure(spent, runner)
+        with spent.on(ENDING):
+            pool.close()
 
 
 @contextmanager

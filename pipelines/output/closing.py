@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.output import claims, report
@@ -13,12 +13,17 @@ from pipelines.plan.plan import RUN, Problems, StudyPlan
 from pipelines.results.export import export
 from pipelines.results.rows import read_rows
 from pipelines.results.store import Store
+from pipelines.spent import Spent
 
-TARGET = "of paper-figures at most 10% and 20 s"
+TARGET = "the target for paper-figures is at most 10% and 20 s"
 """What the harness may cost."""
+MEASURING, READING, DRAWING, REPORTING = "between requests", "reading rows", "drawing", "page and claims"
+"""What the end of a run calls the time that goes to these; of measuring, only what is neither workers' nor gates'."""
 
 
-def finish(plan: StudyPlan, store: Store, problems: Problems, reporter: Reporter, spent: float) -> Outcome:
+def finish(
+    plan: StudyPlan, store: Store, problems: Problems, reporter: Reporter, seconds: float, spent: Spent
+) -> Outcome:
     """Reads, draws, exports and sums up one study.
 
     Args:
@@ -26,21 +31,24 @@ def finish(plan: StudyPlan, store: Store, problems: Problems, reporter: Reporter
         store: its records.
         problems: data and truth for figures and files.
         reporter: gets the summary.
-        spent: seconds that its measurement took.
+        seconds: that its measurement took.
+        spent: gets the seconds of what is done here.
     """
     study, stages = plan.configuration.study, plan.configuration.stages
-    pairs = read_rows(plan, store, exact="run" in stages)
+    with spent.on(READING):
+        pairs = read_rows(plan, store, exact="run" in stages)
     rows = [row for _, row in pairs]
     start = time.monotonic()
     drawn = []
     if "figures" in stages and plan.configuration.figures:
-        with reporter.cells(f"{study}: figures", len(plan.configuration.figures)):
+        with reporter.cells(f"{study}: figures", len(plan.configuration.figures)), spent.on(DRAWING):
             from pipelines.output.figures import render  # matplotlib is loaded only to draw
 
             drawn = render(plan, pairs, store, problems, reporter)
-    seconds = spent + time.monotonic() - start
+    seconds += time.monotonic() - start
     report.print_summary(plan, rows, drawn, seconds, "run" in stages and plan.to_run > 0, reporter)
-    export_failed = "export" in stages and export(plan.configuration, rows, problems, reporter)
+    with spent.on(REPORTING):
+        export_failed = "export" in stages and export(plan.configuration, rows, problems, reporter)
     return Outcome(plan, rows, drawn, seconds, export_failed)
 
 
@@ -69,6 +77,7 @@ def close(
     reporter: Reporter,
     start: float,
     working: float = 0.0,
+    spent: Spent | None = None,
 ) -> int:
     """The end of the run: a closing summary if there are several studies, the report, and the exit status.
 
@@ -79,21 +88,23 @@ def close(
         reporter: gets the lines.
         start: of the run, by the monotonic clock.
         working: seconds spent preparing, gating and timing; 0 where nothing was measured.
+        spent: what the others went to.
     """
-    seconds = time.monotonic() - start
+    seconds, spent = time.monotonic() - start, spent or Spent()
     if len(outcomes) > 1:
         print_closing(outcomes, seconds, reporter)
     if "report" in outcomes[0].plan.configuration.stages:
-        if len(outcomes) > 1:
-            known = {one.study: one.rows for one in outcomes}
-            claims.tell([one.plan.configuration for one in outcomes], store, known, reporter)
-        if is_writable(store.root):
-            reporter.say(f"report: {report.write_report(list(outcomes), seconds, store.root)}")
-        else:
-            reporter.say(f"no report.md: {store.root} cannot be written")
-        reporter.say(f"page: {refresh_page(outcomes, plans, store)}")
+        with spent.on(REPORTING):
+            if len(outcomes) > 1:
+                known = {one.study: one.rows for one in outcomes}
+                claims.tell([one.plan.configuration for one in outcomes], store, known, reporter)
+            if is_writable(store.root):
+                reporter.say(f"report: {report.write_report(list(outcomes), seconds, store.root)}")
+            else:
+                reporter.say(f"no report.md: {store.root} cannot be written")
+            reporter.say(f"page: {refresh_page(outcomes, plans, store)}")
     if working:
-        reporter.say(overhead(time.monotonic() - start, working))
+        reporter.say(overhead(time.monotonic() - start, working, spent.parts))
     nothing = _why_nothing(outcomes)
     if nothing:
         reporter.say(f"Nothing was measured: {nothing}")
@@ -109,11 +120,24 @@ def _why_nothing(outcomes: Sequence[Outcome]) -> str:
     return "; ".join(dict.fromkeys(f"{row.framework}: {row.reason}" for row in rows))
 
 
-def overhead(seconds: float, working: float) -> str:
-    """The line about the time of a run that was not spent preparing, gating or timing."""
+def overhead(seconds: float, working: float, parts: Mapping[str, float]) -> str:
+    """The line about the time of a run that was not spent preparing, gating or timing, and what it went to.
+
+    Args:
+        seconds: of the run.
+        working: of them, in requests to workers and at the gates.
+        parts: of them, by what they were spent on; `MEASURING` includes the working ones.
+    """
     rest = max(seconds - working, 0.0)
+    told = {**parts, MEASURING: max(parts.get(MEASURING, 0.0) - working, 0.0)}
+    told["the rest"] = rest - sum(told.values())
+    longest = sorted(told.items(), key=lambda part: -part[1])
+    listed = ", ".join(f"{name} {took:.1f}" for name, took in longest if took >= 0.05)
     share = rest / max(seconds, 1e-9)
-    return f"harness: {rest:.1f} s of {seconds:.1f} s ({share:.0%}) beside the cells' own; {TARGET}"
+    return (
+        f"harness: {rest:.1f} s of {seconds:.1f} s ({share:.0%}) were not spent preparing, gating or timing"
+        f"{f' ({listed})' if listed else ''}; {TARGET}"
+    )
 
 
 def is_writable(folder: Path) -> bool:

@@ -31,13 +31,15 @@ class Entrant:
         replicas: one per process that has passed its gate.
         programs: that workers hold for it, whether they have passed or not.
         facts: what goes on the record: phases, cost, memory, notes, versions.
-        outputs: of the first call.
+        first: outputs of the very first call.
+        outputs: of the calls of the first process that are judged together.
     """
 
     planned: PlannedCell
     replicas: list[Replica] = field(default_factory=list)
     programs: list[Program] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    first: dict[str, np.ndarray] = field(default_factory=dict)
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
     diagnostics: dict[str, float] = field(default_factory=dict)
 
@@ -46,6 +48,39 @@ class Entrant:
         names = list(self.replicas[0].memory)
         told = {name: [r.memory[name] for r in self.replicas if r.memory.get(name) is not None] for name in names}
         return {name: max(values, default=None) for name, values in told.items()}
+
+    def has_seen(self, outputs: dict[str, np.ndarray]) -> bool:
+        """Whether outputs are bitwise those of the very first call."""
+        return outputs.keys() == self.first.keys() and all(
+            array.dtype == self.first[name].dtype
+            and array.shape == self.first[name].shape
+            and array.tobytes() == self.first[name].tobytes()
+            for name, array in outputs.items()
+        )
+
+
+@dataclass
+class _Called:
+    """A process of an entrant whose program was built and called.
+
+    Args:
+        model: the file of its program.
+        built: the reply to building it.
+        first: the reply to the first call.
+        outputs: of each call so far.
+    """
+
+    process: int
+    program: Program
+    model: Path
+    built: dict[str, Any]
+    first: dict[str, Any]
+    outputs: list[Outputs]
+
+    def again(self, cell: Cell) -> None:
+        """As many calls as the gate of the cell judges together."""
+        more = range(len(self.outputs), cell.gate_calls or 1)
+        self.outputs += [self.program.call(gate_seed(cell.seed, index)) for index in more]
 
 
 class Admission:
@@ -73,32 +108,40 @@ class Admission:
     def join(self, entrant: Entrant, processes: range, configuration: Configuration) -> None:
         """Processes of an entrant: prepared, called, judged. The first one's facts go on the record.
 
-        It is prepared alone, since how long that takes is published; the others beside each other.
+        It is prepared and called alone, since how long that takes is published. What follows is not: the further calls
+        that its gate wants, and the other processes, beside each other.
 
         Raises:
             ContestantFailure: one cannot be prepared, or does not pass its gate.
         """
-        first = processes[:1] if processes.start == 0 else processes[:0]
-        for process in first:
-            self._join(entrant, process, self._prepared(entrant, process, configuration), configuration)
-        beside = processes[len(first) :]
+        called: dict[int, _Called] = {}
+        if processes.start == 0:
+            called[0] = self._called(entrant, 0, configuration)
+            self._note(entrant, called[0])
+            if entrant.planned.cell.gate_calls is None:
+                self._join(entrant, called.pop(0), configuration)  # wrong: the others need not be prepared
+
+        def call(process: int, place: Sequence[int] | None = None) -> _Called:
+            if process in called:
+                return self._called_again(entrant, called[process], place)
+            return self._called(entrant, process, configuration, place)
+
+        beside = [process for process in processes if process in called or process > 0]
         before, start = self.pool.seconds, time.monotonic()
-        prepare = partial(self._prepared, entrant, configuration=configuration)
-        count = cores_of(entrant.planned.cell, configuration)
         try:
-            ready = self.pool.beside(prepare, beside, count)
+            ready = self.pool.beside(call, beside, cores_of(entrant.planned.cell, configuration))
         finally:  # requests at one time count once
             self._overlap += max(self.pool.seconds - before - (time.monotonic() - start), 0.0)
-        for process, built in zip(beside, ready, strict=True):
-            self._join(entrant, process, built, configuration)
+        for one in ready:
+            self._join(entrant, one, configuration)
 
-    def _prepared(
+    def _called(
         self, entrant: Entrant, process: int, configuration: Configuration, place: Sequence[int] | None = None
-    ) -> tuple[Program, dict[str, Any]]:
-        """The program of an entrant in one of its processes, and what its worker said of it.
+    ) -> "_Called":
+        """The program of an entrant in one of its processes, built and called; again where the gate will want that.
 
         Args:
-            place: cores that it is prepared on, if not on its own.
+            place: cores that this happens on, if not on its own.
         """
         planned = entrant.planned
         cell, handle = planned.cell, f"program_{next(self._handles)}"
@@ -108,50 +151,57 @@ class Admission:
         client = self.pool.get(planned.description, configuration, cell.dtype, instance, cores, planned.tree, place)
         data = self._data.paths(self.problems.get(cell.study, cell.parameters).data)
         program = Program(client, handle, configuration.limits, self.scratch / handle)
+        entrant.programs.append(program)
         with client.elsewhere(place):
             built = program.build(cell, cell.function, model, data)
-        entrant.programs.append(program)
-        return program, built
+            entrant.facts.setdefault("versions", client.hello.get("versions", {}))
+            entrant.facts.setdefault("device_name", client.hello.get("device_name", ""))
+            first = program.gate()
+            called = _Called(process, program, model, built, first, [program.outputs(first["outputs"])])
+            if process and not entrant.has_seen(called.outputs[0]):
+                called.again(cell)
+        return called
 
-    def _join(
-        self, entrant: Entrant, process: int, prepared: tuple[Program, dict[str, Any]], configuration: Configuration
-    ) -> None:
-        planned, cell = entrant.planned, entrant.planned.cell
-        program, built = prepared
-        client = program.client
-        model = (planned.tree or configuration.tree).model_path(cell.study, planned.description)
+    def _called_again(self, entrant: Entrant, called: "_Called", place: Sequence[int] | None) -> "_Called":
+        """The same with the further calls that its gate judges."""
+        with called.program.client.elsewhere(place):
+            called.again(entrant.planned.cell)
+        return called
+
+    def _note(self, entrant: Entrant, called: "_Called") -> None:
+        """What the first process tells: its facts, and the outputs of its first call."""
+        hello, cell = called.program.client.hello, entrant.planned.cell
+        entrant.facts |= {
+            "phases": {
+                "import": hello.get("import_s"),
+                **called.built["phases"],
+                "first_call": called.first["first_call_s"],
+            },
+            "cost": called.built["cost"],
+            "notes": {**forms.notes_of(called.model, cell.function), **called.built["notes"]},
+            "memory": memory_of(called.first),
+        }
+        entrant.first = called.outputs[0]
+
+    def _join(self, entrant: Entrant, called: "_Called", configuration: Configuration) -> None:
+        """One process that was called becomes a replica, if its outputs pass."""
+        cell, process = entrant.planned.cell, called.process
         problem = self.problems.get(cell.study, cell.parameters)
-        entrant.facts.setdefault("versions", client.hello.get("versions", {}))
-        entrant.facts.setdefault("device_name", client.hello.get("device_name", ""))
-        first = program.gate()
         is_random = cell.task not in getattr(configuration.tree.problem_module(cell.study), "DETERMINISTIC", ())
         replica = Replica(
-            program, process, TimedCalls(first["outputs"], is_random),
-            partial(self._judge_timed, entrant, problem, configuration), memory_of(first),
+            called.program, process, TimedCalls(called.first["outputs"], is_random),
+            partial(self._judge_timed, entrant, problem, configuration), memory_of(called.first),
         )  # fmt: skip
         entrant.replicas.append(replica)
-        outputs = program.outputs(first["outputs"])
-        if process and _repeats(outputs, entrant.outputs, stacked=cell.gate_calls is not None):
+        if process and entrant.has_seen(called.outputs[0]):
             return  # to the last bit what the first process computed, which is judged
-        if cell.gate_calls is not None:
-            more = (program.call(gate_seed(cell.seed, index)) for index in range(1, cell.gate_calls))
-            outputs = stacked([outputs, *more])
+        outputs = called.outputs[0] if cell.gate_calls is None else stacked(called.outputs)
         if process == 0:
-            entrant.facts |= {
-                "phases": {
-                    "import": client.hello.get("import_s"),
-                    **built["phases"],
-                    "first_call": first["first_call_s"],
-                },
-                "cost": built["cost"],
-                "notes": {**forms.notes_of(model, cell.function), **built["notes"]},
-                "memory": memory_of(first),
-            }
             entrant.outputs = outputs
         judgement = self._judged(cell, problem, configuration, outputs)
         if process == 0 or judgement.status != "ok":
             entrant.diagnostics = judgement.diagnostics
-        precision = gate.wrong_precision(outputs, built["notes"].get("dtype", cell.dtype))
+        precision = gate.wrong_precision(outputs, called.built["notes"].get("dtype", cell.dtype))
         if judgement.status == "ok" and precision is not None:
             judgement = gate.Judgement("invalid", precision)
         missing = [name for name in cell.keep or () if name not in outputs]
@@ -193,17 +243,6 @@ def finish(entrant: Entrant) -> ContestantFailure | None:
 def is_timed(cell: Cell) -> bool:
     """Whether a cell races, or is only gated."""
     return "time" in cell.stages
-
-
-def _repeats(outputs: dict[str, np.ndarray], judged: dict[str, np.ndarray], stacked: bool) -> bool:
-    """Whether outputs are bitwise those judged, or those of the first of the judged calls."""
-    first = {name: array[0] for name, array in judged.items()} if stacked else judged
-    return outputs.keys() == first.keys() and all(
-        array.dtype == first[name].dtype
-        and array.shape == first[name].shape
-        and array.tobytes() == first[name].tobytes()
-        for name, array in outputs.items()
-    )
 
 
 def cores_of(cell: Cell, configuration: Configuration) -> int | None:

@@ -24,11 +24,15 @@ from pipelines.race.waves import run_in_waves, waves_of
 from pipelines.results import provenance
 from pipelines.results.rows import OUTPUT
 from pipelines.results.store import Store
+from pipelines.spent import Spent
 from pipelines.workers import memory
 from pipelines.workers.pool import WorkerPool
 
 PREPARING_SECONDS = 3.0
 """A guess of what a process of a cell takes before its race, where no record tells."""
+
+ENDING, STORING = "ending workers", "storing"
+"""What the end of a run calls the time that goes to these."""
 
 
 class Runner:
@@ -41,6 +45,7 @@ class Runner:
         scratch: folder for arrays on their way.
         reporter: progress.
         clock: of the race's budget; None for the real one.
+        spent: gets the seconds that go to neither workers nor gates.
     """
 
     def __init__(
@@ -51,10 +56,12 @@ class Runner:
         scratch: Path,
         reporter: Reporter,
         clock: Callable[[], float] | None = None,
+        spent: Spent | None = None,
     ):
         self.store, self.problems, self.pool, self.scratch, self.reporter = store, problems, pool, scratch, reporter
         self._race_options = {} if clock is None else {"clock": clock}
         self.admission = Admission(problems, pool, scratch)
+        self.spent = spent or Spent()
         self._spreads: dict[str, list[tuple[float, int]]] = {"time": [], "ratio": []}
         """What was seen so far of how far processes differ."""
         self._room = memory.Room()
@@ -117,15 +124,17 @@ class Runner:
                     expected = self._seconds(race, plan.configuration)  # before its records are replaced
                     self._race(race, plan.configuration)
                     self.reporter.worked(plan.configuration.study, expected)
-                    if self._room.at_once is None:
-                        self.pool.retire(plan.configuration.recycle_after)
-                    else:
-                        self.pool.close()
+                    with self.spent.on(ENDING):
+                        if self._room.at_once is None:
+                            self.pool.retire(plan.configuration.recycle_after)
+                        else:
+                            self.pool.close()
 
     def _race(self, race: PlannedRace, configuration: Configuration) -> None:
         entrants: list[Entrant] = []
         self._begun = time.monotonic()
-        self.pool.release(cores_of(race.to_run[0].cell, configuration))
+        with self.spent.on(ENDING):
+            self.pool.release(cores_of(race.to_run[0].cell, configuration))
         for planned in race.to_run:
             self.reporter.activity(f"{race.race.title}: prepare and gate {planned.cell.framework}")
             entrant = self.admit(planned, configuration)
@@ -258,15 +267,17 @@ class Runner:
         keep = entrant.planned.cell.keep
         kept = {OUTPUT + name: array for name, array in entrant.outputs.items() if keep is None or name in keep}
         facts = {"diagnostics": entrant.diagnostics, **entrant.facts}
-        self.store.save(_record(entrant.planned, configuration, "ok", None, facts), {**kept, **arrays})
+        with self.spent.on(STORING):
+            self.store.save(_record(entrant.planned, configuration, "ok", None, facts), {**kept, **arrays})
 
     def _save_failure(
         self, planned: PlannedCell, configuration: Configuration, facts: dict[str, Any], failure: ContestantFailure
     ) -> None:
         # A worker says "skipped" of what planning could not see; the row is kept, but never reused.
         self.reporter.say(f"  {planned.cell.name}: {failure.status}: {failure.reason}")
-        record = _record(planned, configuration, failure.status, failure.reason, facts)
-        self.store.save({**record, "traceback": failure.traceback}, {})
+        with self.spent.on(STORING):
+            record = _record(planned, configuration, failure.status, failure.reason, facts)
+            self.store.save({**record, "traceback": failure.traceback}, {})
 
 
 class _Waves:
@@ -290,7 +301,8 @@ class _Waves:
             self._conditions.append(self._end_watch())
             failures = {index: finish(self.entrants[index]) for index in present}
             found |= {index: failure for index, failure in failures.items() if failure is not None}
-            self.runner.pool.close()
+            with self.runner.spent.on(ENDING):
+                self.runner.pool.close()
         for index in present:
             if index not in found:
                 found[index] = self._joined(self.entrants[index], processes)

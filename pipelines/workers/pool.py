@@ -162,7 +162,7 @@ class WorkerPool:
         self._end(lambda slot, worker: True)
 
     def _end(self, is_over: Callable[[tuple, WorkerClient], bool]) -> None:
-        """Ends some of the workers, side by side: a process with large libraries takes a while to quit."""
+        """Ends some of the workers, side by side: one with a command of its own may take a while to quit."""
         over = {slot: worker for slot, worker in self._workers.items() if is_over(slot, worker)}
         for slot in over:
             del self._workers[slot]

@@ -46,7 +46,7 @@ Requests and replies
            peak_device_bytes}. `late_s` is how much longer that first reading took than the one at the gate. Must start
            no thread that goes on afterwards.
 `forget`   {handle}: drops the program, its inputs and its outputs. Reply: {}.
-`quit`     {}: replies {} and ends with status 0.
+`quit`     {}: replies {} and ends with status 0. Python workers of the pipeline itself are ended without being asked.
 """
 
 import json

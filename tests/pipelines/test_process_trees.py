@@ -54,6 +54,18 @@ def test_no_child_survives_a_normal_end(toy, kind):
     assert left_over(since) == []
 
 
+def test_a_worker_of_ours_is_ended_without_waiting_for_its_libraries_to_end(toy):
+    """They are a second of a large system, for each of dozens of workers; nothing of theirs must be saved."""
+    ended = toy.root / "ended"
+    toy.model("first", before=f"import atexit, pathlib; atexit.register(pathlib.Path({str(ended)!r}).touch)")
+    assert toy.run("stages=[run]", "frameworks=[first]") == 0
+    assert not ended.exists()
+    toy.framework("second", f"command = {(sys.executable, '-m', 'pipelines.workers.worker')!r}")
+    toy.model("second", before=f"import atexit, pathlib; atexit.register(pathlib.Path({str(ended)!r}).touch)")
+    assert toy.run("stages=[run]", "frameworks=[second]") == 0
+    assert ended.exists(), "a worker with a command of its own is asked to quit"
+
+
 @linux
 @pytest.mark.parametrize("kind", ["in the group", "in a session of its own"])
 def test_no_child_survives_a_crash_nor_makes_the_run_hang(toy, kind):

@@ -1,5 +1,6 @@
 """Several processes per contestant, on chosen cores: what is measured, stored and refused."""
 
+import json
 import os
 
 import numpy as np
@@ -191,9 +192,51 @@ def test_processes_are_prepared_on_free_cores_and_run_on_those_of_the_race(toy, 
     assert toy.run(*words) == 0
     gated = seen[:4]
     assert len({int(one["process"]) for one in gated}) == 4
-    assert len({int(one["runs_on"]) for one in seen}) == 1, "all race on one core"
-    assert int(gated[0]["built_on"]) == int(gated[0]["runs_on"]), "the first is prepared alone where it races"
+    assert len({int(one["runs_on"]) for one in [gated[0], *seen[4:]]}) == 1, "all race on one core"
+    assert len(seen) > 4 and int(gated[0]["built_on"]) == int(gated[0]["runs_on"]), "the first is alone where it races"
     assert len({int(one["built_on"]) for one in gated[1:]}) == 2, "the others are spread over both"
+
+
+WAITING = """
+import os
+import time
+from pathlib import Path
+import numpy as np
+from frameworks.base import Program
+
+FOLDER = Path({folder!r})
+CALLS = 0
+
+def total(framework, data, parameters):
+    def run(inputs):
+        global CALLS
+        CALLS += 1
+        (FOLDER / str(os.getpid())).touch()
+        end = time.monotonic() + 60
+        while CALLS == 2 and len(list(FOLDER.iterdir())) < 3:
+            if time.monotonic() > end:
+                raise RuntimeError("no other process was called meanwhile")
+            time.sleep(0.01)
+        return {{"total": np.asarray(inputs.sum(dtype=np.float32))}}
+    return Program(lambda seed: data["values"], run)
+"""
+
+
+@two_cores
+def test_further_calls_at_the_gate_run_beside_the_other_processes(toy, tmp_path):
+    """The second call of the first process waits here until both of the others were called."""
+    folder = tmp_path / "called"
+    folder.mkdir()
+    toy.write("studies/toy/models/second.py", WAITING.format(folder=str(folder)))
+    problem = toy.root / "studies/toy/problem.py"
+    text = problem.read_text()
+    problem.write_text(text.replace('float(outputs["total"])', 'float(outputs["total"].mean())'))
+    config = toy.root / "configs/study/toy.yaml"
+    config.write_text(config.read_text().replace("baseline: first", "gate_calls: 3"))
+    words = ["timing.processes=3", "timing.cores=1", "timing.max_rounds=5", "stages=[run]"]
+    assert toy.run("frameworks=[second]", *words) == 0
+    (record,) = [json.loads(path.read_text()) for path in toy.records()]
+    assert record["status"] == "ok" and record["timing"]["processes"] == 3
 
 
 @two_cores

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from pipelines.output.closing import overhead
+from pipelines.output.closing import MEASURING, overhead
 from pipelines.output.summary import duration
 from pipelines.results import machine
+from pipelines.spent import Spent
 from pipelines.testing import toy as checkout
 
 
@@ -113,15 +114,41 @@ def test_lines_of_a_study_name_only_what_varies_in_their_task(toy, capsys):
 
 
 def test_the_harness_tells_what_it_costs():
-    assert overhead(200.0, 190.0).startswith("harness: 10.0 s of 200.0 s (5%) beside the cells' own; of paper-figures")
-    assert overhead(30.0, 31.0).startswith("harness: 0.0 s of 30.0 s (0%)")
+    parts = {MEASURING: 191.0, "drawing": 6.5, "planning": 0.04}
+    assert overhead(200.0, 190.0, parts).startswith(
+        "harness: 10.0 s of 200.0 s (5%) were not spent preparing, gating or timing (drawing 6.5, the rest 2.5, "
+        "between requests 1.0); the target"
+    )
+    assert overhead(30.0, 31.0, {}).startswith("harness: 0.0 s of 30.0 s (0%) were not")
+
+
+def test_seconds_inside_others_count_once():
+    now = [0.0]
+    spent = Spent(lambda: now[0])
+
+    def wait(seconds):
+        now[0] += seconds
+
+    with spent.on("measuring"):
+        wait(1.0)
+        for _ in range(2):
+            with spent.on("storing"):
+                wait(2.0)
+                with spent.on("ending"):
+                    wait(4.0)
+        wait(8.0)
+    with pytest.raises(RuntimeError), spent.on("ending"):
+        wait(16.0)
+        raise RuntimeError
+    assert spent.parts == {"measuring": 9.0, "storing": 4.0, "ending": 24.0}
 
 
 def test_requests_and_gates_are_the_cells_own(toy, capsys):
     toy.model("second", before="import time; time.sleep(0.02)")
     assert toy.run("frameworks=[second]") == 0
     (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("harness:")]
-    rest, total = (float(word) for word in re.findall(r"([0-9.]+) s ", line))
+    rest, total = (float(word) for word in re.findall(r"([0-9.]+) s ", line)[:2])
     assert rest <= total - 5 * 0.02
+    assert {"planning", "ending workers", "drawing"} & set(re.findall(r"[a-z]+(?: [a-z]+)*(?= [0-9.]+[,)])", line))
     assert toy.run("frameworks=[second]") == 0
     assert "harness:" not in capsys.readouterr().out, "nothing was measured"
