@@ -89,6 +89,7 @@ class Mutation:
     size: str = "paper"
     cheap: bool = False
     strengths: tuple[float, ...] = ()
+    not_reported: tuple[str, ...] = ()
 
 
 def mutant(
@@ -99,6 +100,7 @@ def mutant(
     size: str = "paper",
     cheap: bool = False,
     strengths: tuple[float, ...] = (),
+    not_reported: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Program]], Callable[..., Program]]:
     """Marks a program that is wrong on purpose, which the study's gate must call invalid.
 
@@ -114,8 +116,9 @@ def mutant(
         cheap: whether it runs on every push, too: it takes a second or two.
         strengths: how wrong, for a mutant that reads `parameters["strength"]`. It must be caught at the first; the
             others, smaller ones, measure the power of the gate.
+        not_reported: outputs that it need not return, to measure the gate of a system that is excused from them.
     """
-    mutation = Mutation(task, effect, parameters or {}, size, cheap, strengths)
+    mutation = Mutation(task, effect, parameters or {}, size, cheap, strengths, not_reported)
 
     def mark(make: Callable[..., Program]) -> Callable[..., Program]:
         make.mutation = mutation  # type: ignore[attr-defined]
@@ -175,6 +178,8 @@ class Framework(ABC):
             speaks the protocol of `pipelines/workers/protocol.py` and gets `--framework NAME --root FOLDER` appended.
         version_command: a command whose output enters the key, for systems that are not Python packages.
         environment: variables set in the worker before anything is imported.
+        not_reported: what a task's gate demands beside the answer (`reports` in the study's configuration) and the
+            system does not tell its users, with the reason. What it can tell must be returned: a gate needs it.
         model_path: where the model of a study is, relative to the repository root.
         sources: globs, relative to the root, of further files that decide what is measured, such as the GenJAX tree
             or a Julia project. The model, this file and the `frameworks/` files that it imports always count.
@@ -198,6 +203,7 @@ class Framework(ABC):
     command: ClassVar[tuple[str, ...]] = ()
     version_command: ClassVar[tuple[str, ...]] = ()
     environment: ClassVar[dict[str, str]] = {}
+    not_reported: ClassVar[dict[str, str]] = {}
     model_path: ClassVar[str] = "studies/{study}/models/{framework}.py"
     sources: ClassVar[tuple[str, ...]] = ()
     repeatable: ClassVar[bool] = True

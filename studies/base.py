@@ -52,6 +52,10 @@ class Verdict(NamedTuple):
     diagnostics: dict[str, float] = {}
 
 
+EARLIER_SOURCES = "measured with earlier sources"
+"""The flag of a stored row whose program, harness or settings have changed since."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One stored cell as a figure sees it. Times are seconds of one call; everything is computed when read.

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
+from studies import figure_flags
 from studies import figure_style as style
 from studies.base import FigureContext, NothingToDrawError, Row, Rows, how_timed
 
@@ -95,9 +96,8 @@ def usable(every: Sequence[Row]) -> int | None:
 def timing_facts(rows: Rows) -> list[str]:
     """How the rows were timed, and how many of them are flagged."""
     how = how_timed(rows)
-    flagged = sum(bool(row.flags) for row in rows)
     facts = [] if how is None else [f"{how}, 95% intervals"]
-    return [*facts, *([f"{flagged} of {len(rows)} measurements flagged as unstable"] if flagged else [])]
+    return [*facts, *figure_flags.facts(rows, has_marks=False)]
 
 
 def draw(

@@ -90,7 +90,9 @@ def rule_for(path: Path) -> Rule | None:
         case ("studies", "figure_style.py"):
             return Rule(("numpy", "matplotlib"))
         case ("studies", "figure_cores.py"):
-            return Rule(("numpy", "matplotlib", "studies.base", "studies.figure_style"))
+            return Rule(("numpy", "matplotlib", "studies.base", "studies.figure_flags", "studies.figure_style"))
+        case ("studies", "figure_flags.py"):
+            return Rule(("studies.base",))
         case ("studies", _, "programs.py"):  # what the models of all systems share: loaded beside each of them
             return Rule(("numpy", "frameworks.adaptive_base"))
         case ("studies", study, "models", _):
@@ -112,6 +114,7 @@ def rule_for(path: Path) -> Rule | None:
                 "studies.base",
                 "studies.figure_style",
                 "studies.figure_cores",
+                "studies.figure_flags",
                 own,
             )
             return Rule(allowed, never=(f"{own}.models",))

@@ -108,6 +108,7 @@ class Task(_Block):
     budget_share: number("the budget", above=0, at_most=1000) = 1.0  # type: ignore[valid-type]
     skip: Flag = False
     keep: Names = None
+    reports: Names = None
     frameworks: Names = None
     exclude: dict[str, str] | None = Field(None, description="a mapping from names of frameworks to reasons")
     program: str | None = Field(None, description="the name of a function of the model files")

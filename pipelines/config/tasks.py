@@ -9,13 +9,14 @@ from pipelines.errors import unknown
 from pipelines.plan.tree import Tree
 
 SETTINGS = (
-    *("parameters", "grid", "replicates", "stages", "keep", "race_over", "baseline", "budget_share", "timing"),
+    *("parameters", "grid", "replicates", "stages", "keep", "reports", "race_over", "baseline"),
+    *("budget_share", "timing"),
     *("gate_calls", "dtype", "skip", "frameworks", "exclude", "program"),
 )
 """What a task's block may hold; see `pipelines.plan.cells.races`."""
 
 STAGES = ("gate", "time")
-PER_TASK = ("stages", "keep", "race_over", "frameworks")
+PER_TASK = ("stages", "keep", "reports", "race_over", "frameworks")
 
 
 def task_faults(tree: Tree, study: str, values: Mapping[str, Any]) -> Iterator[str]:

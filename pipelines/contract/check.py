@@ -1,7 +1,7 @@
 """The contract over a framework or a study: its cells at the smoke size, and what the gate says of them."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,7 +134,9 @@ def _judge(
 ) -> None:
     module = tree.problem_module(cell.study)
     outputs = dict(stacked) if cell.gate_calls is not None else {name: array[0] for name, array in stacked.items()}
-    judged = gate.judge(module, cell.task, problem, cell.parameters, outputs)
+    judged = gate.judge(
+        module, cell.task, problem, cell.parameters, outputs, gate.demanded(cell, tree.describe(cell.framework))
+    )
     if judged.status == "failed":
         path = tree.study_folder(cell.study) / "problem.py"
         own = f"{tree.shown(path)}:{line_of(path, 'check')}"
@@ -153,12 +155,18 @@ def _same_shapes(
     for (study, task), of_task in shapes.items():
         names = [name for name in of_task if framework is None or name != framework] or list(of_task)
         reference = names[0]
+        untold = {name: dict(tree.describe(name).not_reported) for name in of_task}
         for name, own in of_task.items():
-            if own != of_task[reference]:
+            excused = {*untold[name], *untold[reference]}
+            if _without(own, excused) != _without(of_task[reference], excused):
                 path = tree.model_path(study, tree.describe(name))
                 where = f"{tree.shown(path)}:{line_of(path, task)}"
                 text = f"{_shown(own)}; {reference} returns {_shown(of_task[reference])}"
                 found.broken.append(Broken("shapes", where, f"{study}/{task} {name}", text))
+
+
+def _without(shapes: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: shape for name, shape in shapes.items() if name not in names}
 
 
 def _shown(shapes: dict[str, Any]) -> str:

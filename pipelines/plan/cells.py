@@ -19,6 +19,7 @@ class Cell:
     Args:
         stages: "gate", or "gate" and "time".
         keep: names of the outputs to store; None stores all.
+        reports: outputs that a program must return because its gate needs them, though they are not its answer.
         instance: which of several equal workers runs it; 0 but in an A/A race.
         gate_calls: how many calls of the program, each with a seed of its own, the gate judges together; their outputs
             then have a leading axis of that size. None judges one call as it is.
@@ -36,6 +37,7 @@ class Cell:
     dtype: str
     stages: tuple[str, ...] = ("gate", "time")
     keep: tuple[str, ...] | None = None
+    reports: tuple[str, ...] = ()
     instance: int = 0
     gate_calls: int | None = None
     timing: Mapping[str, Any] = field(default_factory=dict)
@@ -113,8 +115,8 @@ def races(configuration: Configuration) -> list[Race]:
 
     A task's block has its `frameworks` by now, found by presence (see `pipelines.plan.participants`). It may hold
     `program` (the function of the model files, if not the task's name), `baseline` (a framework, or a mapping of race
-    parameters to values),
-    `parameters` and `grid` (over the study's parameters), `replicates` (seeds seed, seed + 1, ...), `stages`, `keep`,
+    parameters to values), `parameters` and `grid` (over the study's parameters), `replicates` (seeds seed, seed + 1,
+    ...), `stages`, `keep`, `reports` (outputs that the gate demands beside the answer, see `Framework.not_reported`),
     `race_over` (what cells of one race may differ in; `[framework]`) and `budget_share` (of the timed seconds of a
     race, where many races share what one should cost; 1).
     """
@@ -155,6 +157,7 @@ def _points(
                 dtype=block.get("dtype", configuration.dtype),
                 stages=tuple(block.get("stages", ("gate", "time"))),
                 keep=kept,
+                reports=tuple(block.get("reports") or ()),
                 gate_calls=block.get("gate_calls"),
                 timing=block.get("timing") or {},
                 program=block.get("program"),

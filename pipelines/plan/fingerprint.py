@@ -59,6 +59,8 @@ def own_inputs(cell: Cell, configuration: Configuration, parameters: str, data: 
         found["instance"] = str(cell.instance)
     if cell.form:
         found["form"] = cell.form
+    if cell.reports:
+        found["outputs demanded"] = "+".join(cell.reports)
     if cell.program:
         found["program"] = cell.program
     if "time" in cell.stages:

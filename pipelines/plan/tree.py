@@ -38,6 +38,7 @@ class FrameworkDescription:
     command: tuple[str, ...] = ()
     version_command: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    not_reported: tuple[tuple[str, str], ...] = ()
     model_path: str = Framework.model_path
     sources: tuple[str, ...] = ()
     start_seconds: float = 0.0

@@ -198,7 +198,7 @@ class Admission:
         outputs = called.outputs[0] if cell.gate_calls is None else stacked(called.outputs)
         if process == 0:
             entrant.outputs = outputs
-        judgement = self._judged(cell, problem, configuration, outputs)
+        judgement = self._judged(planned, problem, configuration, outputs)
         if process == 0 or judgement.status != "ok":
             entrant.diagnostics = judgement.diagnostics
         precision = gate.wrong_precision(outputs, called.built["notes"].get("dtype", cell.dtype))
@@ -215,17 +215,19 @@ class Admission:
         self, entrant: Entrant, problem: Problem, configuration: Configuration, outputs: Outputs
     ) -> gate.Judgement:
         """The whole gate on the outputs of a timed call; where it wants several, with others that it has seen."""
-        cell = entrant.planned.cell
-        if cell.gate_calls is not None:
+        if entrant.planned.cell.gate_calls is not None:
             seen = entrant.outputs
             outputs = {name: np.concatenate([array[None], seen[name][1:]]) for name, array in outputs.items()}
-        return self._judged(cell, problem, configuration, outputs)
+        return self._judged(entrant.planned, problem, configuration, outputs)
 
-    def _judged(self, cell: Cell, problem: Problem, configuration: Configuration, outputs: Outputs) -> gate.Judgement:
-        start = time.monotonic()
+    def _judged(
+        self, planned: PlannedCell, problem: Problem, configuration: Configuration, outputs: Outputs
+    ) -> gate.Judgement:
+        cell, start = planned.cell, time.monotonic()
+        demanded = gate.demanded(cell, planned.description)
         module = configuration.tree.problem_module(cell.study)
         try:
-            return gate.judge(module, cell.task, problem, cell.parameters, outputs)
+            return gate.judge(module, cell.task, problem, cell.parameters, outputs, demanded)
         finally:
             self._judging += time.monotonic() - start
 

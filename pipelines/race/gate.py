@@ -4,13 +4,15 @@ Nothing is timed, cached or drawn as a number unless its outputs passed.
 """
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from pipelines.plan.cells import Cell
+from pipelines.plan.tree import FrameworkDescription
 from studies.base import Problem, Verdict
 
 
@@ -25,7 +27,12 @@ class Judgement:
 
 
 def judge(
-    study: ModuleType, task: str, problem: Problem, parameters: Mapping[str, Any], outputs: Mapping[str, np.ndarray]
+    study: ModuleType,
+    task: str,
+    problem: Problem,
+    parameters: Mapping[str, Any],
+    outputs: Mapping[str, np.ndarray],
+    demanded: Collection[str] = (),
 ) -> Judgement:
     """Runs the study's `check(task, problem, parameters, outputs)`.
 
@@ -35,7 +42,15 @@ def judge(
         problem: what `make_problem(parameters)` gave.
         parameters: the cell's parameters.
         outputs: arrays as the worker returned them; float arrays reach the check as float64.
+        demanded: names that must be among them; see `demanded`.
     """
+    missing = [name for name in demanded if name not in outputs]
+    if missing:
+        return Judgement(
+            "invalid",
+            f"the outputs lack {' and '.join(missing)}, by which the gate of {task} judges each step. A system that "
+            "cannot report it says why in `not_reported` of its framework file.",
+        )
     exact = {name: _float64(array) for name, array in outputs.items()}
     try:
         # A check computes with whatever a broken framework returned; its verdict counts, not NumPy's warnings.
@@ -47,6 +62,12 @@ def judge(
         text = f"the check of {task} raised {type(error).__name__}: {first}"
         return Judgement("failed", text, {}, traceback.format_exc())
     return Judgement("ok" if reason is None else "invalid", reason, diagnostics)
+
+
+def demanded(cell: Cell, description: FrameworkDescription) -> list[str]:
+    """What the gate of a cell needs beside the answer: its task's `reports`, less what the framework cannot tell."""
+    excused = dict(description.not_reported)
+    return [name for name in cell.reports if name not in excused]
 
 
 def _verdict(given: Any) -> Verdict:

@@ -136,9 +136,11 @@ class Judge:
         runs, start = options.false_alarms or options.runs, time.monotonic()
         cell, module = tally.cell, self.tree.problem_module(tally.cell.study)
         problem = module.make_problem(dict(cell.parameters))
+        excused = tally.mutant.mutation.not_reported if tally.mutant is not None else ()
+        demanded = set(gate.demanded(cell, self.tree.describe(cell.framework))) - set(excused)
         try:
             for outputs in itertools.islice(self._calls(tally, configuration, problem), runs):
-                judged = gate.judge(module, cell.task, problem, cell.parameters, outputs)
+                judged = gate.judge(module, cell.task, problem, cell.parameters, outputs, demanded)
                 tally.verdicts[judged.status] += 1
                 if judged.reason is not None:
                     tally.reasons[judged.reason] += 1

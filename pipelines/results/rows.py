@@ -13,7 +13,7 @@ from pipelines.race.spread import Prior
 from pipelines.race.timing import TimingSettings
 from pipelines.results.machine import machine
 from pipelines.results.store import Store
-from studies.base import Row
+from studies.base import EARLIER_SOURCES, Row
 
 OUTPUT = "output/"
 """Prefix of stored outputs among a record's arrays; `samples_s` and `baseline_samples_s` are the block times, and
@@ -45,7 +45,7 @@ def _read_row(planned: PlannedCell, configuration: Configuration, store: Store, 
         if found is not None:
             where = found[0]["inputs"].get("machine")
             elsewhere = where is not None and where != machine(cell.device)
-            flag = "measured with earlier sources" if planned.key else None  # without a key nobody compared them
+            flag = EARLIER_SOURCES if planned.key else None  # without a key nobody compared them
             flag = f"measured on another machine: {where}" if elsewhere else flag
             return row_of(*found, planned, configuration, flag=flag)
     status, reason = ("skipped", planned.why) if planned.action == SKIP else ("failed", "not measured")

@@ -2,7 +2,7 @@
 
 SERIES            names of `configs/scaling.yaml`; all by default
 limits            instead: the most that memory holds, by bisection, for those series that are named
-seconds=600       of timed calls in all, shared equally among the points
+seconds=600       of timed calls in all, shared equally among the points; gates and three processes come on top
 most=1000000000   the largest size that the search for a limit tries
 memory=BYTES      what each process may have in that search; all of the machine's by default
 page=FILE         the page to write into, docs/scaling.md by default; a JSON file of that name is written beside it
@@ -62,21 +62,24 @@ def run(arguments: Sequence[str], tree: Tree, reporter: Reporter, framework: str
         with_growth(before, {**_empty(), "provenance": provenance.provenance(tree.root, {}, "cpu")})
     context = Context(tree, tuple(words), reporter)
     chosen = [known[name] for name in names or known]
-    if search:
-        with memory_limit(numbers["memory"]):
-            found = [find_limit(context, series, numbers["most"] or 1, framework) for series in chosen]
-        content["limits"] = _joined(content.get("limits", []), found, "title")
-    else:
-        n_points = sum(len(series.sizes) for series in chosen)
-        budget, limits = (numbers["seconds"] or 0) / n_points, Limits(smoke)
-        found = [measure(context, series, budget, limits, framework) for series in chosen]
-        content["series"] = _joined(content.get("series", []), found, "name")
+    n_points = sum(len(series.sizes) for series in chosen)
+    budget, limits = (numbers["seconds"] or 0) / n_points, Limits(smoke)
     content["provenance"] = provenance.provenance(tree.root, {}, "cuda" if "device=cuda" in words else "cpu")
+    found: list[dict[str, Any]] = []
+    for series in chosen:
+        if search:
+            with memory_limit(numbers["memory"]):
+                found.append(find_limit(context, series, numbers["most"] or 1, framework))
+            content["limits"] = _joined(content.get("limits", []), found, "title")
+        else:
+            found.append(measure(context, series, budget, limits, framework))
+            content["series"] = _joined(content.get("series", []), found, "name")
+        if page:  # after each, so that an interruption loses one series
+            _write(page, with_growth(before, content))
+            _write(page.with_suffix(".json"), json.dumps(content, indent=1) + "\n")
     for line in tables({**content, "series": [] if search else found, "limits": found if search else []}):
         reporter.say(line)
     if page:
-        _write(page, with_growth(before, content))
-        _write(page.with_suffix(".json"), json.dumps(content, indent=1) + "\n")
         reporter.say(f"Written: {page} and {page.with_suffix('.json').name}")
     bad = [point for series in found for point in series.get("points", []) if point["status"] != "ok"]
     return int(bool(bad))

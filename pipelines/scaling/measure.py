@@ -25,7 +25,7 @@ from studies.base import Row
 
 FRAMEWORK = "genjax"
 PROCESSES = 3
-"""Of each point that a program measures."""
+"""Of each point: fewer than of a race, since a power law over decades does not need a per cent."""
 
 RATES = {"full": (1 << 24, 1 << 26, 2048), "smoke": (1 << 16, 1 << 16, 64)}
 """Draws, floats and side of a matrix that the limits are measured with."""
@@ -133,7 +133,9 @@ def _race(
         if taken:
             return None
         cell = next(cell for cell in race.cells if cell.framework == framework)
-        timing = {**cell.timing, "cores": series.cores_of(size), "budget_seconds": budget}
+        processes = min(configuration.timing.processes, PROCESSES)
+        own = {"cores": series.cores_of(size), "budget_seconds": budget, "processes": processes}
+        timing = {**cell.timing, **own}
         taken.append(replace(cell, timing=timing, keep=(), stages=stages or cell.stages))
         return replace(race, cells=(taken[0],), baseline=None, budget_share=1.0)
 

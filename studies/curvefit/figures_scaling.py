@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from studies import figure_flags
 from studies import figure_style as style
 from studies.base import FigureContext, Row
 from studies.curvefit.figures_curves import SIZE_COLORS
@@ -81,9 +82,7 @@ def draw_runtime(axes: Axes, context: FigureContext) -> list[str]:
             facts.append(f"no knee found among {len(sizes)} sizes")
         n_rounds = counted([len(row.samples_s) for row in timed])
         facts.append(f"time: median of {n_rounds} rounds (dots), band: 95% interval")
-        n_flagged = sum(bool(row.flags) for row in timed)
-        if n_flagged:
-            facts.append(f"{n_flagged} of {len(timed)} times are flagged as unstable")
+        facts += figure_flags.facts(timed, has_marks=False)
     facts += draw_others(axes, context)
     for row in rows:
         if row.status != "ok":

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from scipy import stats
 
-from studies import figure_cores
+from studies import figure_cores, figure_flags
 from studies import figure_style as style
 from studies.base import FigureContext, Row, Rows, figure, how_timed
 from studies.faircoin.problem import posterior_estimates
@@ -213,10 +213,9 @@ def fit_labels(axes: Axes, bars: list[tuple]) -> None:
 def ratio_label(row: Row) -> str:
     """`101.2% [100.4, 102.0] (0.216 ms)`, or without an interval for the baseline, which is 100% by definition.
 
-    A row with stability flags gets a dagger.
+    A row with flags gets its marks.
     """
-    mark = " †" if row.flags else ""
-    time = f"({1e3 * row.median_s:.3f} ms){mark}"
+    time = f"({1e3 * row.median_s:.3f} ms) {figure_flags.mark(row)}".rstrip()
     if row.is_baseline:
         return f"{100 * row.ratio:.0f}% {time}"
     low, high = row.ratio_interval
@@ -273,6 +272,5 @@ def provenance(rows: list[Row], context: FigureContext, is_timed: bool = True) -
         facts.append(f"{how_timed(rows) or 'nothing timed'}, ratios paired by round, [95% interval]")
         if any(row.framework == "handcoded_same_draws" for row in rows):
             facts.append("same draws: hand-coded with GenJAX's samplers; NumPyro has its own, which its users call")
-        if any(row.flags for row in rows):
-            facts.append("† measurement flagged as unstable")
+        facts += figure_flags.facts(rows)
     return facts

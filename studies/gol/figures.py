@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from studies import figure_cores
+from studies import figure_cores, figure_flags
 from studies import figure_style as style
 from studies.base import Animation, FigureContext, Row, figure
 from studies.gol.rule import next_board
@@ -134,8 +134,8 @@ def timing(context: FigureContext) -> Figure:
             axes.barh(position, value - left, left=left, height=thickness, color=colours[device], alpha=0.8,
                       edgecolor="black", label=device.upper() if index == 0 else None)  # fmt: skip
             axes.plot([low, high], [position, position], color="black", linewidth=2)
-            is_flagged = any(row.flags for row in by_device[device].where(framework=FRAMEWORK, height=side))
-            text = f"  {value:.3g} ms{' †' if is_flagged else ''}"
+            mark = figure_flags.mark(*by_device[device].where(framework=FRAMEWORK, height=side))
+            text = f"  {value:.3g} ms {mark}".rstrip()
             other, hand = costs.get(("cuda", side)), by_hand[side]
             end, room = max(value, high), 78
             if hand is not None and device == devices[-1] and 1e3 * hand[0] > end:
@@ -176,8 +176,7 @@ def timing(context: FigureContext) -> Figure:
     style.keep_spines(axes, "left", "bottom")
     counts = ", ".join(str(count) for count in sorted(context.rows.values("n_sweeps")))
     facts = [context.device_name, f"slope of median time over {counts} sweeps in one scan, 95% intervals"]
-    if any(row.flags for rows in by_device.values() for row in rows):
-        facts.append("† the machine was busy or the times were unstable: see the report")
+    facts += figure_flags.facts([row for rows in by_device.values() for row in rows])
     style.footnote(drawing, facts, y=0.005)
     return drawing
 

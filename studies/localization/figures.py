@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from studies import figure_cores
+from studies import figure_cores, figure_flags
 from studies import figure_style as style
 from studies.base import FigureContext, Row, Rows, figure, how_timed
 from studies.localization import scores
@@ -247,7 +247,7 @@ def draw_times(axes: Axes, rows: list[Row], accuracy: Rows, context: FigureConte
         axes.errorbar(milliseconds, position, xerr=[[max(milliseconds - low, 0)], [max(high - milliseconds, 0)]],
                       color="black", capsize=6, lw=2)  # fmt: skip
         text = f"  {_three_digits(milliseconds)} ms [{_three_digits(low)}, {_three_digits(high)}]"
-        text += " †" if row.flags else ""
+        text += f" {figure_flags.mark(row)}".rstrip()
         text += achievement(row, accuracy, context)
         label = axes.text(high, position, text, va="center", fontsize=style.FONT_SIZES["legend"])
         labels.append((high, label.get_window_extent(renderer).width))
@@ -344,9 +344,7 @@ def provenance(context: FigureContext, rows: list[Row]) -> list[str]:
     facts = [f"{context.device.upper()}: {context.device_name}"]
     if how is not None:
         facts.append(f"times of a whole run: {how}, [95% interval]")
-    if any(row.flags for row in rows):
-        facts.append("† measurement flagged as unstable")
-    return facts
+    return facts + figure_flags.facts(rows)
 
 
 def _three_digits(value: float) -> str:

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from studies import figure_cores
+from studies import figure_cores, figure_flags
 from studies import figure_style as style
 from studies.base import FigureContext, Row, Rows, figure
 from studies.perfbench.figures_facts import ORDER as ORDER
@@ -158,8 +158,8 @@ def draw_bar(axes: Axes, x: float, width: float, row: Row) -> None:
 
 
 def factor(ratio: float, row: Row) -> str:
-    """`1.02×` or `1.7k×` (thousands), to two digits or more, with a dagger for a row with stability flags."""
-    mark = "†" if row.flags else ""
+    """`1.02×` or `1.7k×` (thousands), to two digits or more, with the marks of a row with flags."""
+    mark = figure_flags.mark(row)
     if row.is_baseline:
         return f"1×{mark}"
     # In thousands where the digits would run into the next bar's.

@@ -1,5 +1,6 @@
 """What the figures of the comparison have in common: the order of systems, and how their times were made."""
 
+from studies import figure_flags
 from studies.base import Row, Rows, how_timed
 from studies.perfbench.export import SIZES, other_precision
 
@@ -35,9 +36,4 @@ def measurement(rows: Rows, has_daggers: bool) -> list[str]:
         facts.append(other)
     marks = {row.label: row.record.get("notes", {}).get("form_mark") for row in rows if row.status == "ok"}
     facts += [f"{label}: {mark}" for label, mark in marks.items() if mark]
-    flagged = sum(bool(row.flags) for row in rows)
-    if flagged and has_daggers:
-        facts.append("† measurement flagged as unstable")
-    elif flagged:
-        facts.append(f"{flagged} of {len(rows)} measurements flagged as unstable")
-    return facts
+    return facts + figure_flags.facts(rows, has_marks=has_daggers)

@@ -18,6 +18,7 @@ from pipelines.plan.tree import Tree
 from pipelines.scaling.__main__ import run
 from pipelines.scaling.fit import log_log
 from pipelines.scaling.limit import Bracket, largest
+from pipelines.scaling.measure import measure
 from pipelines.scaling.page import BEGIN, END, seconds, tables, with_growth
 from pipelines.scaling.series import powers_of_two, read_series
 from pipelines.scaling.work import count
@@ -209,6 +210,21 @@ def test_growth_is_measured_gated_and_written(toy):
     status, _ = scaling(toy, "too_many", "seconds=0.1", f"page={page}", "size=smoke")
     again = json.loads((toy.root / "docs/growth.json").read_text())
     assert again["series"][0] == series and [one["name"] for one in again["series"]] == ["points", "too_many"]
+
+
+def test_what_was_measured_before_an_interruption_is_on_the_page(toy, monkeypatch):
+    page = toy.write("docs/growth.md", f"text\n{BEGIN}\n{END}\n")
+
+    def interrupted(context, series, *rest):
+        if series.name == "too_many":
+            raise KeyboardInterrupt
+        return measure(context, series, *rest)
+
+    monkeypatch.setattr("pipelines.scaling.__main__.measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        scaling(toy, "points", "too_many", "seconds=0.1", f"page={page}")
+    (series,) = json.loads((toy.root / "docs/growth.json").read_text())["series"]
+    assert series["name"] == "points" and "| 1,000 |" in page.read_text()
 
 
 def test_a_wrong_program_has_no_time(toy):

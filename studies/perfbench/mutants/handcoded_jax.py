@@ -170,24 +170,41 @@ def always_accepts(framework, data, parameters):
     return chains(framework, data, parameters, lambda log_alpha, log_uniform: log_uniform <= 0)
 
 
-@mutant(task="hmc", effect="21 leapfrog steps, nothing but states reported")
+@mutant(
+    task="hmc",
+    effect="21 leapfrog steps, nothing but states reported",
+    not_reported=("log_density", "acceptance_probability"),
+)
 def more_steps_silently(framework, data, parameters):
     """As a system that does not tell densities and acceptance probabilities."""
     return silent(more_steps(framework, data, parameters))
 
 
 @mutant(
-    task="hmc", effect="noise sd {strength:.1%} too large, nothing but states reported", strengths=(0.1, 0.05, 0.02)
+    task="hmc",
+    effect="noise sd {strength:.1%} too large, nothing but states reported",
+    strengths=(0.1, 0.05, 0.02),
+    not_reported=("log_density", "acceptance_probability"),
 )
 def noise_sd_silently(framework, data, parameters):
     """As a system that does not tell densities and acceptance probabilities."""
     return silent(noise_sd(framework, data, parameters))
 
 
-@mutant(task="hmc", effect="acceptance by a coin of 90%, nothing but states reported")
+@mutant(
+    task="hmc",
+    effect="acceptance by a coin of 90%, nothing but states reported",
+    not_reported=("log_density", "acceptance_probability"),
+)
 def coin_silently(framework, data, parameters):
     """As a system that does not tell densities and acceptance probabilities."""
     return silent(coin(framework, data, parameters))
+
+
+@mutant(task="hmc", effect="gradient in bfloat16, and silent about its energies", cheap=True)
+def bfloat16_gradient_silently(framework, data, parameters):
+    """Its states are as good as right ones: only the reports that the gate demands tell."""
+    return silent(bfloat16_gradient(framework, data, parameters))
 
 
 def silent(program):

@@ -148,7 +148,7 @@ def test_scaling_without_a_bend_says_so():
     found = texts(drawn(figures.scaling, make_context(*rows)))
     assert "no knee found among 6 sizes" in found
     assert "knee at" not in found
-    assert "2 of 6 times are flagged as unstable" in found
+    assert "2 of 6 measurements flagged as unstable" in found
     assert "no log evidence was measured" in found.replace("\n", " ")
 
 

@@ -10,8 +10,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.container import BarContainer, ErrorbarContainer
 
-from studies import figure_style
-from studies.base import FigureContext, Row, Rows
+from studies import figure_flags, figure_style
+from studies.base import EARLIER_SOURCES, FigureContext, Row, Rows
 from studies.faircoin import figures
 from studies.faircoin.problem import make_problem
 
@@ -228,7 +228,26 @@ def test_a_flagged_row_carries_a_dagger_that_the_page_explains():
     rows = [*all_ok()[:2], make_row("numpyro", flags=("load average 3.1",))]
     drawing = figures.combined(make_context(*rows))
     assert "187.0% [181.0, 196.0] (0.395 ms) †" in texts(timing_axes(drawing))
-    assert "† measurement flagged" in drawing.texts[0].get_text()
+    assert "† flagged as unstable" in drawing.texts[0].get_text()
+    assert "earlier sources" not in drawing.texts[0].get_text()
+
+
+def test_a_row_of_earlier_sources_is_told_from_an_unstable_one():
+    rows = [*all_ok()[:2], make_row("numpyro", flags=(EARLIER_SOURCES,))]
+    drawing = figures.combined(make_context(*rows))
+    assert "187.0% [181.0, 196.0] (0.395 ms) ‡" in texts(timing_axes(drawing))
+    note = drawing.texts[0].get_text()
+    assert "‡ measured with earlier sources" in note and "unstable" not in note
+
+
+def test_marks_and_footnotes_of_flags():
+    both = make_row("numpyro", flags=(EARLIER_SOURCES, "load average 3.1"))
+    calm = make_row("genjax")
+    assert [figure_flags.mark(calm), figure_flags.mark(both), figure_flags.mark(calm, both)] == ["", "†‡", "†‡"]
+    assert figure_flags.facts([calm]) == []
+    assert figure_flags.facts([calm, both]) == ["† flagged as unstable", "‡ measured with earlier sources"]
+    counted = figure_flags.facts([calm, both], has_marks=False)
+    assert counted[0] == "1 of 2 measurements flagged as unstable"
 
 
 def test_table_compares_estimates_with_the_exact_answer():
