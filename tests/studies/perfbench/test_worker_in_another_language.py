@@ -40,7 +40,8 @@ def importance(data, parameters, seed):
 
 def frozen(data, parameters, seed):
     shape = (parameters["n_chains"], parameters["n_samples"])
-    return {{name: np.full(shape, value, float) for name, value in zip("abc", data["start"])}}
+    states = {{name: np.full(shape, value, float) for name, value in zip("abc", data["start"])}}
+    return {{**states, "log_density": np.zeros(shape)}}
 
 
 def digests(outputs):
