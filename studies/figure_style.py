@@ -132,27 +132,27 @@ def mark_bar(axes: Axes, position: float, label: str, reason: str, x: float = 0.
     Args:
         axes: the panel of bars.
         position: height of the bar, in data coordinates.
-        label: name of what is missing.
+        label: name of what is missing; empty where it stands elsewhere.
         reason: why, as `status_text` says it.
         x: left end of the text, as a fraction of the panel's width.
     """
     mark = axes.text(
-        x, position, f"{label}  ({reason})", transform=axes.get_yaxis_transform(), ha="left", va="center",
+        x, position, f"{label}  ({reason})".strip(), transform=axes.get_yaxis_transform(), ha="left", va="center",
         fontsize=FONT_SIZES["legend"], style="italic", color=RED, bbox=MARK_BACKGROUND, zorder=6,
     )  # fmt: skip
     renderer = FigureCanvasAgg(axes.get_figure(root=True)).get_renderer()
     words = reason.split()
     while len(words) > 1 and mark.get_window_extent(renderer).width > (1 - 2 * x) * axes.get_window_extent().width:
         words.pop()
-        mark.set_text(f"{label}  ({' '.join(words)} …)")
+        mark.set_text(f"{label}  ({' '.join(words)} …)".strip())
 
 
-def text_width(figure: Figure, texts: Iterable[str], size: float) -> float:
+def text_width(figure: Figure, texts: Iterable[str], size: float, weight: str = "normal") -> float:
     """Inches that the widest of the texts takes at a font size in points."""
     renderer = FigureCanvasAgg(figure).get_renderer()
     widest = 0.0
     for words in texts:
-        text = figure.text(0, 0, words, fontsize=size)
+        text = figure.text(0, 0, words, fontsize=size, fontweight=weight)
         widest = max(widest, text.get_window_extent(renderer).width)
         text.remove()
     return widest / figure.dpi

@@ -1,4 +1,4 @@
-"""Figures of the fair coin: posterior histograms against the exact density, and time relative to hand-written JAX.
+"""Figures of the fair coin: posterior histograms against the exact density, and time relative to hand-coded JAX.
 
 Published layout: Figure 16(a). Every number drawn comes from a stored row, its arrays, or the exact posterior.
 """
@@ -148,17 +148,19 @@ def draw_posteriors(panels: list[Axes], rows: list[Row], context: FigureContext)
 def draw_timing(axes: Axes, rows: list[Row]) -> None:
     """Horizontal bars of the ratio to the baseline, paired by round, in per cent, with 95% intervals.
 
-    The label of a bar states the same ratio and interval as the bar, and the median time of one call in milliseconds.
-    A row without a ratio is a red note in the place of its bar.
+    Names stand left of the bars: inside, a long one would run over the end of a short bar. The label of a bar states
+    the same ratio and interval as the bar, and the median time of one call in milliseconds. A row without a ratio is a
+    red note in the place of its bar.
     """
     rows = bar_rows(rows)
+    name_rows(axes, [row.label for row in rows])
     baseline = next((row for row in rows if row.is_baseline), None)
     baseline_label = baseline.label if baseline is not None else "baseline"
     renderer = FigureCanvasAgg(axes.figure).get_renderer()
     bars = []
     for position, row in enumerate(rows):
         if row.status != "ok" or row.ratio is None or row.ratio_interval is None:  # too few blocks for an interval
-            style.mark_bar(axes, position, row.label, missing_reason(row, baseline))
+            style.mark_bar(axes, position, "", missing_reason(row, baseline))
             continue
         percent, low, high = (100 * value for value in (row.ratio, *row.ratio_interval))
         axes.barh(position, percent, height=0.72, color=row.color, edgecolor="black", alpha=0.85)
@@ -167,15 +169,9 @@ def draw_timing(axes: Axes, rows: list[Row]) -> None:
                 percent, position, xerr=[[max(percent - low, 0)], [max(high - percent, 0)]],
                 color="black", capsize=6, linewidth=2, zorder=5,
             )  # fmt: skip
-        name = axes.text(
-            0.012, position, row.label, transform=axes.get_yaxis_transform(), va="center",
-            fontsize=style.FONT_SIZES["title"], fontweight="bold", zorder=6,
-        )  # fmt: skip
         label = axes.text(0, position, ratio_label(row), va="center", fontsize=style.FONT_SIZES["label"])
         # A label to the right of the baseline's line, also where the bar is shorter, so that the line crosses no text.
-        bars.append(
-            (max(high, 100.0), name.get_window_extent(renderer).width, label, label.get_window_extent(renderer).width)
-        )
+        bars.append((max(high, 100.0), label, label.get_window_extent(renderer).width))
     if bars:
         fit_labels(axes, bars)
         axes.axvline(100, color="black", linestyle="--", linewidth=2, zorder=4)
@@ -191,22 +187,35 @@ def draw_timing(axes: Axes, rows: list[Row]) -> None:
     style.keep_spines(axes, "bottom")
 
 
+def name_rows(axes: Axes, names: list[str]) -> None:
+    """Write the names left of the panel, which becomes as much narrower as they need."""
+    drawing, size = axes.get_figure(root=True), style.FONT_SIZES["legend"]
+    inches = style.text_width(drawing, names, size, weight="bold")
+    box = axes.get_position()
+    left = box.x0 + inches / drawing.get_figwidth()
+    axes.set_position((left, box.y0, box.x1 - left, box.height))
+    for position, name in enumerate(names):
+        axes.annotate(
+            name, (0, position), (-6, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
+            ha="right", va="center", fontsize=size, fontweight="bold",
+        )  # fmt: skip
+
+
 def fit_labels(axes: Axes, bars: list[tuple]) -> None:
-    """Set the x range and place the labels so that none is cut and none covers a bar's name.
+    """Set the x range and place the labels right of their bars so that none is cut.
 
     Args:
         axes: the panel of bars.
-        bars: (right end that the label must clear in per cent, name width in pixels, label, its width in pixels).
+        bars: (right end that the label must clear in per cent, label, its width in pixels).
     """
     width = axes.get_window_extent().width
     padding = 0.012 * width
     x_limit = max(
         100.0 * 1.05,
-        *(end * width / max(width - label_width - 2 * padding, 0.2 * width) for end, _, _, label_width in bars),
+        *(end * width / max(width - label_width - 2 * padding, 0.2 * width) for end, _, label_width in bars),
     )
-    for end, name_width, label, _ in bars:
-        start = max(end / x_limit * width, name_width + 2 * padding) + padding
-        label.set_x(start / width * x_limit)
+    for end, label, _ in bars:
+        label.set_x(end + padding / width * x_limit)
     axes.set_xlim(0, x_limit)
 
 

@@ -130,6 +130,21 @@ def test_labels_fit_beside_bars_of_any_length(slow):
     assert not any(box.overlaps(other) for index, box in enumerate(boxes) for other in boxes[index + 1 :])
 
 
+@pytest.mark.parametrize("name", ["combined", "timing"])
+def test_long_names_stand_clear_of_short_bars_and_their_intervals(name):
+    short = {"ratio": 0.3, "ratio_interval": (0.28, 0.33)}
+    long_name = make_row("handcoded_same_draws", label="Handcoded JAX, same draws", **short)
+    drawing = getattr(figures, name)(make_context(*all_ok(), long_name))
+    canvas = FigureCanvasAgg(drawing)
+    canvas.draw()
+    axes = timing_axes(drawing)
+    boxes = {text.get_text(): text.get_window_extent(canvas.get_renderer()) for text in axes.texts}
+    panel = axes.get_window_extent()
+    for label in ("Handcoded JAX", "Ours", "NumPyro", "Handcoded JAX, same draws"):
+        assert drawing.bbox.x0 <= boxes[label].x0 and boxes[label].x1 < panel.x0
+    assert len({round(boxes[label].x1) for label in ("Ours", "Handcoded JAX, same draws")}) == 1
+
+
 def test_bars_error_bars_and_labels_state_the_rows():
     drawing = figures.combined(make_context(*all_ok()))
     axes = timing_axes(drawing)
@@ -181,11 +196,11 @@ def test_histogram_is_the_weighted_density_of_the_arrays():
 @pytest.mark.parametrize(
     ("status", "reason", "shown"),
     [
-        ("invalid", "log_weights differ", "NumPyro  (invalid: log_weights differ)"),
-        ("skipped", "numpyro is not installed", "NumPyro  (skipped: numpyro is not installed)"),
-        ("failed", "ValueError: no\nTraceback ...", "NumPyro  (failed: ValueError: no)"),
-        ("oom", None, "NumPyro  (out of memory)"),
-        ("timeout", "600 s", "NumPyro  (timed out: 600 s)"),
+        ("invalid", "log_weights differ", "(invalid: log_weights differ)"),
+        ("skipped", "numpyro is not installed", "(skipped: numpyro is not installed)"),
+        ("failed", "ValueError: no\nTraceback ...", "(failed: ValueError: no)"),
+        ("oom", None, "(out of memory)"),
+        ("timeout", "600 s", "(timed out: 600 s)"),
     ],
 )
 def test_a_missing_framework_is_marked_in_its_place(status, reason, shown):
@@ -205,10 +220,9 @@ def test_without_a_valid_baseline_no_ratio_is_drawn():
     rows = [unmeasured_row("handcoded_jax", "failed", "RuntimeError: no"), make_row("genjax", **missing)]
     axes = timing_axes(figures.timing(make_context(*rows)))
     assert not bars(axes)
-    assert texts(axes) == [
-        "Handcoded JAX  (failed: RuntimeError: no)",
-        "Ours  (0.214 ms; no ratio: the baseline failed)",
-    ]
+    names, notes = texts(axes)[:2], texts(axes)[2:]
+    assert names == ["Handcoded JAX", "Ours"]
+    assert notes == ["(failed: RuntimeError: no)", "(0.214 ms; no ratio: the baseline failed)"]
 
 
 def test_the_page_names_device_machine_and_problem():
