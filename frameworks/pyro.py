@@ -124,7 +124,7 @@ class Pyro(TorchFramework):
         """Pyro's `HMC` in `MCMC`: unit mass, neither step size nor mass adapted, the potential compiled by Pyro's jit.
 
         The latents of `model` must live on the whole real line. The potential is made and compiled once, when the
-        program is made: `MCMC.run` would otherwise trace it anew in every call.
+        program is made: `MCMC.run` would otherwise trace it again in every call.
 
         Args:
             model: model function; its observations are among its arguments.

@@ -28,7 +28,7 @@ usage: {command} [KEY=VALUE ...] [--flag VALUE ...]
   timing.budget_seconds=S      timed seconds of one race; also timing.interval_width, timing.min_rounds, ...
   study.parameters.NAME=VALUE  any value of configs/study/NAME.yaml
 
-Flags of the published artifact{preset}, and what each stands for:
+Flags of the published artifact{preset}, and the setting of each:
 {flags}
 
 Exit status: 0 if every cell is ok or an expected skip, 1 if one is not, 2 if the request cannot be understood.
@@ -80,7 +80,7 @@ def help_text(tree: Tree, study: str | None) -> str:
 
 
 def _command(tree: Tree, study: str | None) -> str:
-    """What to type: a study of an extension is no module that `python -m` finds."""
+    """What to type: `python -m` does not find a study of an extension."""
     if study is None:
         return "python -m pipelines"
     is_module = (tree.root / "studies" / study / "__main__.py").is_file()

@@ -32,7 +32,7 @@ def unknown(kind: str, given: str, allowed: Iterable[str]) -> str:
     """The one sentence about a name that does not exist: what was given, the nearest valid names, and the rest."""
     names = sorted(set(allowed))
     near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
-    # A dotted key is often right but for its prefix.
+    # A dotted key is often right except for its prefix.
     near += [name for name in names if name.rpartition(".")[2] == given.rpartition(".")[2] and name not in near]
     if near:
         rest = f" Valid: {', '.join(names)}." if kind == "study" else ""  # few, and a study may not be here yet

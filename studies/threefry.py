@@ -43,7 +43,7 @@ def uniform(key: Key, shape: tuple[int, ...] = (), low: float = 0.0, high: float
 
 
 def normal(key: Key, shape: tuple[int, ...] = ()) -> np.ndarray:
-    """float32 standard normal draws, as `jax.random.normal` but for the last bits of its inverse error function."""
+    """float32 standard normal draws, as `jax.random.normal` except for the last bits of its inverse error function."""
     draws = uniform(key, shape, float(np.nextafter(np.float32(-1), np.float32(0))), 1.0)
     return (np.sqrt(2.0) * erfinv(draws.astype(np.float64))).astype(np.float32)
 

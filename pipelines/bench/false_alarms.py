@@ -1,7 +1,7 @@
 """Many A/A races: how often does a race call a program faster or slower than itself?
 
 Twice as many processes of one program are prepared as a contestant has. Each race draws half of them for one side and
-half for the other, so that what makes processes differ is dealt anew. The races and the rule that stops them are those
+half for the other, so that what makes processes differ is dealt again. The races and the rule that stops them are those
 of any run; the interval is Student's over the processes, since a race of two has no others to learn from.
 """
 

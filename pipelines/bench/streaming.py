@@ -23,7 +23,7 @@ def run(context: Context) -> list[Finding]:
     named = [word.partition("=")[2] for word in context.overrides if word.startswith("particles=")]
     text = named[-1] if named else str(PARTICLES)
     if not text.replace("_", "").isdecimal() or int(text) < 1:
-        raise ConfigurationFaults([f"particles={text}: needs a whole number from 1 on, such as particles=100000000."])
+        raise ConfigurationFaults([f"particles={text}: needs a whole number, 1 or more, such as particles=100000000."])
     return measure_once(context, "streaming", lambda: run_program("streaming", str(int(text)), str(SECONDS)), report)
 
 

@@ -222,7 +222,7 @@ def create(venv: str, state: State | None, lock: TextIO) -> None:
     """Make an empty environment, in place of an unusable one of ours."""
     if state is not None:
         why = f"was made for {state['python']}" if state["python"] not in (None, this_python()) else "is not complete"
-        say(f"{venv} {why}; making it anew.")
+        say(f"{venv} {why}; making it again.")
         # The state file goes last: a removal that is interrupted still leaves a folder known to be ours.
         for entry in os.listdir(venv):
             path = os.path.join(venv, entry)

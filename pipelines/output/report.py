@@ -54,7 +54,7 @@ def print_plan(plan: StudyPlan, reporter: Reporter) -> None:
     for column in ("task", "frameworks", "cells", "action", "why"):
         table.add_column(column, overflow="fold")
     for row in lines:
-        table.add_row(*map(Text, row))  # plain text: brackets in it are no markup
+        table.add_row(*map(Text, row))  # plain text: brackets in it are not markup
     reporter.console.print(table)
 
 

@@ -34,7 +34,7 @@ def tree_of(words: list[str], tree: Tree | None = None) -> tuple[Tree, list[str]
     Names them to the processes of this run, too. Prints a line for everything that is refused; see `Tree.refused`.
 
     Raises:
-        ConfigurationFaults: a folder that was asked for is none, or is no extension.
+        ConfigurationFaults: a folder that was asked for does not exist, or is not an extension.
     """
     tree = tree or Tree()
     named, left = named_extensions(words)

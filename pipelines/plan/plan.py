@@ -30,7 +30,7 @@ class PlannedCell:
         action: "run", "cached" or "skip"; `why` is the reason in words.
         order: counts the measurements of the cell, whatever the state of the sources, from 1.
         tree: the checkout that its program is from, where that is another than the configuration's.
-        has_model: whether the study has a model for the framework; a framework without one is no participant.
+        has_model: whether the study has a model for the framework; a framework without one does not take part.
     """
 
     cell: Cell

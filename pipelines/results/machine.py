@@ -149,7 +149,7 @@ GPU_FACTS = {
 
 
 def gpu_states() -> list[dict[str, str | float | None]]:
-    """What every NVIDIA GPU is doing now, by the names of `GPU_FACTS`; asked anew each time.
+    """What every NVIDIA GPU is doing now, by the names of `GPU_FACTS`; asked again each time.
 
     Numbers are floats; None stands for what a card does not tell ("[N/A]"). Empty where the driver's tool is absent, or
     does not know the question.

@@ -28,7 +28,7 @@ def provenance(root: Path, environment: dict[str, str], device: str, outputs: It
         root: the checkout, for its commit.
         environment: the variables set for workers.
         device: "cpu" or "cuda".
-        outputs: folders that runs write to, which are no change of the checkout.
+        outputs: folders that runs write to, which do not count as changes of the checkout.
     """
     return {
         "commit": commit(root, tuple(outputs)),

@@ -150,7 +150,7 @@ class Store:
         record of a later schema.
 
         Args:
-            record: strict JSON values but for NaN and infinities, which are stored as null with their path.
+            record: strict JSON values except for NaN and infinities, which are stored as null with their path.
             arrays: stored in float64 or as they are; no objects.
 
         Raises:

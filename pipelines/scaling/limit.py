@@ -27,7 +27,7 @@ def largest(fits: Callable[[int], bool], start: int, most: int, within: float = 
 
     Args:
         fits: whether a size runs; true below some size and false above.
-        start: the first size, from 1 on.
+        start: the first size, 1 or more.
         most: no larger size is tried.
         within: the search ends when the bracket is narrower than that quotient.
     """

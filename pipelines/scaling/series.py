@@ -69,7 +69,7 @@ def read_series(folder: Path, n_cores: int, smoke: bool = False) -> dict[str, Se
         faults += [f"{path}, {name}: {unknown('word', word, sorted(known))}" for word in entry if word not in known]
         sizes = _sizes(entry.get("smoke" if smoke else "sizes"), n_cores)
         if not sizes or list(sizes) != sorted(set(sizes)) or sizes[0] < 1:
-            faults.append(f"{path}, {name}: sizes must be ascending whole numbers from 1 on, `cores` or `devices`.")
+            faults.append(f"{path}, {name}: sizes must be ascending whole numbers, 1 or more, `cores` or `devices`.")
         elif "axis" not in entry or bool(entry.get("program")) == bool(entry.get("study") and entry.get("task")):
             faults.append(f"{path}, {name}: needs an axis, and either study and task or a program.")
         else:

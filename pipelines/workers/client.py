@@ -250,7 +250,7 @@ def _signal_name(number: int) -> str:
 
 
 def import_path(harness: Path, callers: str) -> list[str]:
-    """The folders that a worker imports from: the checkout of its harness, then the caller's but for this checkout."""
+    """The folders that a worker imports from: the checkout of its harness, then the caller's except this checkout."""
     others = [name for name in callers.split(os.pathsep) if name and Path(name) != REPOSITORY]
     return [str(harness), *others]
 

@@ -119,7 +119,7 @@ def cautions(row: Row) -> list[str]:
     """What a reader must know of the draws before trusting them."""
     if row.status != "ok" or row.diagnostics["effective_sample_size"] >= 2:
         return []
-    return ["an ESS near 1 is one particle: its panel is no approximation of the posterior"]
+    return ["an ESS near 1 is one particle: its panel does not approximate the posterior"]
 
 
 def data_facts(problem: Problem) -> list[str]:

@@ -185,7 +185,7 @@ def sweep_cost(rows: list[Row]) -> tuple[float, float, float] | None:
     """Seconds of one more sweep and a bootstrap 95% interval: the least-squares slope of median time over sweeps.
 
     Args:
-        rows: cells equal but for `n_sweeps`. None unless at least two of them are timed.
+        rows: cells that are equal except for `n_sweeps`. None unless at least two of them are timed.
     """
     timed = [row for row in rows if row.status == "ok" and len(row.samples_s)]
     counts = np.array([row.parameters["n_sweeps"] for row in timed], np.float64)

@@ -67,7 +67,7 @@ def check_weights(run: Run) -> str | None:
 def _increments(
     run: Run, steps: np.ndarray, indices: np.ndarray, pose: np.ndarray, parent: np.ndarray
 ) -> np.ndarray | str:
-    """log p(y | x) + log p(x | parent) - log q(x | parent, y), where q is the prior but for the grid proposals."""
+    """log p(y | x) + log p(x | parent) - log q(x | parent, y), where q is the prior except for the grid proposals."""
     truth, observations = run.problem.truth, run.observations
     model, grid = truth["model"], truth["grid"]
     increment = model.log_likelihood(pose, observations[steps])

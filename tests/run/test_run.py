@@ -261,7 +261,7 @@ def test_unusable_environment_is_made_anew(checkout, damage):
     (checkout.venv / "left-over").mkdir()
     result = checkout.run("hello", RUN_WITHOUT="torch")
     assert json.loads(result.stdout)["packages"] == {"alpha": "1.0", "beta": "1.0"}
-    assert "making it anew" in result.stderr
+    assert "making it again" in result.stderr
     assert not (checkout.venv / "left-over").exists()
 
 

@@ -107,7 +107,7 @@ def fixed_rate_marginal_hmc(framework, data, parameters):
 def fixed_rate_gibbs_hmc(framework, data, parameters):
     """Program of chains on the robust model whose rate is fixed, from the prior's mean.
 
-    The kernel is the same but for the draw of the rate. A curve from the prior may pass by all points: then all are
+    The kernel is the same except for the draw of the rate. A curve from the prior may pass by all points: then all are
     outliers, and where the rate cannot adapt, a chain takes thousands of steps to find back.
     """
     return gibbs_hmc(framework, data, parameters, start=PRIOR_MEAN)

@@ -1,4 +1,4 @@
-"""`python -m studies.posteriors.references [NAME...]`: make the references of `references/<posterior>.json` anew.
+"""`python -m studies.posteriors.references [NAME...]`: make the references of `references/<posterior>.json` again.
 
 Each is computed by a route of its own (quadrature, or importance sampling at the mode, both in NumPy), and accepted if
 long float64 chains of NumPyro agree with it in every mean and standard deviation. Their record is stored with it.

@@ -188,7 +188,7 @@ def test_every_panel_states_its_effective_sample_size():
         means = np.array([draws_row(n, 1.0).arrays[name].mean() for name in "abc"])
         error = np.abs((means - posterior.mean) / posterior.sd).max()
         assert axes.get_title() == f"N = {n:,}\nESS {effective}, means off by {error:.2f} sd"
-    assert "no approximation of the posterior" in texts(drawing)
+    assert "does not approximate the posterior" in texts(drawing)
 
 
 def test_a_missing_size_is_marked():
