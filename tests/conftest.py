@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-pytest_plugins = ["tests.tiers", "tests.compilation"]
+pytest_plugins = ["tests.tiers", "tests.compilation", "tests.covered"]
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -38,6 +38,11 @@ def test_what_pushes_leave_out_is_tested_every_week():
     assert "./run test --thorough" in commands(WORKFLOWS["weekly"])
 
 
+def test_coverage_is_measured_every_week_and_not_on_every_push():
+    assert "./run test --coverage" in commands(WORKFLOWS["weekly"])
+    assert not any("--coverage" in command for command in commands(WORKFLOWS["tests"]))
+
+
 def test_every_supported_python_is_tested():
     pythons = WORKFLOWS["tests"]["jobs"]["tests"]["strategy"]["matrix"]["python"]
     assert pythons == ["3.11", "3.12", "3.13", "3.14"]
