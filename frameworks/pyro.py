@@ -7,11 +7,12 @@ import numpy as np
 import pyro
 import torch
 from pyro import poutine
-from pyro.infer import HMC, MCMC
+from pyro.infer import HMC, MCMC, NUTS
 from pyro.infer.importance import vectorized_importance_weights
 from pyro.infer.mcmc.util import initialize_model
 from pyro.ops.jit import trace as jit_trace
 
+from frameworks.adaptive_base import AdaptiveChains
 from frameworks.base import Program
 from frameworks.torch_base import TorchFramework
 
@@ -188,6 +189,64 @@ class Pyro(TorchFramework):
         n_steps = n_warmup + n_samples
         notes = {"gradient_evaluations": n_steps * n_leapfrog + 1, "threads": torch.get_num_threads()}
         return Program(self._prepare(args), run, notes)
+
+    def nuts(
+        self, model: Callable[..., Any], args: tuple[Any, ...], starts: dict[str, Any], chains: AdaptiveChains
+    ) -> Program:
+        """Pyro's `NUTS` in `MCMC`, the potential compiled by Pyro's jit; chains one after the other.
+
+        The potential is made once, when the program is made, and compiled in the first call: `MCMC.run` would otherwise
+        trace it again in every call and for every chain.
+
+        Args:
+            model: model function; its observations are among its arguments.
+            args: the model's arguments.
+            starts: where chains begin: values of the latent sites in their supports, (n_chains, ...) each.
+            chains: how many, how long, and what their warm-up aims at.
+
+        Returns:
+            Program whose outputs are the latents, (n_chains, n_samples, ...) each, and of each step `n_gradients` and
+            `diverging`, (n_chains, n_samples) each.
+        """
+        given = tuple(torch.as_tensor(argument, device=self._device) for argument in args)
+        # The starts are given, so an empty dict keeps Pyro from looking for some.
+        _, potential, transforms, _ = initialize_model(
+            model, given, jit_compile=True, jit_options={"check_trace": False}, skip_jit_warnings=True,
+            initial_params={},
+        )  # fmt: skip
+        begin = {name: transforms[name](torch.as_tensor(start, device=self._device)) for name, start in starts.items()}
+
+        def chain(start: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            n_evaluations = 0
+            ends: list[int] = []
+            diverging: list[bool] = []
+
+            def counted(point: dict[str, torch.Tensor]) -> torch.Tensor:
+                nonlocal n_evaluations
+                n_evaluations += 1
+                return potential(point)
+
+            def note(kernel: NUTS, _: Any, stage: str, index: int) -> None:
+                ends.append(n_evaluations)
+                if not stage.startswith("Warmup"):
+                    diverging.append(index in kernel.diagnostics()["divergences"])
+
+            kernel = NUTS(potential_fn=counted, target_accept_prob=chains.target_acceptance)
+            sampler = MCMC(
+                kernel, num_samples=chains.n_samples, warmup_steps=chains.n_warmup, initial_params=start,
+                transforms=transforms, disable_progbar=True, hook_fn=note,
+            )  # fmt: skip
+            sampler.run()
+            # NUTS evaluates the potential once for each gradient, and nowhere else after the warm-up.
+            told = {"n_gradients": np.diff(ends)[-chains.n_samples :], "diverging": np.array(diverging)}
+            return {**sampler.get_samples(), **{name: torch.as_tensor(values) for name, values in told.items()}}
+
+        def run(inputs: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+            del inputs  # the potential holds the arguments
+            kept = [chain({name: start[index] for name, start in begin.items()}) for index in range(chains.n_chains)]
+            return {name: torch.stack([one[name] for one in kept]) for name in kept[0]}
+
+        return Program(self._prepare(args), run, {"threads": torch.get_num_threads()})
 
     def _prepare(self, args: tuple[Any, ...]) -> Callable[[int], list[torch.Tensor]]:
         def prepare(seed: int) -> list[torch.Tensor]:
