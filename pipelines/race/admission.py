@@ -198,7 +198,7 @@ class Admission:
         outputs = called.outputs[0] if cell.gate_calls is None else stacked(called.outputs)
         if process == 0:
             entrant.outputs = outputs
-        judgement = self._judged(planned, problem, configuration, outputs)
+        judgement = self._judged(entrant.planned, problem, configuration, outputs)
         if process == 0 or judgement.status != "ok":
             entrant.diagnostics = judgement.diagnostics
         precision = gate.wrong_precision(outputs, called.built["notes"].get("dtype", cell.dtype))
