@@ -6,6 +6,9 @@ from typing import Any
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 """Made once: `json.dumps` with settings other than its own makes an encoder for every call."""
 
+quoted = json.encoder.encode_basestring_ascii
+"""`canonical` of a text."""
+
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys, equal for equal values whatever the order in which options were given."""

@@ -1,7 +1,9 @@
 """The plan: every cell resolved before anything runs, with what will be done about it and why."""
 
+import gc
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -133,17 +135,30 @@ def make_plan(
     planner = _Planner(configuration, store, problems)
     faults: list[str] = []
     planned: list[PlannedRace] = []
-    for race in races(configuration) if chosen is None else chosen:
-        cells = []
-        for cell in race.cells:
-            try:
-                cells.append(planner.plan(cell))
-            except ConfigurationFaults as fault:
-                faults.extend(fault.faults)
-        planned.append(PlannedRace(race, tuple(cells)))
+    with _nothing_collected():
+        for race in races(configuration) if chosen is None else chosen:
+            cells = []
+            for cell in race.cells:
+                try:
+                    cells.append(planner.plan(cell))
+                except ConfigurationFaults as fault:
+                    faults.extend(fault.faults)
+            planned.append(PlannedRace(race, tuple(cells)))
     if faults:
         raise ConfigurationFaults(faults)
     return StudyPlan(configuration, tuple(planned))
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Python's collector rests: it would go through all records again and again, and none of them is garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def skip_reason(cell: Cell, description: FrameworkDescription, tree: Tree) -> str | None:
@@ -196,7 +211,7 @@ class _Planner:
         self.describe = cache(lambda framework: describe(framework, configuration.tree))
         self._points: dict[tuple[str, int], _Point] = {}
         self._reasons: dict[tuple, tuple[str | None, bool]] = {}
-        self._shared: dict[tuple, dict[str, str]] = {}
+        self._shared: dict[tuple, fingerprint.SharedInputs] = {}
         self._history: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
 
     def plan(self, cell: Cell) -> PlannedCell:
@@ -207,9 +222,10 @@ class _Planner:
             return PlannedCell(cell, description, "", {}, SKIP, reason, has_model)
         point = self._point(cell)
         own = fingerprint.own_inputs(cell, self.configuration, point.parameters_hash, point.data_hash)
-        inputs = own | self._shared_inputs(cell, description)
+        shared = self._shared_inputs(cell, description)
+        inputs = own | shared.named
         identity = canonical(cell.identity)
-        key = fingerprint.key(inputs | {"identity": identity})
+        key = shared.key(own | {"identity": identity})
         older = self._older(cell).get(identity, [])
         order = 1 + max((record.get("order") or 0 for record in older), default=0)
         action, why = _action(_stored(self.store, cell, key, older), older, inputs)
@@ -233,10 +249,11 @@ class _Planner:
             self._reasons[slot] = skip_reason(cell, description, tree), has_model
         return self._reasons[slot]
 
-    def _shared_inputs(self, cell: Cell, description: FrameworkDescription) -> dict[str, str]:
+    def _shared_inputs(self, cell: Cell, description: FrameworkDescription) -> fingerprint.SharedInputs:
         slot = (cell.study, cell.device, cell.framework)
         if slot not in self._shared:
-            self._shared[slot] = fingerprint.shared_inputs(self.configuration, cell.study, cell.device, description)
+            named = fingerprint.shared_inputs(self.configuration, cell.study, cell.device, description)
+            self._shared[slot] = fingerprint.SharedInputs(named)
         return self._shared[slot]
 
     def _older(self, cell: Cell) -> dict[str, list[dict[str, Any]]]:

@@ -65,12 +65,16 @@ class NewerSchema(ValueError):
 
 
 def encode_record(record: Mapping[str, Any]) -> str:
-    """The text of a record: a float that JSON lacks becomes null, and `nonfinite` says what stood where."""
+    """The text of a record: canonical JSON, a line for each of its fields.
+
+    A float that JSON lacks becomes null, and `nonfinite` says what stood where.
+    """
     nonfinite: dict[str, str] = {}
     strict = _strict(dict(record), (), nonfinite)
     strict["nonfinite"] = nonfinite
     strict[CHECKSUM] = _checksum(strict)
-    return json.dumps(strict, allow_nan=False, indent=1, sort_keys=True) + "\n"
+    lines = (f"{canonical(name)}:{canonical(strict[name])}" for name in sorted(strict))
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def decode_record(text: bytes, is_checked: bool = False) -> dict[str, Any]:
@@ -141,17 +145,15 @@ def _checksum(strict: Mapping[str, Any]) -> str:
 
 
 def _checksum_of_text(text: bytes) -> str | None:
-    """The same from the text that `encode_record` makes, by taking its layout away; of any other text, another one.
+    """The same from the text that `encode_record` makes, in a tenth of the time of encoding the record again.
 
-    A third of the time of encoding the record again. A string with `": ` in it loses its space and gives another
-    checksum, so this one proves a record right, never wrong.
+    Of a text that is laid out otherwise it is another one, so that this one proves a record right, never wrong.
     """
-    begin = text.find(b'\n "' + CHECKSUM.encode() + b'": "')
+    begin = text.find(b'\n"' + CHECKSUM.encode() + b'":"')
     end = text.find(b"\n", begin + 1)
     if begin < 0 or end < 0:
         return None
-    lines = (text[:begin] + text[end:]).split(b"\n")
-    return hashlib.sha256(b"".join(map(bytes.lstrip, lines)).replace(b'": ', b'":')).hexdigest()
+    return hashlib.sha256((text[:begin] + text[end:]).replace(b"\n", b"")).hexdigest()
 
 
 def _put(record: Any, path: list[Any], value: float) -> None:

@@ -149,13 +149,13 @@ def test_bad_records_count_as_missing_and_stay_until_the_cell_is_measured_again(
 def test_newer_schema_is_left_alone(store, said, tmp_path):
     store.save(record(), {})
     path = tmp_path / "toy/total/k1/record.json"
-    path.write_text(path.read_text().replace('"schema": 2', '"schema": 99'))
+    path.write_text(path.read_text().replace('"schema":2', '"schema":99'))
     assert store.load("toy", "total", "k1") is None
     assert "later version (schema 99" in said[0] and path.exists()
     store.save(record(status="failed", reason="x"), {})
-    assert '"schema": 99' in path.read_text(), "a failure never replaces what may be an ok row"
+    assert '"schema":99' in path.read_text(), "a failure never replaces what may be an ok row"
     store.save(record(), {})
-    assert '"schema": 99' in (tmp_path / "toy/total/k1.newer/record.json").read_text()
+    assert '"schema":99' in (tmp_path / "toy/total/k1.newer/record.json").read_text()
     assert store.load("toy", "total", "k1")[0]["status"] == "ok"
 
 

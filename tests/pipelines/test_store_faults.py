@@ -68,7 +68,7 @@ def test_a_listing_names_what_it_leaves_out(filled):
     """The page of results reads a whole store through it."""
     broken, later = sorted(filled.rglob("record.json"))[:2]
     broken.write_text(broken.read_text()[:100])
-    later.write_text(later.read_text().replace('"schema": 2', '"schema": 99'))
+    later.write_text(later.read_text().replace('"schema":2', '"schema":99'))
     said = []
     store = Store(filled, said.append)
     for _ in range(2):
