@@ -7,11 +7,14 @@ lines that no test runs.
 """
 
 import json
+import os
 import shutil
 import sys
 import warnings
 
 import pytest
+
+from pipelines.workers.client import ASK_TO_QUIT
 
 PACKAGES = ("genjax", "studies", "frameworks", "pipelines")
 
@@ -33,6 +36,7 @@ class Covered:
     def __init__(self, root):
         import coverage  # needed by this option alone
 
+        os.environ[ASK_TO_QUIT] = "1"
         self.root, self.folder = root, root / "build" / "coverage"
         shutil.rmtree(self.folder, ignore_errors=True)
         (self.folder / "data").mkdir(parents=True)

@@ -17,6 +17,8 @@ from pipelines.workers import processes, protocol
 from pipelines.workers.channel import MAX_LINE_BYTES, Channel, Ended, Expired, LineTooLong
 from pipelines.workers.replies import InvalidReply, Refused, read_reply
 
+ASK_TO_QUIT = "GENJAX_ARTIFACT_ASK_TO_QUIT"
+"""Variable of those who want every worker to end by itself, such as a counter of lines, which writes when it ends."""
 DEATH_SECONDS = 2.0
 """How long a process that closed its output may take to end."""
 
@@ -46,7 +48,7 @@ class WorkerClient:
         self.programs = 0
         self.hello: dict[str, Any] = {}
         self._mark = mark or processes.new_mark()
-        self._is_foreign = bool(description.command)
+        self._is_asked_to_quit = bool(description.command) or ASK_TO_QUIT in os.environ
         command = list(description.command) or [sys.executable, "-m", "pipelines.workers.worker"]
         variables = {**os.environ, **environment, **dict(description.environment), processes.MARK: self._mark}
         variables["PYTHONPATH"] = os.pathsep.join(import_path(tree.harness, os.environ.get("PYTHONPATH", "")))
@@ -185,7 +187,7 @@ class WorkerClient:
 
         Ours hold nothing that must be saved, and an interpreter with large libraries takes half a second to end.
         """
-        if self._is_foreign and self.alive:
+        if self._is_asked_to_quit and self.alive:
             with contextlib.suppress(ContestantFailure, subprocess.TimeoutExpired):
                 self.request("quit", limit_seconds)
                 self.process.wait(limit_seconds)

@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.plan.tree import REPOSITORY
 from pipelines.workers import guardian, processes
+from pipelines.workers.client import ASK_TO_QUIT
 from tests.pipelines.test_faults import PATIENCE_SECONDS, statuses, wait_for
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="orphans are found through Linux's /proc and subreapers")
@@ -54,12 +55,18 @@ def test_no_child_survives_a_normal_end(toy, kind):
     assert left_over(since) == []
 
 
-def test_a_worker_of_ours_is_ended_without_waiting_for_its_libraries_to_end(toy):
-    """They are a second of a large system, for each of dozens of workers; nothing of theirs must be saved."""
+def test_a_worker_of_ours_is_ended_without_waiting_for_its_libraries_to_end(toy, monkeypatch):
+    """They are half a second of a large system, for each of dozens of workers; nothing of theirs must be saved."""
+    monkeypatch.delenv(ASK_TO_QUIT, raising=False)
     ended = toy.root / "ended"
     toy.model("first", before=f"import atexit, pathlib; atexit.register(pathlib.Path({str(ended)!r}).touch)")
     assert toy.run("stages=[run]", "frameworks=[first]") == 0
     assert not ended.exists()
+    monkeypatch.setenv(ASK_TO_QUIT, "1")
+    assert toy.run("stages=[run]", "frameworks=[first]", "remeasure=[all]") == 0
+    assert ended.exists(), "somebody wants every worker to end by itself"
+    ended.unlink()
+    monkeypatch.delenv(ASK_TO_QUIT)
     toy.framework("second", f"command = {(sys.executable, '-m', 'pipelines.workers.worker')!r}")
     toy.model("second", before=f"import atexit, pathlib; atexit.register(pathlib.Path({str(ended)!r}).touch)")
     assert toy.run("stages=[run]", "frameworks=[second]") == 0
