@@ -19,8 +19,8 @@ LINES = [
     if line and not line.startswith("#")
 ]
 PYTHONS = ["3.11", "3.12", "3.13"]
-# Extras that ./run does not install: they are for other machines, or have no API that is the same on all Pythons.
-NOT_INSTALLED = {"cuda12", "cuda13", "sweep", "arviz"}
+# Extras that ./run does not install: they are for other machines.
+NOT_INSTALLED = {"cuda12", "cuda13", "sweep"}
 
 
 def pins(python: str) -> dict[str, str]:

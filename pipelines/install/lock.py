@@ -80,7 +80,9 @@ def collect(known: dict[str, list[str]]) -> dict[str, list[str]]:
                 continue
             print(f"Python {python}: {pin}", flush=True)
             for tags in PLATFORMS.values():
-                wheels = ["--python-version", python, "--only-binary=:all:", *(f"--platform={tag}" for tag in tags)]
+                # pip compares a wheel's Requires-Python with the Python that runs pip, not with the one asked for.
+                asked = ["--python-version", python, "--ignore-requires-python"]
+                wheels = [*asked, "--only-binary=:all:", *(f"--platform={tag}" for tag in tags)]
                 try:
                     digest, is_universal = hash_of(pin, wheels)
                 except LookupError:

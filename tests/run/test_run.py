@@ -555,11 +555,11 @@ def test_groups_of_this_project(monkeypatch, tmp_path):
     monkeypatch.delenv("RUN_WITHOUT", raising=False)
     monkeypatch.delenv("RUN_WITH", raising=False)
     fresh = str(tmp_path / "none")
-    assert list(wanted_groups(fresh)) == ["core", "test", "numpyro", "blackjax", "tfp", "torch", "pyro", "docs"]
+    assert list(wanted_groups(fresh)) == ["core", "test", "numpyro", "blackjax", "tfp", "torch", "pyro", "arviz", "docs"]
     monkeypatch.setenv("RUN_WITHOUT", "torch")
-    assert list(wanted_groups(fresh)) == ["core", "test", "numpyro", "blackjax", "tfp", "docs"]
+    assert list(wanted_groups(fresh)) == ["core", "test", "numpyro", "blackjax", "tfp", "arviz", "docs"]
     monkeypatch.setenv("RUN_WITH", "cuda")
-    assert list(wanted_groups(fresh)) == ["core", "test", "numpyro", "blackjax", "tfp", "docs", "cuda"]
+    assert list(wanted_groups(fresh)) == ["core", "test", "numpyro", "blackjax", "tfp", "arviz", "docs", "cuda"]
 
 
 def test_every_task_key_is_understood(run_module):
