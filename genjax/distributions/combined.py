@@ -34,12 +34,45 @@ def mixture(component: Distribution) -> Distribution:
         draw is not one of its choices, and a draw has no derivative in `probs`.
     """
     parts = _made(_Mixture, component)
-    return distribution(parts.sample, parts.logpdf, f"Mixture({component!r})", component.support)
+    return distribution(parts.sample, parts.logpdf, f"Mixture({component!r})", _support_beneath(component, True))
 
 
 @functools.lru_cache(maxsize=256)
 def _made(kind: Any, part: Any) -> Any:
     return kind(part)
+
+
+@dataclass(frozen=True)
+class _BoundBeneath:
+    """A bound of a component's support, as a function of the arguments of what is made of it: one more, in front.
+
+    Attributes:
+        bound: a function of the component's arguments.
+        outermost: "min" or "max" over the components, which the last axis holds; "" where there is one.
+    """
+
+    bound: Any
+    outermost: str
+
+    @property
+    def label(self) -> str:
+        return getattr(self.bound, "label", "a function of the parameters")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        bound = self.bound(*args[1:], **kwargs)
+        return getattr(jnp, self.outermost)(bound, axis=-1) if self.outermost and jnp.ndim(bound) else bound
+
+
+def _support_beneath(component: Distribution, is_union: bool) -> Support | None:
+    """The support of what is made of a component; of several with parameters of their own, where it is a union."""
+    support: Support | None = component.support
+    if support is None:
+        return None
+    ends = {"low": "min", "high": "max"} if is_union else {}
+    bounds = {field.name: getattr(support, field.name) for field in dataclasses.fields(support)}
+    return dataclasses.replace(
+        support, **{name: _BoundBeneath(b, ends.get(name, "")) for name, b in bounds.items() if callable(b)}
+    )
 
 
 class _Made:
@@ -63,8 +96,43 @@ class _Mixture(_Made):
 
     def logpdf(self, value: Any, probs: Any, *args: Any) -> Array:
         probs, args = _stacked(probs, args)
-        log_weights = special.log(probs) - jnp.log(probs.sum(-1, keepdims=True))
-        return special.log_sum(log_weights + self.component.logpdf(jnp.asarray(value)[..., None], *args))
+        log_terms = self.component.logpdf(jnp.asarray(value)[..., None], *args)
+        return _log_weighted_sum(probs, log_terms) - jnp.log(probs.sum(-1))
+
+
+def _log_weighted_sum(weights: Array, log_terms: Array) -> Array:
+    """`log sum_k w_k exp(l_k)` over the last axis, with the right derivative also by a weight of 0."""
+    if not jnp.issubdtype(weights.dtype, jnp.inexact):
+        weights = weights.astype(log_terms.dtype)
+    return _log_of_sum(*jnp.broadcast_arrays(weights, log_terms))
+
+
+@jax.custom_jvp
+def _log_of_sum(weights: Array, log_terms: Array) -> Array:
+    _, total, largest = _relative_terms(weights, log_terms)
+    return jnp.log(total) + largest
+
+
+@_log_of_sum.defjvp
+def _log_of_sum_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (weights, log_terms), (weights_dot, log_terms_dot) = primals, tangents
+    terms, total, largest = _relative_terms(weights, log_terms)
+    # Where the sum is 0 or infinite there is no derivative, and it is taken as 0.
+    is_used = (total != 0) & (total != jnp.inf)
+    inverse = jnp.where(is_used, 1 / jnp.where(is_used, total, 1), 0)[..., None]
+    most = jnp.finfo(terms.dtype).max
+    by_weight = jnp.minimum(jnp.minimum(terms, most) * inverse, most)
+    tangent = (by_weight * weights_dot + weights * by_weight * log_terms_dot).sum(-1)
+    return jnp.log(total) + largest, tangent
+
+
+def _relative_terms(weights: Array, log_terms: Array) -> tuple[Array, Array, Array]:
+    """Each exp(l - largest), the sum of these times the weights, and the largest l that has a weight."""
+    is_weighed = weights != 0
+    largest = jax.lax.stop_gradient(jnp.where(is_weighed, log_terms, -jnp.inf).max(-1))
+    largest = jnp.where(jnp.abs(largest) < jnp.inf, largest, 0)
+    terms = jnp.exp(log_terms - largest[..., None])
+    return terms, (weights * jnp.where(is_weighed, terms, 0)).sum(-1), largest
 
 
 def _stacked(probs: Any, args: tuple[Any, ...]) -> tuple[Array, tuple[Any, ...]]:
@@ -93,10 +161,11 @@ def zero_inflated(component: Distribution) -> Distribution:
 
     Returns:
         A distribution whose first parameter is `gate`, the probability of a zero that the component has no part in; the
-        others are the component's: `p(0) = gate + (1 - gate) component(0)`, `p(k) = (1 - gate) component(k)`.
+        others are the component's: `p(0) = gate + (1 - gate) component(0)`, `p(k) = (1 - gate) component(k)`. It
+        resolves the probabilities that the component resolves, and a zero of the gate down to 1e-19 (2^-64).
     """
     parts = _made(_ZeroInflated, component)
-    return distribution(parts.sample, parts.logpdf, f"ZeroInflated({component!r})", component.support)
+    return distribution(parts.sample, parts.logpdf, f"ZeroInflated({component!r})", _support_beneath(component, False))
 
 
 @dataclass(frozen=True)
@@ -112,9 +181,11 @@ class _ZeroInflated(_Made):
 
     def logpdf(self, value: Any, gate: Any, *args: Any, **kwargs: Any) -> Array:
         value, gate = jnp.asarray(value), jnp.asarray(gate)
-        from_component = special.log_complement(gate) + self.component.logpdf(value, *args, **kwargs)
-        both = special.log_sum(jnp.stack(jnp.broadcast_arrays(special.log(gate), from_component), axis=-1))
-        return jnp.where(value == 0, both, from_component)
+        log_density = self.component.logpdf(value, *args, **kwargs)
+        from_component = special.log_complement(gate) + log_density
+        weights = jnp.stack([gate, 1 - gate], axis=-1)
+        log_terms = jnp.stack([jnp.zeros_like(log_density), log_density], axis=-1)
+        return jnp.where(value == 0, _log_weighted_sum(weights, log_terms), from_component)
 
 
 def improper_uniform(support: Support) -> Distribution:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genjax import Distribution, distributions
+from genjax import Distribution, distributions, improper_uniform, mixture, zero_inflated
 from tests.genjax.distributions.test_accuracy import EXACT, grid
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -62,6 +62,12 @@ def rare_draws(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_docstring_states_the_smallest_probability_that_a_draw_resolves(name):
     assert rare_draws(name)
+
+
+@pytest.mark.parametrize("constructor", [mixture, zero_inflated, improper_uniform])
+def test_what_is_made_says_which_probabilities_its_draws_resolve(constructor):
+    assert re.search(r"resolves the probabilities that the component resolves|has no draws", constructor.__doc__)
+    assert f"`{constructor.__name__}(" in TEXT
 
 
 COMPARED = {key[0]: [] for key in EXACT}

@@ -16,6 +16,7 @@ from scipy import stats
 from genjax import (
     beta_binomial,
     distributions,
+    gamma,
     gaussian_random_walk,
     gen,
     improper_uniform,
@@ -233,6 +234,25 @@ def test_zero_inflated():
     assert np.isneginf(inflated.logpdf(-1.0, 0.3, 2.0))
     gates = seed(lambda: inflated.sample(jnp.full(1000, 1e-9), 100.0))(jax.random.key(0))
     assert len(np.unique(gates)) > 20  # a count for each gate
+
+
+def test_slopes_by_weights_and_gates_of_zero():
+    """The derivative by a weight of 0 is the density of its component over that of the mixture, less 1 over the sum."""
+    probs, loc = jnp.array([0.0, 1.0]), jnp.array([-1.0, 2.0])
+    slopes = jax.jit(jax.grad(lambda probs: mixture(normal).logpdf(0.5, probs, loc, 1.0)))(probs)
+    densities = stats.norm(loc).pdf(0.5)
+    np.testing.assert_allclose(slopes, densities / densities[1] - 1, rtol=1e-5, atol=1e-6)
+    inflated = jax.jit(jax.grad(lambda gate, rate: zero_inflated(poisson).logpdf(0.0, gate, rate), (0, 1)))
+    for gate in (0.0, 1e-10, 0.3, 1.0):
+        zero = np.exp(-2.0)
+        both = gate + (1 - gate) * zero
+        want = (1 - zero) / both, -(1 - gate) * zero / both
+        np.testing.assert_allclose(inflated(gate, 2.0), want, rtol=1e-5, atol=1e-7)
+    # A weight may be an integer, and a component's density infinite.
+    assert float(mixture(gamma).logpdf(0.0, jnp.array([1, 3]), jnp.array([0.5, 2.0]), 1.0)) == np.inf
+    assert np.isneginf(mixture(gamma).logpdf(0.0, jnp.array([0, 1]), jnp.array([0.5, 2.0]), 1.0))
+    by_rate = jax.grad(lambda rate: mixture(gamma).logpdf(1.0, jnp.array([0, 1]), jnp.array([0.5, 2.0]), rate))(1.0)
+    np.testing.assert_allclose(by_rate, 1.0, rtol=1e-6)  # (a - r x) / r
 
 
 def test_improper_uniform():
