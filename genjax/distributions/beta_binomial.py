@@ -24,7 +24,8 @@ def _log_beta_binomial_density(value: Array, total_count: Array, concentration1:
     is_inside = special.is_count(value) & (value <= total_count)
     value = jnp.where(is_inside, value, 0)
     failures = total_count - value
-    is_near = (total_count <= jnp.minimum(concentration1, concentration0)) & (concentration1 >= LARGE)
+    # For fewer trials than these, what the spread of the probability adds is a small number.
+    is_near = (8 * total_count <= jnp.minimum(concentration1, concentration0)) & (concentration1 >= LARGE)
     is_near &= concentration0 >= LARGE
     near = _near_binomial(value, failures, *(jnp.where(is_near, c, LARGE) for c in (concentration1, concentration0)))
     far = _by_bayes(value, failures, *(jnp.where(is_near, 1, c) for c in (concentration1, concentration0)))

@@ -24,7 +24,8 @@ def _log_student_t_density(value: Array, df: Array, loc: Array, scale: Array) ->
     # Gamma((df + 1) / 2) / (Gamma(df / 2) sqrt(pi)) = 1 / B(1 / 2, df / 2), which does not cancel for large df.
     root_df = jnp.sqrt(df)
     log_normaliser = jnp.log(root_df) + jnp.log(scale) + special.log_beta(jnp.asarray(0.5, df.dtype), df / 2)
-    return -0.5 * (df + 1) * special.log1p_square(special.over(value - loc, root_df * scale)) - log_normaliser
+    log_ratio = special.log1p_square(special.over(value - loc, root_df * scale))
+    return special.product(-0.5 * (df + 1), log_ratio) - log_normaliser
 
 
 student_t = define(

@@ -87,9 +87,11 @@ def squares_and_log_determinant(value: Array, loc: Array, covariance_matrix: Arr
 
 
 def _log_multivariate_normal_density(value: Array, loc: Array, covariance_matrix: Array) -> Array:
+    value, is_outside = special.without_infinity(value)
     squares, log_root_determinant = squares_and_log_determinant(value, loc, covariance_matrix)
     size = covariance_matrix.shape[-1]
-    return -0.5 * squares - (log_root_determinant + 0.5 * size * math.log(2 * math.pi))
+    log_density = -0.5 * squares - (log_root_determinant + 0.5 * size * math.log(2 * math.pi))
+    return jnp.where(is_outside, -jnp.inf, log_density)
 
 
 multivariate_normal = define(
@@ -139,25 +141,31 @@ def _log_dirichlet_density(value: Array, concentration: Array) -> Array:
     is_inside = jnp.all(value >= 0, axis=-1) & (jnp.abs(value.sum(-1) - 1) <= tolerance)
     value = jnp.where(is_inside[..., None], value, 1 / value.shape[-1])
     log_value = special.log(value)
-    total, error = sum_and_error(concentration)
+    total = concentration.sum(-1)
     is_small = concentration < LARGE
     log_normaliser = jnp.where(total < LARGE, gammaln(jnp.where(total < LARGE, total, 1)), 0) - jnp.where(
         is_small, gammaln(jnp.where(is_small, concentration, 1)), 0
     ).sum(-1)
     plain = special.times(concentration - 1, log_value)
-    # With the mean m = total x for each: a log m - m - log Gamma(a), and what is left of the sums of a and m.
+    # With the mean m = total x for each: a log m - m - log Gamma(a), and what the means add to beyond the total.
+    mean = total[..., None] * value
     difference = product_difference(concentration, jnp.ones_like(concentration), total[..., None], value)
     is_large = (total[..., None] >= LARGE) & (value > 0)
-    is_kernel = is_large & ~is_small
     log_mean = jnp.log(jnp.where(is_large, total[..., None], 1)) + log_value
     kernel = jnp.where(
         is_small,
-        special.times(concentration, log_mean) - concentration,
-        log_gamma_kernel(is_kernel, concentration, difference, total[..., None] * value) - difference,
+        special.times(concentration, log_mean) - mean,
+        log_gamma_kernel(is_large & ~is_small, concentration, difference, mean),
     )
-    large = (kernel - log_value).sum(-1) - log_peak(jnp.where(total >= LARGE, total, LARGE)) + error
+    large = (kernel - log_value).sum(-1) - log_peak(jnp.where(total >= LARGE, total, LARGE)) + total * _excess(value)
     log_density = log_normaliser + jnp.where(jnp.all(is_large, axis=-1), large, plain.sum(-1))
     return jnp.where(is_inside, log_density, -jnp.inf)
+
+
+def _excess(shares: Array) -> Array:
+    """The sum of shares, minus 1: their rounding, which a large total multiplies."""
+    total, error = sum_and_error(shares)
+    return (total - 1) + error
 
 
 dirichlet = define(
@@ -226,19 +234,21 @@ def _log_multinomial_kernel(
     # A Poisson count of mean m = n p for each, given their sum.
     total = jnp.where(total_count >= LARGE, total_count, LARGE)
     log_mean = jnp.log(total)[..., None] + log_probs
+    mean = total[..., None] * probs
     difference = product_difference(value, jnp.ones_like(value), total[..., None], probs)
-    if rounding is not None:
-        difference -= total[..., None] * probs * rounding
+    if rounding is None:
+        excess = _excess(probs)
+    else:
+        excess = jnp.zeros_like(total)
+        difference -= mean * rounding
     is_kernel = ~is_small & (probs > 0)
     kernel = jnp.where(
         is_small,
-        special.times(value, log_mean) - value,
-        log_gamma_kernel(is_kernel, value, difference, total[..., None] * probs)
-        - difference
-        - jnp.log(jnp.where(is_kernel, value, 1)),
+        special.times(value, log_mean) - mean,
+        log_gamma_kernel(is_kernel, value, difference, mean) - jnp.log(jnp.where(is_kernel, value, 1)),
     )
     kernel = jnp.where(~is_small & ~is_kernel, -jnp.inf, kernel)
-    large = kernel.sum(-1) - log_peak(total) + jnp.log(total)
+    large = kernel.sum(-1) - log_peak(total) + jnp.log(total) + total * excess
     log_density = jnp.where(total_count >= LARGE, large, plain) - log_small_factorials
     return jnp.where(is_inside, log_density, -jnp.inf)
 

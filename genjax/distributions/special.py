@@ -56,7 +56,10 @@ def _times_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> t
 
 @jax.custom_jvp
 def over(difference: Array, scale: Array) -> Array:
-    """`difference / scale`, whose derivatives do not square the scale: the square of a small one is 0."""
+    """`difference / scale`, whose derivatives do not square the scale: the square of a small one is 0.
+
+    By the scale it is 0 where the ratio is infinite: a guard in the derivatives costs nothing where none are asked for.
+    """
     return difference / scale
 
 
@@ -64,7 +67,27 @@ def over(difference: Array, scale: Array) -> Array:
 def _over_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     (difference, scale), (difference_dot, scale_dot) = primals, tangents
     ratio, inverse = over(difference, scale), 1 / scale
-    return ratio, difference_dot * inverse - ratio * (inverse * scale_dot)
+    bounded = jnp.where(jnp.abs(ratio) < jnp.inf, ratio, 0)
+    return ratio, difference_dot * inverse - bounded * (inverse * scale_dot)
+
+
+@jax.custom_jvp
+def product(factor: Array, other: Array) -> Array:
+    """`factor * other`, whose derivative by the factor is 0 where the other is infinite."""
+    return factor * other
+
+
+@product.defjvp
+def _product_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (factor, other), (factor_dot, other_dot) = primals, tangents
+    bounded = jnp.where(jnp.abs(other) < jnp.inf, other, 0)
+    return product(factor, other), bounded * factor_dot + factor * other_dot
+
+
+def without_infinity(vectors: Array) -> tuple[Array, Array]:
+    """Vectors with 0 for infinite numbers, and whether a vector, along the last axis, had any; NaN stays."""
+    is_infinite = jnp.abs(vectors) == jnp.inf
+    return jnp.where(is_infinite, 0, vectors), is_infinite.any(-1)
 
 
 def log_sigmoids(logits: Array) -> tuple[Array, Array]:

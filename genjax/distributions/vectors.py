@@ -27,12 +27,14 @@ def _draw_multivariate_t(key: Array, df: Array, loc: Array, scale_matrix: Array,
 
 
 def _log_multivariate_t_density(value: Array, df: Array, loc: Array, scale_matrix: Array) -> Array:
+    value, is_outside = special.without_infinity(value)
     squares, log_root_determinant = squares_and_log_determinant(value, loc, scale_matrix)
     half = 0.5 * scale_matrix.shape[-1]
     # Gamma((df + n) / 2) / Gamma(df / 2) = Gamma(n / 2) / B(n / 2, df / 2), which does not cancel for large df.
     log_gammas = math.lgamma(half) - special.log_beta(jnp.asarray(half, df.dtype), df / 2)
     log_normaliser = half * (jnp.log(df) + math.log(math.pi)) + log_root_determinant
-    return log_gammas - log_normaliser - (0.5 * df + half) * jnp.log1p(squares / df)
+    log_density = log_gammas - log_normaliser - (0.5 * df + half) * jnp.log1p(squares / df)
+    return jnp.where(is_outside, -jnp.inf, log_density)
 
 
 def _refuse_multivariate_t(df: Array, loc: Array, scale_matrix: Array) -> None:
@@ -73,8 +75,10 @@ def _draw_walk(key: Array, scale: Array, *, shape: Shape) -> Array:
 
 
 def _log_walk_density(value: Array, scale: Array) -> Array:
+    value, is_outside = special.without_infinity(value)
     steps = value - jnp.concatenate([jnp.zeros_like(value[..., :1]), value[..., :-1]], axis=-1)
-    return FAMILIES["Normal"].logpdf(steps, jnp.zeros((), value.dtype), scale).sum(-1)
+    log_density = FAMILIES["Normal"].logpdf(steps, jnp.zeros((), value.dtype), scale).sum(-1)
+    return jnp.where(is_outside, -jnp.inf, log_density)
 
 
 gaussian_random_walk = define(
