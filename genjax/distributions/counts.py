@@ -44,7 +44,9 @@ def _draw_geometric_logits(key: Array, logits: Array, *, shape: Shape) -> Array:
 
 
 def _log_geometric_kernel(value: Array, log_probs: Array, log_complements: Array) -> Array:
-    return jnp.where(special.is_count(value), special.times(value, log_complements) + log_probs, -jnp.inf)
+    is_inside = special.is_count(value)
+    value = jnp.where(is_inside, value, 0)
+    return jnp.where(is_inside, special.times(value, log_complements) + log_probs, -jnp.inf)
 
 
 def _log_geometric_density(value: Array, probs: Array) -> Array:

@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
+from genjax import distributions
 from genjax.distributions import noise
 from genjax.distributions.family import FAMILIES
 from tests.tiers import slow_except
@@ -167,6 +169,35 @@ def test_counts_of_tiny_rates(word, monkeypatch):
         np.testing.assert_array_equal(drawn, count)
         failures = FAMILIES["Geometric"].forms[1].draw(key, rate, shape=(3,))
         assert bool((failures == 0).all()) is (count == 1)
+
+
+# Parameters, the exact law, and the ends of the support at which a docstring promises 1e-19.
+PROMISED = {
+    "uniform": ((0.0, 1.0), stats.uniform(), ["low"]),
+    "exponential": ((2.0,), stats.expon(scale=0.5), ["high"]),
+    "weibull": ((1.5, 2.0), stats.weibull_min(1.5, scale=2), ["low", "high"]),
+    "pareto": ((2.5, 3.0), stats.pareto(2.5, scale=3), ["high"]),
+    "cauchy": ((0.0, 2.0), stats.cauchy(scale=2), ["low", "high"]),
+    "half_cauchy": ((2.0,), stats.halfcauchy(scale=2), ["high"]),
+    "laplace": ((0.0, 2.0), stats.laplace(scale=2), ["low", "high"]),
+    "logistic": ((0.0, 2.0), stats.logistic(scale=2), ["low", "high"]),
+    "gumbel": ((0.0, 2.0), stats.gumbel_r(scale=2), ["low", "high"]),
+    "truncated_normal": ((0.0, 1.0, -1.0, np.inf), stats.truncnorm(-1, np.inf), ["high"]),
+}
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_the_rarest_draw_of_a_distribution_is_as_rare_as_its_docstring_says(name, monkeypatch):
+    """What the law gives to beyond the draw of the smallest, or largest, 64 bits is 2^-64 up to a factor of four."""
+    parameters, law, ends = PROMISED[name]
+    draw = getattr(distributions, name)._sample.value.__self__.forms[0].draw
+    draws = []
+    for first in (0, 2**32 - 1):
+        with_words(monkeypatch, first, 0)
+        draws.append(float(draw(jax.random.key(0), *map(jnp.float32, parameters), shape=(3,))[0]))
+    log_beyond = {"low": law.logcdf(min(draws)), "high": law.logsf(max(draws))}
+    for end in ends:
+        assert abs(log_beyond[end] + 64 * np.log(2)) < np.log(4), (end, draws)
 
 
 @pytest.mark.parametrize("kind", ["threefry2x32", "rbg"])
