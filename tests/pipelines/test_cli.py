@@ -132,7 +132,7 @@ def test_user_overrides_win_over_the_size(toy, capsys):
     assert toy.run("study.parameters.n_points=6", "stages=[run]") == 0
     assert (toy.root / "results/toy/total").is_dir()
     record = next((toy.root / "results/toy/total").glob("*/record.json")).read_text()
-    assert '"n_points": 6' in record
+    assert '"n_points":6' in record
 
 
 def test_cuda_without_a_gpu_is_refused(toy, capsys, monkeypatch):

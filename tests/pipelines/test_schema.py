@@ -3,6 +3,7 @@
 from dataclasses import fields
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from pipelines.config import schema
@@ -73,3 +74,12 @@ def test_wrong_settings_are_all_said_at_once(toy):
     with pytest.raises(ConfigurationFaults) as caught:
         configure([*words, "size=smoke"], toy.tree, study="toy")
     assert len(caught.value.faults) == len(words)
+
+
+@pytest.mark.parametrize("size", Tree().choices("size"))
+def test_what_a_size_says_of_timing_is_what_its_runs_do(toy, size):
+    """And nothing else: `config.yaml` is merged after the size and would replace it without a word."""
+    told = yaml.safe_load((toy.tree.configs / "size" / f"{size}.yaml").read_text())["timing"]
+    (configuration,) = configure([f"size={size}"], toy.tree, study="toy")
+    assert told == {name: getattr(configuration.timing, name) for name in told}
+    assert {"processes", "min_rounds", "max_rounds", "budget_seconds"} <= told.keys()
