@@ -555,7 +555,17 @@ def test_groups_of_this_project(monkeypatch, tmp_path):
     monkeypatch.delenv("RUN_WITHOUT", raising=False)
     monkeypatch.delenv("RUN_WITH", raising=False)
     fresh = str(tmp_path / "none")
-    assert list(wanted_groups(fresh)) == ["core", "test", "numpyro", "blackjax", "tfp", "torch", "pyro", "arviz", "docs"]
+    assert list(wanted_groups(fresh)) == [
+        "core",
+        "test",
+        "numpyro",
+        "blackjax",
+        "tfp",
+        "torch",
+        "pyro",
+        "arviz",
+        "docs",
+    ]
     monkeypatch.setenv("RUN_WITHOUT", "torch")
     assert list(wanted_groups(fresh)) == ["core", "test", "numpyro", "blackjax", "tfp", "arviz", "docs"]
     monkeypatch.setenv("RUN_WITH", "cuda")
