@@ -14,7 +14,7 @@ from studies.posteriors.gate import FRACTIONS
 
 TASKS = (
     "eight_schools_noncentred", "logistic", "poisson", "ordinal", "mixture",
-    "logistic_hmc",
+    "gaussian_process", "logistic_hmc",
 )  # fmt: skip
 ORDER = ("genjax", "numpyro", "blackjax", "tfp", "pyro")
 """Left to right in every group. Frameworks not named here follow."""
@@ -25,6 +25,7 @@ TITLES = {
     "poisson": "hierarchical\nPoisson",
     "ordinal": "ordinal\nregression",
     "mixture": "mixture of\ntwo normals",
+    "gaussian_process": "Gaussian\nprocess",
     "logistic_hmc": "logistic\nregression, HMC",
 }
 MARKERS = "ohsD^vP"

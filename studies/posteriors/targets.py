@@ -22,6 +22,9 @@ N_RATED, N_RATED_FEATURES, N_RATINGS = 400, 5, 5
 N_MIXED = 300
 """Points of the mixture."""
 
+N_PLACES = 25
+"""Points of the curve whose prior is a Gaussian process."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -99,12 +102,25 @@ def mixture() -> Target:
     return Target({"ys": np.round(ys, 3).astype(np.float32)}, unknowns)
 
 
+def gaussian_process() -> Target:
+    """ys ~ N(0, amplitude^2 exp(-(x_i - x_j)^2 / (2 length_scale^2)) + noise^2 I), the curve summed out: 25 points.
+
+    length_scale ~ log-N(0, 1), amplitude ~ half-N(2), noise ~ half-N(1).
+    """
+    generator = np.random.default_rng(25)
+    xs = np.round(np.linspace(-3.0, 3.0, N_PLACES), 3).astype(np.float32)
+    ys = np.sin(1.5 * xs) + 0.3 * generator.standard_normal(N_PLACES)
+    unknowns = dict.fromkeys(("length_scale", "amplitude", "noise"), ((), "positive"))
+    return Target({"xs": xs, "ys": np.round(ys, 3).astype(np.float32)}, unknowns)
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
     "poisson": poisson,
     "ordinal": ordinal,
     "mixture": mixture,
+    "gaussian_process": gaussian_process,
 }
 
 

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.stats import beta, cauchy, norm
+from jax.scipy.stats import beta, cauchy, multivariate_normal, norm
 
 from studies.posteriors import programs
 
@@ -75,6 +75,21 @@ def mixture(data):
     return density, (data["ys"],), {"weight": "unit", "locations": "ordered", "scales": "positive"}
 
 
+def gaussian_process(data):
+    """A Gaussian process with squared exponential covariance, its curve summed out."""
+
+    def density(unknowns, xs, ys):
+        length_scale, amplitude, noise = (unknowns[name] for name in ("length_scale", "amplitude", "noise"))
+        log_length = jnp.log(length_scale)
+        prior = norm.logpdf(log_length) - log_length + norm.logpdf(amplitude, 0.0, 2.0) + norm.logpdf(noise)
+        covariance = amplitude**2 * jnp.exp(-0.5 * ((xs[:, None] - xs) / length_scale) ** 2)
+        covariance += noise**2 * jnp.eye(xs.shape[0])
+        return prior + multivariate_normal.logpdf(ys, jnp.zeros(xs.shape[0]), covariance)
+
+    supports = dict.fromkeys(("length_scale", "amplitude", "noise"), "positive")
+    return density, (data["xs"], data["ys"]), supports
+
+
 def log_ascending(x):
     """Log density, up to a constant, of a vector whose first number and whose logarithms of steps are N(0, 1)."""
     log_steps = jnp.log(jnp.diff(x))
@@ -87,4 +102,5 @@ MODELS = {
     "poisson": poisson,
     "ordinal": ordinal,
     "mixture": mixture,
+    "gaussian_process": gaussian_process,
 }

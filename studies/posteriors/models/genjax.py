@@ -9,6 +9,8 @@ from genjax import (
     gen,
     half_cauchy,
     half_normal,
+    log_normal,
+    multivariate_normal,
     normal,
     ordered_logistic,
 )
@@ -107,10 +109,25 @@ def mixture(data):
     return components, (), {"ys": data["ys"]}
 
 
+def gaussian_process(data):
+    """A Gaussian process with squared exponential covariance, its curve summed out."""
+
+    @gen
+    def curve(xs):
+        length_scale = log_normal(0.0, 1.0) @ "length_scale"
+        amplitude = half_normal(2.0) @ "amplitude"
+        noise = half_normal(1.0) @ "noise"
+        covariance = amplitude**2 * jnp.exp(-0.5 * ((xs[:, None] - xs) / length_scale) ** 2)
+        return multivariate_normal(jnp.zeros(len(xs)), covariance + noise**2 * jnp.eye(len(xs))) @ "ys"
+
+    return curve, (data["xs"],), {"ys": data["ys"]}
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
     "poisson": poisson,
     "ordinal": ordinal,
     "mixture": mixture,
+    "gaussian_process": gaussian_process,
 }

@@ -86,10 +86,25 @@ def mixture(data):
     return components, (data["ys"],)
 
 
+def gaussian_process(data):
+    """A Gaussian process with squared exponential covariance, its curve summed out."""
+
+    def curve(xs, ys):
+        length_scale = numpyro.sample("length_scale", dist.LogNormal(0.0, 1.0))
+        amplitude = numpyro.sample("amplitude", dist.HalfNormal(2.0))
+        noise = numpyro.sample("noise", dist.HalfNormal(1.0))
+        covariance = amplitude**2 * jnp.exp(-0.5 * ((xs[:, None] - xs) / length_scale) ** 2)
+        covariance += noise**2 * jnp.eye(xs.shape[0])
+        numpyro.sample("ys", dist.MultivariateNormal(jnp.zeros(xs.shape[0]), covariance_matrix=covariance), obs=ys)
+
+    return curve, (data["xs"], data["ys"])
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
     "poisson": poisson,
     "ordinal": ordinal,
     "mixture": mixture,
+    "gaussian_process": gaussian_process,
 }

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import tensorflow_probability.substrates.jax.bijectors as tfb
 import tensorflow_probability.substrates.jax.distributions as tfd
+import tensorflow_probability.substrates.jax.math.psd_kernels as tfk
 
 from studies.posteriors import programs
 
@@ -103,10 +104,28 @@ def mixture(data):
     return components, (), {"ys": data["ys"]}
 
 
+def gaussian_process(data):
+    """A Gaussian process with squared exponential covariance, its curve summed out."""
+
+    def curve(xs):
+        @tfd.JointDistributionCoroutineAutoBatched
+        def joint():
+            length_scale = yield tfd.LogNormal(0.0, 1.0, name="length_scale")
+            amplitude = yield tfd.HalfNormal(2.0, name="amplitude")
+            noise = yield tfd.HalfNormal(1.0, name="noise")
+            kernel = tfk.ExponentiatedQuadratic(amplitude, length_scale)
+            yield tfd.GaussianProcess(kernel, xs[:, None], observation_noise_variance=noise**2, name="ys")
+
+        return joint
+
+    return curve, (data["xs"],), {"ys": data["ys"]}
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "logistic": logistic,
     "poisson": poisson,
     "ordinal": ordinal,
     "mixture": mixture,
+    "gaussian_process": gaussian_process,
 }

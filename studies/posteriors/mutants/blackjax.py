@@ -77,6 +77,19 @@ def no_log_determinant_of_cutpoints(framework, data, parameters):
     return framework.nuts(wrong, args, supports, **settings(data, parameters))
 
 
+@mutant(task="gaussian_process", effect="noise taken for a variance", parameters={"n_samples": 1000})
+def noise_variance(framework, data, parameters):
+    """The diagonal gets noise in place of its square; the prior of noise stays."""
+    density, args, supports = model.MODELS[parameters["posterior"]](data)
+
+    def wrong(unknowns, *args):
+        noise = unknowns["noise"]
+        change = norm.logpdf(noise) - norm.logpdf(jnp.sqrt(noise))
+        return density({**unknowns, "noise": jnp.sqrt(noise)}, *args) + change
+
+    return framework.nuts(wrong, args, supports, **settings(data, parameters))
+
+
 @mutant(task="mixture", effect="components equally likely", parameters={"n_samples": 1000})
 def equal_weights(framework, data, parameters):
     """The weight has its prior and no part in the likelihood."""

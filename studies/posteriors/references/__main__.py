@@ -43,6 +43,9 @@ MAKERS: dict[str, Callable[[dict[str, np.ndarray]], Made]] = {
     "poisson": lambda data: by_quadrature("mu, log sigma and z", quadrature.poisson(data)),
     "ordinal": lambda data: by_importance(densities.ordinal(data)),
     "mixture": lambda data: by_importance(densities.mixture(data)),
+    "gaussian_process": lambda data: by_quadrature(
+        "the logarithms of length scale, amplitude and noise", quadrature.gaussian_process(data)
+    ),
 }
 
 

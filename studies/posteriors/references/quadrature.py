@@ -59,6 +59,37 @@ def poisson(data: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     }
 
 
+def gaussian_process(data: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """A sum over a grid of the logarithms of length scale, amplitude and noise.
+
+    With the eigenvectors Q and eigenvalues e of the correlations of a length scale, and v = amplitude^2 e + noise^2,
+    log N(ys; 0, C) = -sum_i (log v_i + (Q^T ys)_i^2 / v_i) / 2, up to a constant.
+    """
+    xs, ys = (np.asarray(data[name], np.float64) for name in ("xs", "ys"))
+    log_lengths, log_amplitudes, log_noises = (
+        np.linspace(-6.5, 6.5, 131), np.linspace(-14.0, 3.0, 171), np.linspace(-17.0, 2.4, 195)
+    )  # fmt: skip
+    log_weight = np.empty((log_lengths.size, log_amplitudes.size, log_noises.size))
+    for i, log_length in enumerate(log_lengths):
+        correlations = np.exp(-0.5 * ((xs[:, None] - xs) / np.exp(log_length)) ** 2)
+        eigenvalues, vectors = np.linalg.eigh(correlations)
+        amplitudes = np.exp(2 * log_amplitudes)[:, None, None] * eigenvalues.clip(0)
+        v = amplitudes + np.exp(2 * log_noises)[:, None]
+        log_weight[i] = -0.5 * (np.log(v) + (vectors.T @ ys) ** 2 / v).sum(axis=-1) - 0.5 * log_length**2
+    # The determinants of the logarithms cancel the density of log-N(0, 1) and stay beside those of the half-normals.
+    log_weight += (log_amplitudes - np.exp(2 * log_amplitudes) / 8)[:, None]
+    log_weight += log_noises - 0.5 * np.exp(2 * log_noises)
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    check_edges(weight, "gaussian_process")
+    grids = {"length_scale": log_lengths, "amplitude": log_amplitudes, "noise": log_noises}
+    found = {}
+    for axis, (name, logs) in enumerate(grids.items()):
+        marginal = weight.sum(axis=tuple({0, 1, 2} - {axis}))
+        found[name] = mixed(marginal, np.exp(logs), 0 * logs)
+    return found
+
+
 def check_edges(weight: np.ndarray, name: str) -> None:
     """Refuses a grid that is too small.
 

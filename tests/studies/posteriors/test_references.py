@@ -90,6 +90,32 @@ def test_quadrature_of_the_schools_against_brute_force():
     assert ((centred["theta"]["mean"] > 0) & (centred["theta"]["mean"] < 12)).all()
 
 
+def test_quadrature_of_the_gaussian_process_against_brute_force():
+    """A grid of a few points about the mode, each covariance factored by SciPy."""
+    data = TARGETS["gaussian_process"]().data
+    xs, ys = np.float64(data["xs"]), np.float64(data["ys"])
+    found = quadrature.gaussian_process(data)
+    names = ("length_scale", "amplitude", "noise")
+    # The logarithms, five of their standard deviations to each side.
+    axes = [
+        np.log(found[name]["mean"]) + found[name]["sd"] / found[name]["mean"] * np.linspace(-5, 5, 17) for name in names
+    ]
+    logs = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    log_weight = np.empty(len(logs))
+    for i, (length_scale, amplitude, noise) in enumerate(np.exp(logs)):
+        covariance = amplitude**2 * np.exp(-((xs[:, None] - xs) ** 2) / (2 * length_scale**2)) + noise**2 * np.eye(25)
+        log_weight[i] = stats.multivariate_normal.logpdf(ys, cov=covariance) + stats.halfnorm.logpdf(noise)
+        log_weight[i] += stats.halfnorm.logpdf(amplitude, scale=2) + stats.lognorm.logpdf(length_scale, 1)
+    log_weight += logs.sum(axis=1)
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    for column, name in enumerate(names):
+        values = np.exp(logs[:, column])
+        mean = (weight * values).sum()
+        assert found[name]["mean"] == pytest.approx(mean, rel=5e-3)
+        assert found[name]["sd"] == pytest.approx(np.sqrt((weight * (values - mean) ** 2).sum()), rel=1e-2)
+
+
 def test_importance_sampling_finds_the_moments_of_a_gaussian():
     """Six standard errors on 4 means and 4 sds: a false alarm in 10^8 seeds, and the seed is fixed."""
     sd = np.array([1.0, 0.5, 2.0, 1.0])
