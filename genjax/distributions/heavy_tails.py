@@ -22,10 +22,8 @@ def _draw_student_t(key: Array, df: Array, loc: Array, scale: Array, *, shape: S
 
 def _log_student_t_density(value: Array, df: Array, loc: Array, scale: Array) -> Array:
     # Gamma((df + 1) / 2) / (Gamma(df / 2) sqrt(pi)) = 1 / B(1 / 2, df / 2), which does not cancel for large df.
-    root_df = jnp.sqrt(df)
-    log_normaliser = jnp.log(root_df) + jnp.log(scale) + special.log_beta(jnp.asarray(0.5, df.dtype), df / 2)
-    log_ratio = special.log1p_square(special.over(value - loc, root_df * scale))
-    return special.product(-0.5 * (df + 1), log_ratio) - log_normaliser
+    log_normaliser = 0.5 * jnp.log(df) + jnp.log(scale) + special.log_beta(jnp.asarray(0.5, df.dtype), df / 2)
+    return -special.student_kernel(df, special.over(value - loc, scale)) - log_normaliser
 
 
 student_t = define(

@@ -4,10 +4,12 @@ Also `within_floats`, for draws.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import gammaln
 
 
@@ -71,19 +73,6 @@ def _over_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tu
     return ratio, difference_dot * inverse - bounded * (inverse * scale_dot)
 
 
-@jax.custom_jvp
-def product(factor: Array, other: Array) -> Array:
-    """`factor * other`, whose derivative by the factor is 0 where the other is infinite."""
-    return factor * other
-
-
-@product.defjvp
-def _product_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    (factor, other), (factor_dot, other_dot) = primals, tangents
-    bounded = jnp.where(jnp.abs(other) < jnp.inf, other, 0)
-    return product(factor, other), bounded * factor_dot + factor * other_dot
-
-
 def without_infinity(vectors: Array) -> tuple[Array, Array]:
     """Vectors with 0 for infinite numbers, and whether a vector, along the last axis, had any; NaN stays."""
     is_infinite = jnp.abs(vectors) == jnp.inf
@@ -131,6 +120,41 @@ def _log1p_square_slope_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tu
     (x,), (tangent,) = primals, tangents
     share = 1 / (1 + x * x)
     return _log1p_square_slope(x), 2 * share * (2 * share - 1) * tangent
+
+
+@jax.custom_jvp
+def student_kernel(df: Array, z: Array) -> Array:
+    """`(n + 1) / 2 log(1 + z^2 / n)` for n = df, whose derivative by n neither cancels for large n nor is infinite."""
+    return 0.5 * (df + 1) * log1p_square(z / jnp.sqrt(df))
+
+
+def _student_kernel_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
+    (df, z), (df_dot, z_dot) = primals, tangents
+    root = jnp.sqrt(df)
+    ratio = z / root
+    slope = _log1p_square_slope(ratio)
+    tangent = jnp.zeros_like(ratio)
+    if not isinstance(z_dot, SymbolicZero):
+        tangent += 0.5 * (df + 1) * slope * (z_dot / root)
+    if not isinstance(df_dot, SymbolicZero):  # most models fix the degrees of freedom
+        bounded = jnp.where(jnp.abs(ratio) < jnp.inf, ratio, 0)
+        share = 0.5 * bounded * slope
+        tangent += 0.5 * (_log_less_share(bounded, share) - share / df) * df_dot
+    return student_kernel(df, z), tangent
+
+
+student_kernel.defjvp(_student_kernel_jvp, symbolic_zeros=True)
+
+
+def _log_less_share(x: Array, share: Array) -> Array:
+    """`log(1 + x^2) - share`, share = x^2 / (1 + x^2); by its series, sum_k (-1)^k (k - 1) / k x^2k, for small x."""
+    border, n_terms = (0.17, 6) if jnp.dtype(x.dtype).itemsize <= 4 else (0.03, 8)
+    is_small = jnp.abs(x) < border
+    square = jnp.square(jnp.where(is_small, x, 0))
+    series = jnp.zeros_like(square)
+    for k in range(n_terms, 1, -1):
+        series = (k - 1) / k - square * series
+    return jnp.where(is_small, square * square * series, log1p_square(x) - share)
 
 
 def log_sum(log_terms: Array) -> Array:

@@ -103,7 +103,8 @@ SITES = {
     "matrix": lambda call, addr, x: call(Choice(normal), addr, x, jnp.array([[0.5, 1.0], [1.0, 2.0]])),
     "narrow": lambda call, addr, x: call(Choice(normal), addr, x, 1e-6),
     "wide": lambda call, addr, x: call(Choice(normal), addr, x, 1e6),
-    "far": lambda call, addr, x: call(Choice(normal), addr, x + 1e5, 1.0),
+    # A whole number, which float32 holds exactly: the last bit of x would move its rounded sum by 0.008.
+    "far": lambda call, addr, x: call(Choice(normal), addr, jnp.round(x) + 1e5, 1.0),
     "slow": lambda call, addr, x: call(Choice(exponential), addr, 1e-6 * jnp.exp(jnp.tanh(x))),
     "bounded": lambda call, addr, x: call(Choice(uniform), addr, -1.0, 1.0 + 0 * x),
     "never": lambda call, addr, x: call(Choice(flip), addr, 0.0 * x),

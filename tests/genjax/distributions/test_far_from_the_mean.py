@@ -56,7 +56,7 @@ def far_grid(name):
             pairs = [(n, a, b) for n in (12.0, 1e3) for a in sizes for b in sizes]
             return [(v, (n, a, b)) for n, a, b in pairs for v in counts(n * by_odds(a, b), n)]
         case "student_t":
-            return [(s * t, (n, 0.0, s)) for n in SIZES[:4] for s in SCALES for t in RATIOS]
+            return [(s * t, (n, 0.0, s)) for n in SIZES for s in SCALES for t in RATIOS]
         case "weibull" | "pareto":
             shift = 1.0 if name == "pareto" else 0.0
             return [(s * (t + shift), (k, s)) for k in CONCENTRATIONS for s in SCALES for t in RATIOS]
