@@ -14,8 +14,13 @@ from scipy.stats import halflogistic, kstest
 
 from genjax import flip, gen, normal, seed
 from pipelines import cli
+from pipelines.config.configuration import configure
 from pipelines.contract.__main__ import run as contract
 from pipelines.install.requirements import EXTENSIONS
+from pipelines.plan import fingerprint
+from pipelines.plan.cells import races
+from pipelines.plan.descriptions import describe
+from pipelines.plan.extensions import tree_of
 from pipelines.plan.tree import Tree
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -78,6 +83,22 @@ def test_eight_schools_keep_the_contract_from_outside(folder, capsys):
     assert "1 programs examined, 0 rules broken" in capsys.readouterr().out
 
 
+def test_a_model_from_outside_uses_a_distribution_from_outside(folder, capsys):
+    (line,) = re.findall(r"^from studies.*half_logistic$", PAGE, re.MULTILINE)
+    models = folder / "studies/eight_schools/models"
+    (folder / "half_logistic.py").rename(models / "_half_logistic.py")
+    model = (models / "genjax.py").read_text()
+    model = model.replace("import gen, normal\n", f"import gen, normal\n{line}\n")
+    (models / "genjax.py").write_text(model.replace('normal(1.0, 1.0) @ "log_tau"', 'half_logistic(1.0) @ "log_tau"'))
+    assert contract(["study=eight_schools", f"extensions=[{folder}]", "figures=false"]) == 1
+    out = capsys.readouterr().out
+    assert "models/genjax.py:17: gate: mu and log_tau are not from the prior" in out and "1 rules broken" in out
+    (configuration,) = configure(["study=eight_schools"], tree_of([f"extensions=[{folder}]"])[0])
+    (cell,) = races(configuration)[0].cells
+    named = fingerprint.shared_inputs(configuration, cell.study, "cpu", describe(cell.framework, configuration.tree))
+    assert "studies/eight_schools/models/_half_logistic.py" in named, "an edit of it measures again"
+
+
 def test_the_distribution_draws_what_its_density_says(folder):
     half_logistic = loaded(folder / "half_logistic.py").half_logistic
 
@@ -91,6 +112,15 @@ def test_the_distribution_draws_what_its_density_says(folder):
     values = np.array([0.1, 1.0, 5.0])
     assert np.allclose(half_logistic.logpdf(values, 2.0), halflogistic(scale=2.0).logpdf(values), atol=1e-5)
     assert half_logistic.logpdf(-1.0, 2.0) == -jnp.inf
+
+
+def test_the_example_of_the_kernel_runs(folder):
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", PAGE[PAGE.index("## An inference kernel") :], re.MULTILINE | re.DOTALL
+    )
+    example = blocks[-1]
+    assert "assert" in example
+    exec(compile(example, "extending.md", "exec"), {"Mirror": loaded(folder / "mirror.py").Mirror})
 
 
 def test_the_kernel_visits_both_modes(folder):
