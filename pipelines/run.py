@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from pipelines.config.configuration import Configuration, configure
 from pipelines.errors import ConfigurationFaults, DeviceError
 from pipelines.output import report
+from pipelines.output.claims import Others
 from pipelines.output.closing import MEASURING, REPORTING, close, finish, is_writable, refresh_page
 from pipelines.output.progress import Reporter
 from pipelines.output.summary import Outcome
@@ -49,14 +50,17 @@ def run(configurations: list[Configuration], reporter: Reporter) -> int:
         if "run" in stages and not can_write and report.any_to_run(plans):
             raise store_error(OSError(errno.EROFS, os.strerror(errno.EROFS)), store.root)
         outcomes: list[Outcome] = []
+        others: Others = {}
         with _display(plans, reporter), _measuring(plans, store, problems, reporter, spent) as measure:
             for plan in plans:
                 seconds = measure(plan)
                 outcomes.append(finish(plan, store, problems, reporter, seconds, spent))
                 if len(outcomes) < len(plans) and plan.to_run and "run" in stages:
                     with spent.on(REPORTING):
-                        refresh_page(outcomes, plans, store)  # a run that is stopped leaves what it has finished
-        return close(outcomes, plans, store, reporter, start, measure.working, spent)
+                        refresh_page(
+                            outcomes, plans, store, others
+                        )  # a run that is stopped leaves what it has finished
+        return close(outcomes, plans, store, reporter, start, measure.working, spent, others)
 
 
 def require_device(configuration: Configuration) -> None:

@@ -216,14 +216,25 @@ def compare(measured: Measured, accept: Mapping[str, float]) -> tuple[str, str]:
     return CANNOT_TELL, f"the interval reaches across what is accepted: {wanted}"
 
 
-def judge_all(configurations: list[Configuration], store: Store, known: Mapping[str, Sequence[Row]]) -> list[Judged]:
+Others = dict[tuple[str, str, str], Configuration]
+"""Configurations by study, size and device, for claims about other sizes and devices than the run's."""
+
+
+def judge_all(
+    configurations: list[Configuration],
+    store: Store,
+    known: Mapping[str, Sequence[Row]],
+    others: Others | None = None,
+) -> list[Judged]:
     """The verdicts on all claims about the studies that the configurations are of.
 
     Args:
         configurations: of one run.
         store: the newest right record of each cell that is not among `known`.
         known: rows of the run's own size and device, by study.
+        others: those that were made before, in the same run; gets those that are made now.
     """
+    made = {} if others is None else others
     first, own = configurations[0], {one.study: one for one in configurations}
     cache: dict[tuple[str, str, str], Sequence[Row]] = {
         (study, first.size, first.device): rows for study, rows in known.items()
@@ -235,7 +246,10 @@ def judge_all(configurations: list[Configuration], store: Store, known: Mapping[
             if place[1:] == (first.size, first.device):
                 configuration = own[study]
             else:  # the run's overrides are for its own size and device
-                (configuration,) = configure([f"study={study}", f"size={place[1]}", f"device={device}"], first.tree)
+                if place not in made:
+                    words = [f"study={study}", f"size={place[1]}", f"device={device}"]
+                    (made[place],) = configure(words, first.tree)
+                configuration = made[place]
             cache[place] = stored_rows(configuration, store)
         return cache[place]
 
@@ -319,10 +333,14 @@ def write_claims(judged: list[Judged], folder: Path) -> Path:
 
 
 def tell(
-    configurations: list[Configuration], store: Store, known: Mapping[str, Sequence[Row]], reporter: Reporter
+    configurations: list[Configuration],
+    store: Store,
+    known: Mapping[str, Sequence[Row]],
+    reporter: Reporter,
+    others: Others | None = None,
 ) -> list[Judged]:
     """Judges, prints and writes; nothing in a checkout without claims."""
-    judged = judge_all(configurations, store, known)
+    judged = judge_all(configurations, store, known, others)
     if judged:
         print_claims(judged, reporter)
         reporter.say(f"  claims: {write_claims(judged, configurations[0].figs)}")

@@ -52,8 +52,21 @@ def finish(
     return Outcome(plan, rows, drawn, seconds, export_failed)
 
 
-def refresh_page(outcomes: Sequence[Outcome], plans: Sequence[StudyPlan], store: Store) -> Path | None:
+def refresh_page(
+    outcomes: Sequence[Outcome],
+    plans: Sequence[StudyPlan],
+    store: Store,
+    others: claims.Others,
+    judged: list[claims.Judged] | None = None,
+) -> Path | None:
     """Writes the page of the studies that are finished; the others appear as they were stored before this run.
+
+    Args:
+        outcomes: of the finished studies.
+        plans: of all.
+        store: their records.
+        others: see `claims.judge_all`.
+        judged: the claims, if they were judged already.
 
     Returns:
         Where it is, or None where the report was not asked for.
@@ -64,7 +77,8 @@ def refresh_page(outcomes: Sequence[Outcome], plans: Sequence[StudyPlan], store:
     rows = {one.study: one.rows for one in outcomes}
     waiting = [one.study for one in configurations if one.study not in rows]
     rows |= {one.study: claims.stored_rows(one, store) for one in configurations if one.study in waiting}
-    judged = claims.judge_all(configurations, store, rows)
+    if judged is None:
+        judged = claims.judge_all(configurations, store, rows, others)
     figures = {one.study: figure_entries(one) for one in configurations}
     notes = [f"The run is still at work: {', '.join(waiting)} not finished."] if waiting else []
     return write_page(configurations, rows, judged, figures, notes)
@@ -78,6 +92,7 @@ def close(
     start: float,
     working: float = 0.0,
     spent: Spent | None = None,
+    others: claims.Others | None = None,
 ) -> int:
     """The end of the run: a closing summary if there are several studies, the report, and the exit status.
 
@@ -89,20 +104,22 @@ def close(
         start: of the run, by the monotonic clock.
         working: seconds spent preparing, gating and timing; 0 where nothing was measured.
         spent: what the others went to.
+        others: see `claims.judge_all`.
     """
     seconds, spent = time.monotonic() - start, spent or Spent()
+    others, judged = {} if others is None else others, None
     if len(outcomes) > 1:
         print_closing(outcomes, seconds, reporter)
     if "report" in outcomes[0].plan.configuration.stages:
         with spent.on(REPORTING):
             if len(outcomes) > 1:
                 known = {one.study: one.rows for one in outcomes}
-                claims.tell([one.plan.configuration for one in outcomes], store, known, reporter)
+                judged = claims.tell([one.plan.configuration for one in outcomes], store, known, reporter, others)
             if is_writable(store.root):
                 reporter.say(f"report: {report.write_report(list(outcomes), seconds, store.root)}")
             else:
                 reporter.say(f"no report.md: {store.root} cannot be written")
-            reporter.say(f"page: {refresh_page(outcomes, plans, store)}")
+            reporter.say(f"page: {refresh_page(outcomes, plans, store, others, judged)}")
     if working:
         reporter.say(overhead(time.monotonic() - start, working, spent.parts))
     nothing = _why_nothing(outcomes)

@@ -268,6 +268,25 @@ def test_whole_run_ends_with_the_claims(toy, capsys):
     )
 
 
+def test_a_run_configures_what_claims_are_about_once(toy, monkeypatch):
+    """However often its page is refreshed: a configuration takes a quarter of a second, and claims are about many."""
+    toy.write("configs/claims.yaml", TOY_CLAIMS)
+    for name in ("other", "third"):
+        for source in ("configs/study/toy.yaml", "studies/toy/problem.py", "studies/toy/figures.py"):
+            text = (toy.root / source).read_text().replace("name: toy", f"name: {name}")
+            toy.write(source.replace("toy", name), text)
+        toy.model("first", study=name)
+    made = []
+    configure = claims.configure
+    monkeypatch.setattr(claims, "configure", lambda words, tree: made.append(words) or configure(words, tree))
+    judged = []
+    judge_all = claims.judge_all
+    monkeypatch.setattr(claims, "judge_all", lambda *words: judged.append(judge_all(*words)) or judged[-1])
+    assert toy.run("frameworks=[first]") == 0
+    assert made == [["study=toy", "size=smoke", "device=cuda"]], "the third claim needs a GPU"
+    assert len(judged) == 3, "after the first study, after the second, and at the end"
+
+
 def test_power_is_printed(toy, capsys):
     toy.write("configs/claims.yaml", TOY_CLAIMS)
     assert claims.main([*FAST, "--power"], toy.tree) == 0
