@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator, NullFormatter
 
 BLUE = "#0173B2"
 ORANGE = "#DE8F05"
@@ -95,6 +96,40 @@ def new_figure(size: str | tuple[float, float]) -> Figure:
 def three_ticks(axis: Any) -> None:
     """At most three major ticks on an x or y axis, none at its ends."""
     axis.set_major_locator(MaxNLocator(nbins=3, prune="both"))
+
+
+class LogTicks(Locator):
+    """Ticks of a logarithmic axis, at least two however little of it is in view.
+
+    Powers of ten, every second or third of them where there are more than eight; where fewer than two are in view also
+    twice and five times as much; where even these are too few, evenly spaced numbers.
+    """
+
+    def __call__(self) -> Any:
+        return self.tick_values(*self.axis.get_view_interval())
+
+    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+        """(n,) ticks from the lesser to the greater of two numbers above zero."""
+        low, high = sorted((vmin, vmax))
+        powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+        inside = lambda ticks: ticks[(ticks >= low * (1 - 1e-9)) & (ticks <= high * (1 + 1e-9))]
+        for multiples in ([1.0], [1.0, 2.0, 5.0]):
+            ticks = inside((powers[:, None] * multiples).ravel())
+            if len(ticks) >= 2:
+                return ticks[:: -(-len(ticks) // 8)] if len(multiples) == 1 else ticks
+        return inside(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
+
+
+def number_log_axis(axis: Any) -> None:
+    """Plain numbers at the ticks of a logarithmic x or y axis, powers of ten far from one, and none between ticks."""
+
+    def written(value: float, _: Any) -> str:
+        exponent = round(np.log10(value))
+        return f"{value:,g}" if -4 < exponent < 6 else f"$10^{{{exponent}}}$"
+
+    axis.set_major_locator(LogTicks())
+    axis.set_major_formatter(FuncFormatter(written))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def keep_spines(axes: Axes, *kept: str) -> None:

@@ -14,7 +14,7 @@ from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import NullFormatter
 
 from studies import figure_cores, figure_flags
 from studies import figure_style as style
@@ -314,8 +314,7 @@ def finish_panels(by_count: Axes, by_time: Axes, evidence: Axes, accuracy: list[
         if not any(len(line.get_xdata()) for line in axes.get_lines() if line.get_marker() == "o"):
             style.mark_panel(axes, "too few runs, or not timed")
             continue
-        axes.xaxis.set_major_locator(LogLocator(10, numticks=6))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        style.number_log_axis(axes.xaxis)
         axes.grid(alpha=0.3)
         style.keep_spines(axes, "left", "bottom")
 

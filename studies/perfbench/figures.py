@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from studies import figure_cores, figure_flags
 from studies import figure_style as style
@@ -211,6 +211,7 @@ def lines(context: FigureContext, parameter: str, label: str) -> Figure:
         axes.set_xticks(sorted(rows.values(parameter)))
         style.keep_spines(axes, "left", "bottom")
     time_axis(left)
+    style.number_log_axis(right.yaxis)
     right.set_ylabel("Effective samples / s")
     handles, names = left.get_legend_handles_labels()
     drawing.legend(
@@ -239,9 +240,7 @@ def absences(rows: list[Row], parameter: str) -> list[str]:
 def time_axis(axes: Axes) -> None:
     """A log axis of milliseconds whose labels are plain numbers."""
     axes.set_ylabel("Time of a call (ms)")
-    axes.yaxis.set_major_locator(LogLocator(numticks=8))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    style.number_log_axis(axes.yaxis)
 
 
 def provenance(context: FigureContext, has_daggers: bool) -> list[str]:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from studies import figure_style as style
 from studies.base import FigureContext, Row, Rows, figure, how_timed
@@ -104,12 +103,12 @@ def error_against_time(context: FigureContext) -> Figure:
     runs = runs_of(context.rows)
     n_columns = min(len(runs), COLUMNS)
     n_rows = -(-len(runs) // n_columns)
-    width, height = 5.4 * n_columns + 0.6, 4.2 * n_rows + 1.8
+    width, height = 5.4 * n_columns + 0.6, 4.2 * n_rows + 2.4
     drawing = style.new_figure((width, height))
     places = drawing.subplots(n_rows, n_columns, squeeze=False).ravel()
     panels, spare = places[: len(runs)], places[len(runs) :]
     drawing.subplots_adjust(
-        left=1.2 / width, right=1 - 0.3 / width, top=1 - 0.84 / height, bottom=1.8 / height, wspace=0.3, hspace=0.45
+        left=1.2 / width, right=1 - 0.3 / width, top=1 - 0.84 / height, bottom=2.4 / height, wspace=0.3, hspace=0.45
     )
     for axes in spare:
         axes.set_axis_off()
@@ -120,15 +119,15 @@ def error_against_time(context: FigureContext) -> Figure:
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel("Seconds")
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        style.number_log_axis(axes.xaxis)
+        style.number_log_axis(axes.yaxis)
         axes.grid(True, which="major", alpha=0.3)
         style.keep_spines(axes, "left", "bottom")
     for axes in places[::n_columns]:
         axes.set_ylabel("Error of means (sd)")
     handles = {line.get_label(): line for axes in panels for line in axes.lines if line.get_label()[:1] != "_"}
     drawing.legend(
-        handles.values(), handles.keys(), loc="lower center", bbox_to_anchor=(0.5, 0.42 / height), ncol=5, frameon=False
+        handles.values(), handles.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.02 / height), ncol=5, frameon=False
     )
     style.footnote(drawing, facts(context), y=0.06 / height)
     return drawing
@@ -176,8 +175,7 @@ def draw_groups(axes: Axes, runs: dict[str, dict[str, Run]], value: Any) -> None
     axes.set_xlim(-0.5, len(runs) - 0.5)
     axes.set_xticks(range(len(runs)), [TITLES.get(task, task) for task in runs])
     axes.tick_params(axis="x", labelsize=style.FONT_SIZES["note"] + 1)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    style.number_log_axis(axes.yaxis)
     style.keep_spines(axes, "left", "bottom")
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from studies.base import FigureContext, Row, Rows
 from studies.posteriors import figures
@@ -69,6 +70,16 @@ def test_errors_begin_after_the_warm_up():
     assert list(line.get_ydata()) == [DIAGNOSTICS[f"error_at_{fraction:g}"] for fraction in figures.FRACTIONS]
     (point,) = [line for line in drawing.axes[0].lines if line.get_label() == "Blackjax"]
     assert list(point.get_xdata()) == [2.5]
+
+
+def test_axes_have_numbers_where_they_span_less_than_a_decade():
+    drawing = figures.error_against_time(CONTEXT)
+    FigureCanvasAgg(drawing).draw()
+    axes = drawing.axes[0]
+    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        assert high / low < 10
+        ticks = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True)
+        assert len([text for place, text in ticks if low <= place <= high and text.get_text()]) >= 2
 
 
 def test_many_posteriors_have_panels_in_rows():
