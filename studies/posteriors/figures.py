@@ -12,7 +12,7 @@ from studies.base import FigureContext, Row, Rows, figure, how_timed
 from studies.posteriors.gate import FRACTIONS
 
 TASKS = (
-    "eight_schools_noncentred", "logistic", "poisson", "ordinal", "mixture",
+    "eight_schools_noncentred", "eight_schools_centred", "logistic", "poisson", "ordinal", "mixture",
     "gaussian_process", "logistic_hmc",
 )  # fmt: skip
 ORDER = ("genjax", "numpyro", "blackjax", "tfp", "pyro")
@@ -20,6 +20,7 @@ ORDER = ("genjax", "numpyro", "blackjax", "tfp", "pyro")
 
 TITLES = {
     "eight_schools_noncentred": "eight schools,\nnon-centred",
+    "eight_schools_centred": "eight schools,\ncentred",
     "logistic": "logistic\nregression",
     "poisson": "hierarchical\nPoisson",
     "ordinal": "ordinal\nregression",
@@ -193,6 +194,18 @@ def draw_errors(axes: Axes, run: Run, marker: str) -> None:
     )  # fmt: skip
 
 
+def divergences(runs: dict[str, dict[str, Run]]) -> list[str]:
+    """Of the longest chains, for every task that has any: how many there are in a call of each system."""
+    told = []
+    for task, systems in runs.items():
+        known = [run.row for run in systems.values() if "divergences" in run.row.diagnostics]
+        counts = {row.label: row.diagnostics["divergences"] for row in known}
+        if any(counts.values()):
+            by_system = ", ".join(f"{label} {count:,.0f}" for label, count in counts.items())
+            told.append(f"divergences in {TITLES.get(task, task)}: {by_system}".replace("\n", " "))
+    return told or ["no divergences"]
+
+
 def facts(context: FigureContext) -> list[str]:
     """Device, sizes and how times were made, for the bottom edge."""
     rows = context.rows
@@ -203,7 +216,6 @@ def facts(context: FigureContext) -> list[str]:
         f"{parameters['n_chains']} chains, {parameters['n_warmup']} warm-up steps, {' or '.join(lengths)} draws each",
         "effective draws of the worst unknown",
     ]
-    divergent = sum(row.diagnostics.get("divergences", 0) for row in rows if row.status == "ok")
-    found.append(f"{divergent:.0f} divergences in all")
+    found += divergences(runs_of(rows))
     how = how_timed(rows)
     return [*found, how] if how is not None else found

@@ -46,6 +46,12 @@ def eight_schools_noncentred() -> Target:
     return Target({"effects": np.float32(EFFECTS), "errors": np.float32(EFFECT_ERRORS)}, unknowns)
 
 
+def eight_schools_centred() -> Target:
+    """The same posterior of mu and tau with theta_j ~ N(mu, tau) as unknowns: a funnel where tau is small."""
+    unknowns = {"mu": ((), "real"), "tau": ((), "positive"), "theta": ((8,), "real")}
+    return Target(eight_schools_noncentred().data, unknowns)
+
+
 def logistic() -> Target:
     """weights ~ N(0, 1), label_i ~ Bernoulli(logits = features_i . weights): 1,000 rows, an intercept and 24 features.
 
@@ -116,6 +122,7 @@ def gaussian_process() -> Target:
 
 TARGETS: dict[str, Callable[[], Target]] = {
     "eight_schools_noncentred": eight_schools_noncentred,
+    "eight_schools_centred": eight_schools_centred,
     "logistic": logistic,
     "poisson": poisson,
     "ordinal": ordinal,

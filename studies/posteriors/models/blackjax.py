@@ -28,6 +28,17 @@ def eight_schools_noncentred(data):
     return density, (data["errors"], data["effects"]), {"tau": "positive"}
 
 
+def eight_schools_centred(data):
+    """Effects around a common mean, themselves the unknowns."""
+
+    def density(unknowns, errors, effects):
+        mu, tau, theta = unknowns["mu"], unknowns["tau"], unknowns["theta"]
+        prior = norm.logpdf(mu, 0.0, 5.0) + cauchy.logpdf(tau, 0.0, 5.0) + norm.logpdf(theta, mu, tau).sum()
+        return prior + norm.logpdf(effects, theta, errors).sum()
+
+    return density, (data["errors"], data["effects"]), {"tau": "positive"}
+
+
 def logistic(data):
     """Logistic regression."""
 
@@ -98,6 +109,7 @@ def log_ascending(x):
 
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
+    "eight_schools_centred": eight_schools_centred,
     "logistic": logistic,
     "poisson": poisson,
     "ordinal": ordinal,

@@ -43,6 +43,19 @@ def eight_schools_noncentred(data):
     return schools, (data["errors"],), {"effects": data["effects"]}
 
 
+def eight_schools_centred(data):
+    """Effects around a common mean, themselves the unknowns."""
+
+    @gen
+    def schools(errors):
+        mu = normal(0.0, 5.0) @ "mu"
+        tau = half_cauchy(5.0) @ "tau"
+        theta = normal.repeat(8)(mu, tau) @ "theta"
+        return normal.vmap()(theta, errors) @ "effects"
+
+    return schools, (data["errors"],), {"effects": data["effects"]}
+
+
 def logistic(data):
     """Logistic regression."""
 
@@ -125,6 +138,7 @@ def gaussian_process(data):
 
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
+    "eight_schools_centred": eight_schools_centred,
     "logistic": logistic,
     "poisson": poisson,
     "ordinal": ordinal,

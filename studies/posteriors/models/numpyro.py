@@ -30,6 +30,19 @@ def eight_schools_noncentred(data):
     return schools, (data["errors"], data["effects"])
 
 
+def eight_schools_centred(data):
+    """Effects around a common mean, themselves the unknowns."""
+
+    def schools(errors, effects):
+        mu = numpyro.sample("mu", dist.Normal(0.0, 5.0))
+        tau = numpyro.sample("tau", dist.HalfCauchy(5.0))
+        with numpyro.plate("schools", 8):
+            theta = numpyro.sample("theta", dist.Normal(mu, tau))
+            numpyro.sample("effects", dist.Normal(theta, errors), obs=effects)
+
+    return schools, (data["errors"], data["effects"])
+
+
 def logistic(data):
     """Logistic regression."""
 
@@ -102,6 +115,7 @@ def gaussian_process(data):
 
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
+    "eight_schools_centred": eight_schools_centred,
     "logistic": logistic,
     "poisson": poisson,
     "ordinal": ordinal,

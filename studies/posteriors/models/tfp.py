@@ -34,6 +34,22 @@ def eight_schools_noncentred(data):
     return schools, (data["errors"],), {"effects": data["effects"]}
 
 
+def eight_schools_centred(data):
+    """Effects around a common mean, themselves the unknowns."""
+
+    def schools(errors):
+        @tfd.JointDistributionCoroutineAutoBatched
+        def joint():
+            mu = yield tfd.Normal(0.0, 5.0, name="mu")
+            tau = yield tfd.HalfCauchy(0.0, 5.0, name="tau")
+            theta = yield tfd.Sample(tfd.Normal(mu, tau), 8, name="theta")
+            yield tfd.Normal(theta, errors, name="effects")
+
+        return joint
+
+    return schools, (data["errors"],), {"effects": data["effects"]}
+
+
 def logistic(data):
     """Logistic regression."""
 
@@ -123,6 +139,7 @@ def gaussian_process(data):
 
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
+    "eight_schools_centred": eight_schools_centred,
     "logistic": logistic,
     "poisson": poisson,
     "ordinal": ordinal,

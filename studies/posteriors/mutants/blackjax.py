@@ -47,6 +47,14 @@ def copied(framework, data, parameters):
     )
 
 
+@mutant(task="eight_schools_centred", effect="one of eight factors 1 / tau left out", parameters={"n_samples": 4000})
+def no_normalisation(framework, data, parameters):
+    """The density of one theta without its normalisation."""
+    density, args, supports = model.MODELS[parameters["posterior"]](data)
+    wrong = lambda unknowns, *args: density(unknowns, *args) + jnp.log(unknowns["tau"])
+    return framework.nuts(wrong, args, supports, **settings(data, parameters))
+
+
 @mutant(task="logistic", effect="one row in ten left out", parameters={"n_samples": 1000})
 def missing_rows(framework, data, parameters):
     """The last hundred labels never seen."""

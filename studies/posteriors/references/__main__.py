@@ -22,6 +22,9 @@ from studies.posteriors.references.densities import Density
 from studies.posteriors.targets import TARGETS, starts
 
 LENGTHS = {"n_chains": 4, "n_samples": 5_000, "n_warmup": 1_000, "n_leapfrog": 16, "target_acceptance": 0.8}
+LONGER: dict[str, dict[str, Any]] = {"eight_schools_centred": {"n_samples": 20_000, "target_acceptance": 0.99}}
+"""What differs in chains of a posterior that is hard to explore."""
+
 SEED = 20260101
 Made = tuple[str, dict[str, dict[str, Any]], dict[str, float]]
 
@@ -37,8 +40,14 @@ def by_importance(density: Density) -> Made:
     return "importance sampling from a Student distribution at the mode", *found
 
 
+def lengths_of(posterior: str) -> dict[str, Any]:
+    """The settings of the chains that a reference is compared with."""
+    return LENGTHS | LONGER.get(posterior, {})
+
+
 MAKERS: dict[str, Callable[[dict[str, np.ndarray]], Made]] = {
     "eight_schools_noncentred": lambda data: by_quadrature("log tau", quadrature.eight_schools(data, False)),
+    "eight_schools_centred": lambda data: by_quadrature("log tau", quadrature.eight_schools(data, True)),
     "logistic": lambda data: by_importance(densities.logistic(data)),
     "poisson": lambda data: by_quadrature("mu, log sigma and z", quadrature.poisson(data)),
     "ordinal": lambda data: by_importance(densities.ordinal(data)),
@@ -51,14 +60,14 @@ MAKERS: dict[str, Callable[[dict[str, np.ndarray]], Made]] = {
 
 def chains_of(framework_name: str, posterior: str) -> dict[str, np.ndarray]:
     """Long float64 chains of one system, by its own model."""
-    tree, target = Tree(), TARGETS[posterior]()
+    tree, target, lengths = Tree(), TARGETS[posterior](), lengths_of(posterior)
     framework = load_framework(tree.root, framework_name)
     framework.start("cpu", "float64")
     path = tree.model_path("posteriors", tree.describe(framework_name))
     model = load_module(path, f"studies.posteriors.models.{framework_name}")
-    begin = {f"start_{name}": values for name, values in starts(target, LENGTHS["n_chains"], SEED).items()}
+    begin = {f"start_{name}": values for name, values in starts(target, lengths["n_chains"], SEED).items()}
     data = {name: a.astype(np.float64) if a.dtype.kind == "f" else a for name, a in (target.data | begin).items()}
-    program = model.nuts(framework, data, {"posterior": posterior, **LENGTHS})
+    program = model.nuts(framework, data, {"posterior": posterior, **lengths})
     inputs = program.prepare(SEED)
     return framework.to_numpy(framework.build(program, inputs).run(inputs))
 
@@ -71,11 +80,12 @@ def agreement(posterior: str, reference: Reference, system: str) -> dict[str, An
     """
     problem = Problem({}, {"reference": reference, "unknowns": TARGETS[posterior]().unknowns})
     found: dict[str, float] = {}
-    reason = check_chains("nuts", problem, LENGTHS, chains_of(system, posterior), found)
+    reason = check_chains("nuts", problem, lengths_of(posterior), chains_of(system, posterior), found)
     if reason is not None:
         raise SystemExit(f"{posterior}: {system} does not agree with the reference: {reason}")
     kept = ("r_hat", "effective_sample_size", "divergences", "mean_in_standard_errors", "sd_in_standard_errors")
-    draws = LENGTHS["n_chains"] * LENGTHS["n_samples"]
+    lengths = lengths_of(posterior)
+    draws = lengths["n_chains"] * lengths["n_samples"]
     return {"system": system, "n_draws": draws, **{name: round(float(found[name]), 5) for name in kept}}
 
 

@@ -82,6 +82,13 @@ def test_axes_have_numbers_where_they_span_less_than_a_decade():
         assert len([text for place, text in ticks if low <= place <= high and text.get_text()]) >= 2
 
 
+def test_divergences_are_told_by_task_and_system():
+    (told,) = figures.divergences(figures.runs_of(ROWS))
+    assert told == "divergences in logistic regression: Genjax 2, Blackjax 2"
+    calm = Rows([dataclasses.replace(one, diagnostics={**DIAGNOSTICS, "divergences": 0.0}) for one in ROWS])
+    assert figures.divergences(figures.runs_of(calm)) == ["no divergences"]
+
+
 def test_many_posteriors_have_panels_in_rows():
     rows = Rows([dataclasses.replace(one, task=f"posterior_{index}") for index in range(7) for one in ROWS])
     drawing = figures.error_against_time(dataclasses.replace(CONTEXT, rows=rows))

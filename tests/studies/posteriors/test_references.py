@@ -86,8 +86,21 @@ def test_quadrature_of_the_schools_against_brute_force():
         assert found[name]["mean"] == pytest.approx(mean, rel=3e-3)
         assert found[name]["sd"] == pytest.approx(sd, rel=5e-3)
     centred = quadrature.eight_schools(data, centred=True)
-    # E[theta_j] = E[mu + tau z_j], which has no product of means; their sum over schools is bounded by the data.
-    assert ((centred["theta"]["mean"] > 0) & (centred["theta"]["mean"] < 12)).all()
+    assert all(centred[name]["mean"] == found[name]["mean"] for name in ("mu", "tau"))
+    # Each theta given mu and tau by its own sum over an even grid of theta, at one point in 400 of the plane.
+    theta = np.linspace(-40, 60, 501)
+    coarse = (slice(None, None, 20), slice(None, None, 20))
+    mus, taus, weights = mu[coarse].ravel(), np.exp(log_tau[coarse]).ravel(), weight[coarse].ravel()
+    kept = weights > 1e-9 * weights.max()
+    mus, taus, weights = mus[kept], taus[kept], weights[kept] / weights[kept].sum()
+    for school in (0, 6):
+        log_law = stats.norm.logpdf(theta, mus[:, None], np.maximum(taus, 0.2)[:, None])
+        log_law += stats.norm.logpdf(np.float64(data["effects"][school]), theta, np.float64(data["errors"][school]))
+        law = np.exp(log_law - log_law.max(axis=1, keepdims=True))
+        law /= law.sum(axis=1, keepdims=True)
+        mean = weights @ (law @ theta)
+        assert centred["theta"]["mean"][school] == pytest.approx(mean, rel=2e-2)
+        assert centred["theta"]["sd"][school] == pytest.approx(np.sqrt(weights @ (law @ (theta - mean) ** 2)), rel=2e-2)
 
 
 def test_quadrature_of_the_gaussian_process_against_brute_force():
