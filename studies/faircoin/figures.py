@@ -153,7 +153,7 @@ def draw_timing(axes: Axes, rows: list[Row]) -> None:
     red note in the place of its bar.
     """
     rows = bar_rows(rows)
-    name_rows(axes, [row.label for row in rows])
+    middle = name_rows(axes, [row.label for row in rows])
     baseline = next((row for row in rows if row.is_baseline), None)
     baseline_label = baseline.label if baseline is not None else "baseline"
     renderer = FigureCanvasAgg(axes.figure).get_renderer()
@@ -169,7 +169,7 @@ def draw_timing(axes: Axes, rows: list[Row]) -> None:
                 percent, position, xerr=[[max(percent - low, 0)], [max(high - percent, 0)]],
                 color="black", capsize=6, linewidth=2, zorder=5,
             )  # fmt: skip
-        label = axes.text(0, position, ratio_label(row), va="center", fontsize=style.FONT_SIZES["label"])
+        label = axes.text(0, position, ratio_label(row), va="center", fontsize=style.FONT_SIZES["legend"])
         # A label to the right of the baseline's line, also where the bar is shorter, so that the line crosses no text.
         bars.append((max(high, 100.0), label, label.get_window_extent(renderer).width))
     if bars:
@@ -183,13 +183,17 @@ def draw_timing(axes: Axes, rows: list[Row]) -> None:
         axes.set_xlim(0, 200)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks([])
-    axes.set_xlabel(f"Relative Performance (% of {baseline_label} time)")
+    axes.set_xlabel(f"Relative Performance (% of {baseline_label} time)", x=middle)
     style.keep_spines(axes, "bottom")
 
 
-def name_rows(axes: Axes, names: list[str]) -> None:
-    """Write the names left of the panel, which becomes as much narrower as they need."""
-    drawing, size = axes.get_figure(root=True), style.FONT_SIZES["legend"]
+def name_rows(axes: Axes, names: list[str]) -> float:
+    """Write the names left of the panel, which becomes as much narrower as they need.
+
+    Returns:
+        The middle of the panel as it was, as a fraction of its width now: where its label belongs.
+    """
+    drawing, size = axes.get_figure(root=True), style.FONT_SIZES["caption"]
     inches = style.text_width(drawing, names, size, weight="bold")
     box = axes.get_position()
     left = box.x0 + inches / drawing.get_figwidth()
@@ -199,6 +203,7 @@ def name_rows(axes: Axes, names: list[str]) -> None:
             name, (0, position), (-6, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
             ha="right", va="center", fontsize=size, fontweight="bold",
         )  # fmt: skip
+    return ((box.x0 + box.x1) / 2 - left) / (box.x1 - left)
 
 
 def fit_labels(axes: Axes, bars: list[tuple]) -> None:

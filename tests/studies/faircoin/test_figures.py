@@ -143,6 +143,8 @@ def test_long_names_stand_clear_of_short_bars_and_their_intervals(name):
     for label in ("Handcoded JAX", "Ours", "NumPyro", "Handcoded JAX, same draws"):
         assert drawing.bbox.x0 <= boxes[label].x0 and boxes[label].x1 < panel.x0
     assert len({round(boxes[label].x1) for label in ("Ours", "Handcoded JAX, same draws")}) == 1
+    below = axes.xaxis.label.get_window_extent(canvas.get_renderer())
+    assert drawing.bbox.x0 <= below.x0 and below.x1 <= drawing.bbox.x1
 
 
 def test_bars_error_bars_and_labels_state_the_rows():
