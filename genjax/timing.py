@@ -44,7 +44,7 @@ def timing(
         times: (repeats,) float64. mean, std: of `times`; std is that of the population (it divides by `repeats`).
 
     Raises:
-        TypeError: `fn` cannot be called, or a number of repeats is no integer.
+        TypeError: `fn` cannot be called, or a number of repeats is not an integer.
         ValueError: fewer than one repeat, or a `trim_fraction` outside [0, 0.5).
     """
     if not callable(fn):

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-pytest_plugins = ["tests.tiers", "tests.compilation", "tests.covered"]
+# tests.shapes first: it changes how GenJAX is imported.
+pytest_plugins = ["tests.shapes", "tests.tiers", "tests.compilation", "tests.covered"]
 
 
 @pytest.fixture(autouse=True, scope="module")

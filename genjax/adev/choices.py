@@ -9,10 +9,11 @@ from genjax.adev.primitive import EXPECTATION_KEY, ADEVPrimitive
 from genjax.adev.rules import JVP_ESTIMATE, PATHWISE, Rule
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import Finder
+from genjax.pjax.jax_internals import Equation, Jaxpr
 from genjax.pjax.sites import LaneSampler, adev_sample_p, sample_p
 
 
-def check(jaxpr: Any) -> None:
+def check(jaxpr: Jaxpr) -> None:
     """Refuse a program with choices that have no estimator.
 
     Raises:
@@ -50,14 +51,14 @@ def rule_of(primitive: ADEVPrimitive) -> Rule:
     return primitive.rule if getattr(method, "is_built_in", False) else JVP_ESTIMATE  # type: ignore[attr-defined]
 
 
-def needs_rest(eqn: Any, is_pure: bool) -> bool:
+def needs_rest(eqn: Equation, is_pure: bool) -> bool:
     """Whether an equation has a choice, at any depth, whose rule needs the rest of the program."""
     if eqn.primitive is adev_sample_p:
         return rule_of(eqn.params["sampler"].primitive).needs_rest(eqn.params["shape"], is_pure)
     return any(jaxpr_needs_rest(body, is_pure) for body in jax_internals.sub_jaxprs(eqn))
 
 
-def jaxpr_needs_rest(jaxpr: Any, is_pure: bool) -> bool:
+def jaxpr_needs_rest(jaxpr: Jaxpr, is_pure: bool) -> bool:
     """`needs_rest` of any equation of a jaxpr; remembered."""
     known = _known[is_pure].get(jaxpr)
     if known is None:
@@ -65,7 +66,7 @@ def jaxpr_needs_rest(jaxpr: Any, is_pure: bool) -> bool:
     return known
 
 
-def is_pathwise(jaxpr: Any) -> bool:
+def is_pathwise(jaxpr: Jaxpr) -> bool:
     """Whether all choices of a program, at any depth, are differentiated through their draws."""
     return all(
         rule_of(eqn.params["sampler"].primitive) is PATHWISE
@@ -75,7 +76,7 @@ def is_pathwise(jaxpr: Any) -> bool:
     )
 
 
-def is_direct(jaxpr: Any) -> bool:
+def is_direct(jaxpr: Jaxpr) -> bool:
     """Whether all choices of a program have direct rules, and none is in a `cond` or `while`.
 
     Then its choices may be drawn for many runs at once. Mapped over runs, a `cond` would draw in both of its branches,

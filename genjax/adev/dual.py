@@ -75,7 +75,7 @@ def is_differentiable(value: Any) -> bool:
 
 
 def zero_tangent(value: Any) -> Any:
-    """The tangent zero of a value: zeros, or `float0` where the value is no floating number."""
+    """The tangent zero of a value: zeros, or `float0` where the value is not floating-point."""
     if is_differentiable(value):
         return jnp.zeros_like(value)
     return np.zeros(np.shape(value), jax.dtypes.float0)

@@ -23,6 +23,7 @@ from genjax.core.distribution import distribution
 from genjax.core.pytree import Pytree
 from genjax.distributions import noise, supports
 from genjax.distributions.family import FAMILIES, REQUIRED, Family, Form
+from genjax.pjax.jax_internals import Primitive
 from genjax.pjax.sites import Sampler, adev_sample_p, sample_site
 
 
@@ -30,7 +31,7 @@ from genjax.pjax.sites import Sampler, adev_sample_p, sample_site
 class EstimatorSite(Sampler):
     """The static part of a site of a built-in estimator: a sampler that broadcasts, and whose it is."""
 
-    primitive: Any = None
+    primitive: Primitive = None
 
     def log_density(self, value: Any, parameters: Any) -> jax.Array:
         """`log p(value)` of every lane, in the batch shape of the value."""
@@ -91,7 +92,7 @@ _geometric = Family(
 )
 
 
-def _draw_diagonal_normal(key: Any, loc: Any, scale_diag: Any, *, shape: tuple[int, ...]) -> Any:
+def _draw_diagonal_normal(key: jax.Array, loc: Any, scale_diag: Any, *, shape: tuple[int, ...]) -> Any:
     size = max(loc.shape[-1], scale_diag.shape[-1])
     return loc + scale_diag * noise.normal(key, (*shape, size), loc.dtype)
 

@@ -65,7 +65,7 @@ class Expectation(Pytree):
         """An unbiased estimate of the gradient, by reverse mode: of the argument's structure, a tuple for several.
 
         Raises:
-            TypeError: an argument has leaves that are no floating numbers.
+            TypeError: an argument has leaves that are not floating-point numbers.
             ValueError, NotImplementedError: as `estimate`.
         """
         return self.value_and_grad_estimate(*args)[1]
@@ -153,15 +153,15 @@ def _compiled(function: Callable[..., Any]) -> _Compiled:
 
 
 def _compile(reference: Callable[[], Any]) -> _Compiled:
-    def surrogate_of(args: Any, key: Any) -> jax.Array:
+    def surrogate_of(args: Any, key: jax.Array) -> jax.Array:
         closed, flat = _stage(reference(), args)
         return surrogate(closed, flat, key, is_pure=False)
 
-    def estimate(key: Any, args: Any) -> jax.Array:
+    def estimate(key: jax.Array, args: Any) -> jax.Array:
         closed, flat = _stage(reference(), args)
 
         @jax.custom_jvp
-        def value(key: Any, constants: Any, flat: Any) -> jax.Array:
+        def value(key: jax.Array, constants: Any, flat: Any) -> jax.Array:
             return surrogate(jax_internals.ClosedJaxpr(closed.jaxpr, constants), flat, key, is_pure=True)
 
         @value.defjvp
@@ -174,10 +174,10 @@ def _compile(reference: Callable[[], Any]) -> _Compiled:
 
         return value(key, closed.consts, flat)
 
-    def directional(key: Any, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    def directional(key: jax.Array, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
         return jax.jvp(lambda *args: surrogate_of(args, key), primals, tangents)
 
-    def gradient(key: Any, args: Any) -> tuple[jax.Array, Any]:
+    def gradient(key: jax.Array, args: Any) -> tuple[jax.Array, Any]:
         positions = tuple(range(len(args))) if len(args) > 1 else 0
         return jax.value_and_grad(lambda *args: surrogate_of(args, key), positions)(*args)
 

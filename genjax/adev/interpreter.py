@@ -23,6 +23,7 @@ from genjax.adev.dual import is_differentiable
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import (
     Finder,
+    ScanParts,
     close,
     entered,
     keyed_while,
@@ -33,6 +34,7 @@ from genjax.pjax.evaluate import (
     walk,
     while_parts,
 )
+from genjax.pjax.jax_internals import ClosedJaxpr, Equation, Jaxpr, Var
 from genjax.pjax.sites import SITE_PRIMITIVES, adev_sample_p, sample_p
 
 #: The most steps of a `scan` that is unrolled because choices in it need the rest of the program.
@@ -54,7 +56,7 @@ class ADEV:
         n_runs: number of runs of the rest of the program that the enumerations so far have asked for.
     """
 
-    key: Any
+    key: jax.Array
     log_factor: Any
     is_pure: bool
     n_runs: int = 1
@@ -65,7 +67,9 @@ class ADEV:
         return replace(self, key=key), sub
 
 
-def surrogate(closed: Any, args: Sequence[Any], key: Any, is_pure: bool, shape: tuple[int, ...] = ()) -> jax.Array:
+def surrogate(
+    closed: ClosedJaxpr, args: Sequence[Any], key: jax.Array, is_pure: bool, shape: tuple[int, ...] = ()
+) -> jax.Array:
     """A scalar whose expectation is the program's; so is its derivative's, unless `is_pure`.
 
     Args:
@@ -95,12 +99,12 @@ def surrogate(closed: Any, args: Sequence[Any], key: Any, is_pure: bool, shape: 
 _finder = Finder(SITE_PRIMITIVES)
 
 
-def run(closed: Any, args: Sequence[Any], state: ADEV, then: Continuation) -> Any:
+def run(closed: ClosedJaxpr, args: Sequence[Any], state: ADEV, then: Continuation) -> Any:
     """Evaluate a closed jaxpr and give its outputs to `then`, whose result is returned."""
     return _resume(closed.jaxpr, 0, entered(closed, args), state, then)
 
 
-def _resume(jaxpr: Any, start: int, environment: dict[Any, Any], state: ADEV, then: Continuation) -> Any:
+def _resume(jaxpr: Jaxpr, start: int, environment: dict[Var, Any], state: ADEV, then: Continuation) -> Any:
     for position, eqn, values in walk(jaxpr, environment, _finder, start):
         name = eqn.primitive.name
         if not needs_rest(eqn, state.is_pure):
@@ -112,7 +116,7 @@ def _resume(jaxpr: Any, start: int, environment: dict[Any, Any], state: ADEV, th
     return then([read(atom, environment) for atom in jaxpr.outvars], state)
 
 
-def _rest(jaxpr: Any, position: int, environment: dict[Any, Any], was_pure: bool, then: Continuation) -> Continuation:
+def _rest(jaxpr: Jaxpr, position: int, environment: dict[Var, Any], was_pure: bool, then: Continuation) -> Continuation:
     """What follows the equation at `position`, as a function of its outputs; it may be called several times."""
 
     def rest(outputs: Sequence[Any], state: ADEV) -> Any:
@@ -142,7 +146,9 @@ def _pair(outputs: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
     return outputs, state
 
 
-def _evaluate(closed: Any, args: Sequence[Any], key: Any, log_factor: Any, is_pure: bool) -> tuple[list[Any], Any]:
+def _evaluate(
+    closed: ClosedJaxpr, args: Sequence[Any], key: jax.Array, log_factor: Any, is_pure: bool
+) -> tuple[list[Any], Any]:
     """Outputs and log factor of a jaxpr whose choices are all direct."""
     outputs, state = run(closed, args, ADEV(key, log_factor, is_pure), _pair)
     return outputs, state.log_factor
@@ -151,7 +157,7 @@ def _evaluate(closed: Any, args: Sequence[Any], key: Any, log_factor: Any, is_pu
 # Direct rules: (eqn, values, state) -> (outputs, state)
 
 
-def _site(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+def _site(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
     state, key = state.split()
     site, shape = eqn.params["sampler"], eqn.params["shape"]
     if eqn.primitive is sample_p:  # the key of an expectation within this one
@@ -164,7 +170,7 @@ def _site(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
     return [value], state
 
 
-def _cond(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+def _cond(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
     state, key = state.split()
     index, *operands = values
     branches = [
@@ -175,14 +181,16 @@ def _cond(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
     return outputs, replace(state, log_factor=factor)
 
 
-def _scan(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+def _scan(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
     state, key = state.split()
     parts = scan_parts(eqn, values)
     carry, ys, factor = _scan_steps(parts, key, parts.carry, 0, state)
     return [*carry, *ys], replace(state, log_factor=factor)
 
 
-def _scan_steps(parts: Any, key: Any, carry: list[Any], done: int, state: ADEV) -> tuple[list[Any], list[Any], Any]:
+def _scan_steps(
+    parts: ScanParts, key: jax.Array, carry: list[Any], done: int, state: ADEV
+) -> tuple[list[Any], list[Any], Any]:
     """The steps of a scan after the first `done`, in order of execution: `(carry, ys, log factor)`."""
     n_left = parts.length - done
     xs = [x[:n_left] if parts.reverse else x[done:] for x in parts.xs]
@@ -201,7 +209,7 @@ def _scan_steps(parts: Any, key: Any, carry: list[Any], done: int, state: ADEV) 
     return carry, ys, factor
 
 
-def _while(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+def _while(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
     if not state.is_pure:
         raise NotImplementedError(
             "A random choice of an expectation stands inside a `while_loop` (or a `fori_loop` of unknown length), "
@@ -211,22 +219,22 @@ def _while(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
     state, key = state.split()
     parts = while_parts(eqn, values)
 
-    def condition(key: Any, carry: Any) -> Any:
+    def condition(key: jax.Array, carry: Any) -> Any:
         args = [*parts.condition_constants, *carry]
         return _evaluate(parts.condition, args, jax.random.fold_in(key, 0), state.log_factor, True)[0][0]
 
-    def advance(key: Any, carry: Any) -> tuple[Any, Any]:
+    def advance(key: jax.Array, carry: Any) -> tuple[Any, Any]:
         next_key, sub = jax.random.split(jax.random.fold_in(key, 1))
         return next_key, _evaluate(parts.body, [*parts.body_constants, *carry], sub, state.log_factor, True)[0]
 
     return keyed_while(parts, condition, advance, key), state
 
 
-def _inline(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+def _inline(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
     return run(_body(eqn), values, state, _pair)
 
 
-def _remat(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+def _remat(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
     state, key = state.split()
     body = _body(eqn)
     function = remat(eqn, lambda key, factor, *args: _evaluate(body, args, key, factor, state.is_pure))
@@ -234,7 +242,7 @@ def _remat(eqn: Any, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
     return outputs, replace(state, log_factor=factor)
 
 
-def _body(eqn: Any) -> Any:
+def _body(eqn: Equation) -> Any:
     return close(eqn.params["call_jaxpr"] if "call_jaxpr" in eqn.params else eqn.params["jaxpr"])
 
 
@@ -273,19 +281,19 @@ class _RestOfProgram:
         return self._rest([value], replace(self._state, is_pure=True))
 
 
-def _site_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+def _site_with_rest(eqn: Equation, values: list[Any], state: ADEV, rest: Continuation) -> Any:
     state, key = state.split()
     site = eqn.params["sampler"]
     return rule_of(site.primitive).integrate(site, key, values, eqn.params["shape"], _RestOfProgram(state, rest))
 
 
-def _cond_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+def _cond_with_rest(eqn: Equation, values: list[Any], state: ADEV, rest: Continuation) -> Any:
     index, *operands = values
     branches = [lambda *ops, b=branch: run(b, ops, state, rest) for branch in eqn.params["branches"]]
     return jax.lax.switch(index, branches, *operands)
 
 
-def _scan_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+def _scan_with_rest(eqn: Equation, values: list[Any], state: ADEV, rest: Continuation) -> Any:
     state, key = state.split()
     parts = scan_parts(eqn, values)
     if parts.length > LARGEST_UNROLLED_SCAN:
@@ -326,7 +334,7 @@ def _scan_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuation
     return from_step(0, parts.carry, [], state)
 
 
-def _while_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+def _while_with_rest(eqn: Equation, values: list[Any], state: ADEV, rest: Continuation) -> Any:
     raise NotImplementedError(
         "A random choice whose estimator needs the rest of the program (enumeration, measure-valued, or a primitive of "
         "your own) stands inside a `while_loop` (or a `fori_loop` of unknown length). Use `lax.scan` with a static "
@@ -334,7 +342,7 @@ def _while_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuatio
     )
 
 
-def _inline_with_rest(eqn: Any, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+def _inline_with_rest(eqn: Equation, values: list[Any], state: ADEV, rest: Continuation) -> Any:
     return run(_body(eqn), values, state, rest)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.tree_util import PyTreeDef
 
 from genjax.adev.dual import Dual
 from genjax.core.pytree import Pytree
@@ -96,7 +97,7 @@ class PrimitiveSite:
     """One choice by a primitive about which nothing is known but its methods."""
 
     primitive: ADEVPrimitive
-    in_tree: Any
+    in_tree: PyTreeDef
 
     @property
     def name(self) -> str:
@@ -105,7 +106,7 @@ class PrimitiveSite:
     def arguments(self, arrays: Any) -> tuple[Any, ...]:
         return jax.tree.unflatten(self.in_tree, arrays)
 
-    def draw(self, key: Any, *arrays: Any, shape: tuple[int, ...]) -> Any:
+    def draw(self, key: jax.Array, *arrays: Any, shape: tuple[int, ...]) -> Any:
         del shape
         return jnp.asarray(self.primitive.sample_with_key(key, *self.arguments(arrays)))
 
@@ -149,7 +150,7 @@ class PrimitiveLanes(LaneSampler):
 # The key of an estimate
 
 
-def _return_key(key: Any, *, sample_shape: tuple[int, ...] = ()) -> Any:
+def _return_key(key: jax.Array, *, sample_shape: tuple[int, ...] = ()) -> Any:
     del sample_shape
     return key
 

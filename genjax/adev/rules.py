@@ -28,6 +28,7 @@ from genjax.adev.dual import Dual, canonical, is_differentiable
 from genjax.adev.primitive import PrimitiveLanes
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import Finder, evaluate
+from genjax.pjax.jax_internals import Equation
 from genjax.pjax.seed import seed
 
 #: Alternative values of the lanes of one choice that are evaluated at once; more are taken in turns, to save memory.
@@ -58,13 +59,13 @@ class Rule:
         return False
 
     def direct(
-        self, site: Any, key: Any, parameters: Any, shape: tuple[int, ...], is_pure: bool
+        self, site: Any, key: jax.Array, parameters: Any, shape: tuple[int, ...], is_pure: bool
     ) -> tuple[Any, jax.Array | None]:
         """`(value, log p(value) of every lane or None)`: the surrogate's log factors."""
         del is_pure
         return site.draw(key, *parameters, shape=shape), None
 
-    def integrate(self, site: Any, key: Any, parameters: Any, shape: tuple[int, ...], rest: Rest) -> jax.Array:
+    def integrate(self, site: Any, key: jax.Array, parameters: Any, shape: tuple[int, ...], rest: Rest) -> jax.Array:
         """The surrogate of the choice and all that follows: a scalar."""
         raise NotImplementedError
 
@@ -73,7 +74,7 @@ class Pathwise(Rule):
     """Differentiate through the draw (reparametrisation)."""
 
     def direct(
-        self, site: Any, key: Any, parameters: Any, shape: tuple[int, ...], is_pure: bool
+        self, site: Any, key: jax.Array, parameters: Any, shape: tuple[int, ...], is_pure: bool
     ) -> tuple[Any, jax.Array | None]:
         value = site.draw(key, *parameters, shape=shape)
         if not is_differentiable(value):
@@ -89,7 +90,7 @@ class ScoreFunction(Rule):
     """REINFORCE. Whoever runs it adds up the log densities of lanes that belong to one expectation."""
 
     def direct(
-        self, site: Any, key: Any, parameters: Any, shape: tuple[int, ...], is_pure: bool
+        self, site: Any, key: jax.Array, parameters: Any, shape: tuple[int, ...], is_pure: bool
     ) -> tuple[Any, jax.Array | None]:
         value = jax.lax.stop_gradient(site.draw(key, *map(jax.lax.stop_gradient, parameters), shape=shape))
         return value, None if is_pure else site.log_density(value, parameters)
@@ -104,7 +105,7 @@ class MeasureValued(Rule):
     def needs_rest(self, shape: tuple[int, ...], is_pure: bool) -> bool:
         return not is_pure
 
-    def integrate(self, site: Any, key: Any, parameters: Any, shape: tuple[int, ...], rest: Rest) -> jax.Array:
+    def integrate(self, site: Any, key: jax.Array, parameters: Any, shape: tuple[int, ...], rest: Rest) -> jax.Array:
         drawn = jax.lax.stop_gradient(site.draw(key, *map(jax.lax.stop_gradient, parameters), shape=shape))
         at_drawn = rest(drawn)
         table = site.primitive.probabilities(*parameters)
@@ -140,7 +141,7 @@ class Enumeration(MeasureValued):
     def needs_rest(self, shape: tuple[int, ...], is_pure: bool) -> bool:
         return shape == () or not is_pure
 
-    def integrate(self, site: Any, key: Any, parameters: Any, shape: tuple[int, ...], rest: Rest) -> jax.Array:
+    def integrate(self, site: Any, key: jax.Array, parameters: Any, shape: tuple[int, ...], rest: Rest) -> jax.Array:
         if shape != ():
             return super().integrate(site, key, parameters, shape, rest)
         probabilities = site.primitive.probabilities(*parameters)
@@ -159,7 +160,7 @@ class JvpEstimate(Rule):
     def needs_rest(self, shape: tuple[int, ...], is_pure: bool) -> bool:
         return not is_pure
 
-    def integrate(self, site: Any, key: Any, parameters: Any, shape: tuple[int, ...], rest: Rest) -> jax.Array:
+    def integrate(self, site: Any, key: jax.Array, parameters: Any, shape: tuple[int, ...], rest: Rest) -> jax.Array:
         if not isinstance(site, PrimitiveLanes):
             return _estimate_jvp(site, key, parameters, rest)
         keys = jax.random.split(key, site.size)
@@ -190,7 +191,7 @@ class _RestOfLanes:
         return self._dual(value)
 
 
-def _estimate_jvp(site: Any, key: Any, parameters: Any, rest: Rest) -> jax.Array:
+def _estimate_jvp(site: Any, key: jax.Array, parameters: Any, rest: Rest) -> jax.Array:
     # A function with a derivative of its own cannot close over values that are differentiated: stage the rest, which
     # makes them operands.
     abstract = site.abstract(parameters, ())
@@ -201,7 +202,7 @@ def _estimate_jvp(site: Any, key: Any, parameters: Any, rest: Rest) -> jax.Array
         return evaluate(jax_internals.ClosedJaxpr(staged.jaxpr, constants), [value], _NOTHING, _never)[0]
 
     @jax.custom_jvp
-    def call(key: Any, parameters: Any, pure_constants: Any, dual_constants: Any) -> jax.Array:
+    def call(key: jax.Array, parameters: Any, pure_constants: Any, dual_constants: Any) -> jax.Array:
         del dual_constants
         return run(pure_rest, pure_constants, site.draw(key, *parameters, shape=()))
 
@@ -232,7 +233,7 @@ def _estimate_jvp(site: Any, key: Any, parameters: Any, rest: Rest) -> jax.Array
 _NOTHING = Finder(())
 
 
-def _never(eqn: Any, values: Any) -> Any:
+def _never(eqn: Equation, values: Any) -> Any:
     raise AssertionError(f"no equation is taken, got {eqn} with {len(values)} values")
 
 

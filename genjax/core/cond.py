@@ -11,7 +11,7 @@ import numpy as np
 from genjax.core.addresses import check_selection
 from genjax.core.arguments import stored_marks, unshare, with_marks, without_args
 from genjax.core.choices import Strict, filter_choices, is_empty, merge_choices, without_strict
-from genjax.core.gfi import GFI
+from genjax.core.gfi import GFI, Density, Weight
 from genjax.core.lanes import scalar
 from genjax.core.made import gate_of, gated
 from genjax.core.observed import observed_by
@@ -91,7 +91,7 @@ class Cond(GFI[X, R], Generic[X, R]):
         true, false = (callee.simulate(*a, **k) for callee, a, k, _ in self._branches(check, args, kwargs))
         return self._trace(check, args, kwargs, true, false)
 
-    def assess(self, x: X, check: Any, *args: Any, **kwargs: Any) -> tuple[jax.Array, R]:
+    def assess(self, x: X, check: Any, *args: Any, **kwargs: Any) -> tuple[Density, R]:
         check, x = as_check(check), without_strict(x)
         (density_true, retval_true), (density_false, retval_false) = (
             callee.assess(jax.tree.map(gate, x), *a, **k) for callee, a, k, gate in self._branches(check, args, kwargs)
@@ -105,7 +105,7 @@ class Cond(GFI[X, R], Generic[X, R]):
         sites_false, retval_false = self.callee_false.sites(x, *args, **kwargs)
         return choose_sites(check, sites_true, sites_false), self._where(check, retval_true, retval_false)
 
-    def generate(self, x: X | None, check: Any, *args: Any, **kwargs: Any) -> tuple[CondTr[X, R], jax.Array]:
+    def generate(self, x: X | None, check: Any, *args: Any, **kwargs: Any) -> tuple[CondTr[X, R], Weight]:
         check = as_check(check)
         self._check_used(x, args, kwargs)
         (true, weight_true), (false, weight_false) = (
@@ -117,7 +117,7 @@ class Cond(GFI[X, R], Generic[X, R]):
 
     def update(
         self, tr: Trace[X, R], x: X | None, check: Any, *args: Any, **kwargs: Any
-    ) -> tuple[CondTr[X, R], jax.Array, X]:
+    ) -> tuple[CondTr[X, R], Weight, X]:
         check, old = as_check(check), tr.get_choices()
         # What is kept is the value that the old trace shows, whichever branch counts now.
         true, false = self._with_choices(tr, check, old, without_strict(x), args, kwargs)
@@ -126,7 +126,7 @@ class Cond(GFI[X, R], Generic[X, R]):
 
     def regenerate(
         self, tr: Trace[X, R], selection: SelectionBase, check: Any, *args: Any, **kwargs: Any
-    ) -> tuple[CondTr[X, R], jax.Array, X | None]:
+    ) -> tuple[CondTr[X, R], Weight, X | None]:
         check, old = as_check(check), tr.get_choices()
         selection = check_selection(selection, tr, f"regenerate() of {self!r}")
         synchronised = self._with_choices(tr, check, old, None, args, kwargs)
@@ -139,7 +139,7 @@ class Cond(GFI[X, R], Generic[X, R]):
         weight = self.project(new, ~selection) - self.project(tr, ~selection)
         return new, weight, filter_choices(old, selection)[0]
 
-    def project(self, tr: Trace[X, R], selection: SelectionBase) -> jax.Array:
+    def project(self, tr: Trace[X, R], selection: SelectionBase) -> Density:
         selection = check_selection(selection, tr, f"project() of {self!r}")
         true, false = tr.trs  # type: ignore[attr-defined]
         return jnp.where(
@@ -190,7 +190,7 @@ def as_check(check: Any) -> jax.Array:
     """A check as a JAX boolean scalar.
 
     Raises:
-        TypeError: it is no bool.
+        TypeError: it is not a bool.
         ValueError: it is an array of several.
     """
     if not (isinstance(check, (bool, np.bool_)) or getattr(check, "dtype", None) == jnp.bool_):

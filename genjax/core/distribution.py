@@ -14,7 +14,7 @@ from genjax.core.addresses import check_selection
 from genjax.core.choices import Fixed, is_empty, without_strict
 from genjax.core.const import Const
 from genjax.core.fit import as_drawn, fitted
-from genjax.core.gfi import GFI
+from genjax.core.gfi import GFI, Density, Weight
 from genjax.core.handlers import current_handler, handling
 from genjax.core.lanes import scalar
 from genjax.core.made import mark
@@ -64,7 +64,7 @@ class Distribution(GFI[X, X], Generic[X]):
         handler = current_handler()
         if handler is not None:
             handler.drew(self)
-        with handling(None):  # a sampler that calls other generative functions runs them, and is no part of a model
+        with handling(None):  # a sampler that calls other generative functions runs them outside of the model
             return self._sample.value(*args, **kwargs)
 
     sample.__static_parameters__ = ("sample_shape",)  # type: ignore[attr-defined]
@@ -78,7 +78,7 @@ class Distribution(GFI[X, X], Generic[X]):
         value = self.sample(*args, **kwargs)
         return self._trace(value, args, kwargs)
 
-    def assess(self, x: X, *args: Any, **kwargs: Any) -> tuple[jax.Array, X]:
+    def assess(self, x: X, *args: Any, **kwargs: Any) -> tuple[Density, X]:
         x = get_choices(without_strict(x))
         if is_empty(x):
             raise KeyError(f"{self.__name__}.assess needs a value, got {x!r}.")
@@ -91,7 +91,7 @@ class Distribution(GFI[X, X], Generic[X]):
         log_density, value = self.assess(x, *args, **kwargs)
         return site_of(self.support, value, log_density, args, kwargs), value
 
-    def generate(self, x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, X], jax.Array]:
+    def generate(self, x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, X], Weight]:
         x = without_strict(x)
         if is_empty(x):
             return self.simulate(*args, **kwargs), jnp.array(0.0)
@@ -106,7 +106,7 @@ class Distribution(GFI[X, X], Generic[X]):
         value = as_drawn(self, x, args, kwargs)
         return (trace if value is x else dataclasses.replace(trace, _choices=value, _retval=value)), weight
 
-    def update(self, tr: Trace[X, X], x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, X], jax.Array, X]:
+    def update(self, tr: Trace[X, X], x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, X], Weight, X]:
         x, old = without_strict(x), tr.raw_choices()
         x = old if is_empty(x) else fitted(self, x, args, kwargs)
         if isinstance(x, Masked):
@@ -116,7 +116,7 @@ class Distribution(GFI[X, X], Generic[X]):
 
     def regenerate(
         self, tr: Trace[X, X], selection: SelectionBase, *args: Any, **kwargs: Any
-    ) -> tuple[Tr[X, X], jax.Array, X | None]:
+    ) -> tuple[Tr[X, X], Weight, X | None]:
         old = tr.raw_choices()
         if is_selected(check_selection(selection, tr, "regenerate()")):
             new = self._moved(tr, self.sample(*args, **kwargs), args, kwargs)
@@ -124,7 +124,7 @@ class Distribution(GFI[X, X], Generic[X]):
         new = self._moved(tr, old, args, kwargs)
         return new, tr.raw_score() - new.raw_score(), None
 
-    def project(self, tr: Trace[X, X], selection: SelectionBase) -> jax.Array:
+    def project(self, tr: Trace[X, X], selection: SelectionBase) -> Density:
         score = tr.get_score()
         return -score if is_selected(check_selection(selection, tr, "project()")) else jnp.zeros_like(score)
 

@@ -59,7 +59,7 @@ def fitted(distribution: Any, value: Any, args: tuple[Any, ...], kwargs: dict[st
             "or masked(mask, value) for some of its elements."
         )
     if isinstance(value, dict):
-        return value  # its density says that this is no value
+        return value  # its density says that this is not a value
     shape = jnp.shape(value)
     # A number for a vector of one element is what users write for a one-dimensional observation.
     if shape != expected.shape and not (shape == () and expected.shape == (1,)):

@@ -16,7 +16,7 @@ from genjax.core.choices import as_choices, check_used, is_empty, lookup, neares
 from genjax.core.const import Const
 from genjax.core.distribution import Distribution
 from genjax.core.fit import ConstraintError, fitted
-from genjax.core.gfi import GFI, total
+from genjax.core.gfi import GFI, Density, Weight, total
 from genjax.core.handlers import Thunk, at_user_location, caller_location, handling
 from genjax.core.lanes import scalar
 from genjax.core.made import mark, remembered
@@ -303,7 +303,7 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
         retval = handler.run(args, kwargs)
         return Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
 
-    def assess(self, x: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[jax.Array, R]:
+    def assess(self, x: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Density, R]:
         x = _as_dict(x)
         handler = _Assess(self, x)
         retval = handler.run(args, kwargs)
@@ -321,7 +321,7 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
         handler.run(args, kwargs)
         return handler.found
 
-    def generate(self, x: dict[str, Any] | None, *args: Any, **kwargs: Any) -> tuple[Tr[dict[str, Any], R], jax.Array]:
+    def generate(self, x: dict[str, Any] | None, *args: Any, **kwargs: Any) -> tuple[Tr[dict[str, Any], R], Weight]:
         x = _as_dict(x)
         handler = _Generate(self, x)
         retval = handler.run(args, kwargs)
@@ -331,7 +331,7 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
 
     def update(
         self, tr: Trace[dict[str, Any], R], x: dict[str, Any] | None, *args: Any, **kwargs: Any
-    ) -> tuple[Tr[dict[str, Any], R], jax.Array, dict[str, Any]]:
+    ) -> tuple[Tr[dict[str, Any], R], Weight, dict[str, Any]]:
         x = _as_dict(x)
         handler = _Update(self, tr, x)
         retval = handler.run(args, kwargs)
@@ -343,7 +343,7 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
 
     def regenerate(
         self, tr: Trace[dict[str, Any], R], selection: SelectionBase, *args: Any, **kwargs: Any
-    ) -> tuple[Tr[dict[str, Any], R], jax.Array, dict[str, Any]]:
+    ) -> tuple[Tr[dict[str, Any], R], Weight, dict[str, Any]]:
         handler = _Regenerate(self, tr, check_selection(selection, tr, f"regenerate() of {self.describe()}"))
         retval = handler.run(args, kwargs)
         handler.check_same_addresses()
@@ -351,7 +351,7 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
         new: Tr[dict[str, Any], R] = Tr(self, stored, handler.visited, retval, total(handler.scores))
         return new, total(handler.weights), handler.discard
 
-    def project(self, tr: Trace[dict[str, Any], R], selection: SelectionBase) -> jax.Array:
+    def project(self, tr: Trace[dict[str, Any], R], selection: SelectionBase) -> Density:
         selection = check_selection(selection, tr, f"project() of {self.describe()}")
         subtraces = tr.raw_choices().items()
         return total([sub.get_gen_fn().project(sub, selection.match(addr)[1]) for addr, sub in subtraces])
@@ -396,7 +396,7 @@ class BoundFn(GFI[dict[str, Any], R], Generic[R]):
     def regenerate(self, tr: Any, selection: SelectionBase, *args: Any, **kwargs: Any) -> Any:
         return self.function.regenerate(tr, selection, self.instance, *args, **kwargs)
 
-    def project(self, tr: Any, selection: SelectionBase) -> jax.Array:
+    def project(self, tr: Any, selection: SelectionBase) -> Density:
         return self.function.project(tr, selection)
 
     def __repr__(self) -> str:
@@ -407,7 +407,7 @@ def _as_dict(x: Any) -> Any:
     """Constraints: a trace's are its choices.
 
     Raises:
-        TypeError: an address is no string, so that no call could have it.
+        TypeError: an address is not a string, so that no call could have it.
     """
     x = as_choices(x)
     choices = without_strict(x)

@@ -14,6 +14,7 @@ from genjax.core.lanes import scalar
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Trace
+from genjax.shapes import Float
 
 if TYPE_CHECKING:
     from genjax.core.cond import Cond
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 X = TypeVar("X")
 R = TypeVar("R")
 
-Weight: TypeAlias = jax.Array
-Density: TypeAlias = jax.Array
+Weight: TypeAlias = Float[jax.Array, ""]
+"""A log weight, in nats."""
+Density: TypeAlias = Float[jax.Array, "..."]
+"""A log density, in nats: a scalar, or of the batch shape where a distribution is elementwise."""
 
 
 class GFI(Pytree, Generic[X, R]):

@@ -25,9 +25,10 @@ from jax import Array
 
 from genjax.pjax import jax_internals
 from genjax.pjax.partition import divided
+from genjax.shapes import Num
 
 #: Terms up to which the sum is written out. XLA for CPU copies what computes the terms once for each, 15 times at most;
-#: from 16 on it would write the (N, n) array to memory instead.
+#: with 16 or more it would write the (N, n) array to memory instead.
 MOST_TERMS = 15
 #: Terms up to which polynomial ones are summed by a product: with many more, what they are computed from does not stay
 #: in the cache.
@@ -36,7 +37,7 @@ MOST_PRODUCT_TERMS = 1024
 FEWEST_SUMS = 512
 
 
-def sum_lanes(values: Array, is_polynomial: bool = False) -> Array:
+def sum_lanes(values: Num[Array, "..."], is_polynomial: bool = False) -> Num[Array, ""]:
     """The sum of all elements; of a vector of floats that many lanes of a `vmap` may share, fast on CPU.
 
     Args:

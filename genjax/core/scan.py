@@ -13,7 +13,7 @@ from genjax.core.arguments import unshare, with_marks, without_args
 from genjax.core.choices import Strict, as_choices, is_empty
 from genjax.core.const import Const, count_or_none
 from genjax.core.fit import check_lanes, check_moved
-from genjax.core.gfi import GFI
+from genjax.core.gfi import GFI, Density, Weight
 from genjax.core.handlers import at_user_location
 from genjax.core.lanes import scalar, sum_lanes
 from genjax.core.observed import like, observed_by
@@ -128,7 +128,7 @@ class Scan(GFI[X, Any], Generic[X]):
         carry, (traces, outs) = self._loop(step, init, xs, self._n_steps(xs))
         return self._record(traces, ((init, xs), kwargs), carry, outs)
 
-    def assess(self, x: X, init: Any, xs: Any = None, **kwargs: Any) -> tuple[jax.Array, Any]:
+    def assess(self, x: X, init: Any, xs: Any = None, **kwargs: Any) -> tuple[Density, Any]:
         n_steps = self._n_steps(xs)
 
         def step(carry: Any, inputs: Any) -> Any:
@@ -152,7 +152,7 @@ class Scan(GFI[X, Any], Generic[X]):
         carry, (sites, outs) = self._loop(step, init, (xs, self._constraints(x, n_steps)), n_steps)
         return sites, (carry, outs)
 
-    def generate(self, x: X | None, init: Any, xs: Any = None, **kwargs: Any) -> tuple[ScanTr[X], jax.Array]:
+    def generate(self, x: X | None, init: Any, xs: Any = None, **kwargs: Any) -> tuple[ScanTr[X], Weight]:
         if is_empty(x):
             return self.simulate(init, xs, **kwargs), jnp.array(0.0)
         n_steps = self._n_steps(xs)
@@ -169,7 +169,7 @@ class Scan(GFI[X, Any], Generic[X]):
 
     def update(
         self, tr: Trace[X, Any], x: X | None, init: Any, xs: Any = None, **kwargs: Any
-    ) -> tuple[ScanTr[X], jax.Array, X]:
+    ) -> tuple[ScanTr[X], Weight, X]:
         n_steps = self._n_steps(xs)
         constraints = None if is_empty(x) else self._constraints(x, n_steps)
         check_moved(tr, n_steps, "steps")
@@ -186,7 +186,7 @@ class Scan(GFI[X, Any], Generic[X]):
 
     def regenerate(
         self, tr: Trace[X, Any], selection: SelectionBase, init: Any, xs: Any = None, **kwargs: Any
-    ) -> tuple[ScanTr[X], jax.Array, X | None]:
+    ) -> tuple[ScanTr[X], Weight, X | None]:
         selection = check_selection(selection, tr, f"regenerate() of {self!r}")
 
         def step(carry: Any, inputs: Any) -> Any:
@@ -200,7 +200,7 @@ class Scan(GFI[X, Any], Generic[X]):
         carry, (traces, weights, discard, outs) = self._loop(step, init, sequences, self._n_steps(xs))
         return self._record(traces, like((init, xs), kwargs, tr), carry, outs), sum_lanes(weights), discard
 
-    def project(self, tr: Trace[X, Any], selection: SelectionBase) -> jax.Array:
+    def project(self, tr: Trace[X, Any], selection: SelectionBase) -> Density:
         selection = check_selection(selection, tr, f"project() of {self!r}")
         return sum_lanes(jax.vmap(lambda inner: self.callee.project(inner, selection))(tr.raw_choices()))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from genjax.core.choices import Fixed, NotFixedException
 from genjax.core.lanes import scalar
 from genjax.core.observed import Whole, observed_by, observed_marks
 from genjax.core.pytree import Pytree
+from genjax.shapes import Float
 
 X = TypeVar("X")
 R = TypeVar("R")
@@ -43,7 +44,7 @@ class Trace(Pytree, Generic[X, R]):
         """The choices as stored: subtraces and `Fixed` marks not taken off."""
         raise TypeError(f"{type(self).__name__} does not define raw_choices().")
 
-    def raw_score(self) -> jax.Array:
+    def raw_score(self) -> Float[jax.Array, "..."]:
         """The stored score: () for one run, the batch shape for a batch of runs."""
         raise TypeError(f"{type(self).__name__} does not define raw_score().")
 
@@ -59,11 +60,11 @@ class Trace(Pytree, Generic[X, R]):
         """The choices with `Fixed` marks kept."""
         return get_fixed_choices(self.raw_choices())
 
-    def get_score(self) -> jax.Array:
+    def get_score(self) -> Float[jax.Array, ""]:
         """`-log p(choices; args)`, scalar; for a batch of runs the sum over the batch (see `scores`)."""
         return scalar(self.raw_score())
 
-    def scores(self) -> jax.Array:
+    def scores(self) -> Float[jax.Array, "..."]:
         """`-log p(choices; args)` of each run of a batch: the batch shape, () for a single run."""
         return self.raw_score()
 
@@ -113,7 +114,7 @@ class Trace(Pytree, Generic[X, R]):
                 choices = self.get_choices()
             if not isinstance(choices, dict) or addr not in choices:
                 known = ", ".join(map(repr, choices)) if isinstance(choices, dict) else "none: it is one value"
-                raise KeyError(f"{addr!r} is no address of this trace; it has: {known}")
+                raise KeyError(f"{addr!r} is not an address of this trace; it has: {known}")
             return get_choices(choices[addr])
         self._require_batch("trace[index]")
         if jnp.ndim(self.raw_score()) > 1:
@@ -143,6 +144,10 @@ class Trace(Pytree, Generic[X, R]):
         return display.trace_html(self)
 
 
+AnyTrace: TypeAlias = Trace[Any, Any]
+"""A trace of any generative function."""
+
+
 @Pytree.dataclass
 class Tr(Trace[X, R]):
     """The standard trace. For a `Fn` the choices are a dict from address to subtrace."""
@@ -165,7 +170,7 @@ class Tr(Trace[X, R]):
     def raw_choices(self) -> Any:
         return self._choices
 
-    def raw_score(self) -> jax.Array:
+    def raw_score(self) -> Float[jax.Array, "..."]:
         return self._score
 
     __repr__ = Trace.__repr__
@@ -201,7 +206,7 @@ def _fixed_status(choices: Any) -> Any:
     return isinstance(choices, Fixed)
 
 
-def get_score(trace: Trace[Any, Any]) -> jax.Array:
+def get_score(trace: AnyTrace) -> Float[jax.Array, ""]:
     """`trace.get_score()`."""
     return trace.get_score()
 

@@ -15,7 +15,7 @@ from genjax.core.choices import Strict, as_choices, is_empty
 from genjax.core.const import Const, count_or_none, unwrap
 from genjax.core.distribution import Distribution
 from genjax.core.fit import check_lanes, check_moved
-from genjax.core.gfi import GFI
+from genjax.core.gfi import GFI, Density, Weight
 from genjax.core.lanes import scalar, sum_lanes
 from genjax.core.observed import like, observed_by
 from genjax.core.partial import Indexed, with_lanes
@@ -131,7 +131,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
         inner = self._map(lambda _, args, kwargs: self.gen_fn.simulate(*args, **kwargs), None, args, kwargs)
         return self._trace(inner, args, kwargs)
 
-    def assess(self, x: X, *args: Any, **kwargs: Any) -> tuple[jax.Array, R]:
+    def assess(self, x: X, *args: Any, **kwargs: Any) -> tuple[Density, R]:
         x = self._constraints(x, args, kwargs)
         densities, retval = self._map(lambda x, a, k: self.gen_fn.assess(x, *a, **k), x, args, kwargs)
         return sum_lanes(densities, self._is_polynomial()), retval
@@ -140,7 +140,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
         x = self._constraints(x, args, kwargs)
         return self._map(lambda x, a, k: self.gen_fn.sites(x, *a, **k), x, args, kwargs)
 
-    def generate(self, x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, R], jax.Array]:
+    def generate(self, x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, R], Weight]:
         if is_empty(x):
             return self.simulate(*args, **kwargs), jnp.array(0.0)
         given = self._constraints(x, args, kwargs)
@@ -148,7 +148,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
         new = self._trace(inner, args, kwargs)
         return with_marks(new, observed_by(x, new)), sum_lanes(weights, self._is_polynomial())
 
-    def update(self, tr: Trace[X, R], x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, R], jax.Array, X]:
+    def update(self, tr: Trace[X, R], x: X | None, *args: Any, **kwargs: Any) -> tuple[Tr[X, R], Weight, X]:
         x = None if is_empty(x) else self._constraints(x, args, kwargs)
         check_moved(tr, self._size(args, kwargs), "lanes")
 
@@ -161,7 +161,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
 
     def regenerate(
         self, tr: Trace[X, R], selection: SelectionBase, *args: Any, **kwargs: Any
-    ) -> tuple[Tr[X, R], jax.Array, X | None]:
+    ) -> tuple[Tr[X, R], Weight, X | None]:
         selection = check_selection(selection, tr, f"regenerate() of {self!r}")
 
         check_moved(tr, self._size(args, kwargs), "lanes")
@@ -172,7 +172,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
         inner, weights, discard = self._map(lane, tr.raw_choices(), args, kwargs)
         return self._trace(inner, *like(args, kwargs, tr)), sum_lanes(weights, self._is_polynomial()), discard
 
-    def project(self, tr: Trace[X, R], selection: SelectionBase) -> jax.Array:
+    def project(self, tr: Trace[X, R], selection: SelectionBase) -> Density:
         selection = check_selection(selection, tr, f"project() of {self!r}")
         return sum_lanes(jax.vmap(lambda inner: self.gen_fn.project(inner, selection))(tr.raw_choices()))
 

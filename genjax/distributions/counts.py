@@ -1,6 +1,6 @@
 """Distributions on the counts 0, 1, 2, ..., and zipf on 1, 2, ....
 
-Counts are floating, as TFP has them, but for zipf. `logits` and `probs` differ as in `discrete`.
+Counts are floating, as in TFP, except those of zipf. `logits` and `probs` differ as in `discrete`.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
+from jax.typing import DTypeLike
 
 from genjax.distributions import count_draws, gammas, noise, special, supports
 from genjax.distributions.deviance import (
@@ -270,11 +271,11 @@ class ZipfFamily(Family):
     """The family of `zipf`, whose `dtype` is a setting of the draw rather than a parameter."""
 
     def sample(  # type: ignore[override]  # its parameters are named, so that `dtype` is one of them
-        self, power: Any, dtype: Any = jnp.int32, *, sample_shape: Any = ()
+        self, power: Any, dtype: DTypeLike = jnp.int32, *, sample_shape: Any = ()
     ) -> Array:
         return super().sample(power, sample_shape=sample_shape).astype(dtype)
 
-    def logpdf(self, value: Any, power: Any, dtype: Any = jnp.int32) -> Array:
+    def logpdf(self, value: Any, power: Any, dtype: DTypeLike = jnp.int32) -> Array:
         del dtype
         return super().logpdf(value, power)
 

@@ -136,7 +136,7 @@ class Family:
             value = jnp.asarray(_float_of_int(value))
         except TypeError as error:
             raise TypeError(
-                f"{self.name} got the value {value!r} ({type(value).__name__}), which is no number and no array."
+                f"{self.name} got the value {value!r} ({type(value).__name__}), which is neither a number nor an array."
             ) from error
         dtype = _floating_dtype([value, *arrays] if form.is_value_converted else arrays)
         arrays = [a.astype(dtype) for a in arrays]

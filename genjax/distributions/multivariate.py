@@ -18,6 +18,7 @@ from genjax.distributions.deviance import (
     sum_and_error,
 )
 from genjax.distributions.family import FAMILIES, REQUIRED, Family, Form, define
+from genjax.shapes import Float
 
 Shape = tuple[int, ...]
 
@@ -36,7 +37,7 @@ def vector_event(loc_shape: Shape, covariance_shape: Shape) -> Shape:
     return (n,)
 
 
-def refuse_indefinite(covariances: Array, what: str) -> None:
+def refuse_indefinite(covariances: Float[Array, "*batch n n"], what: str) -> None:
     """Raise ValueError for matrices, `(*batch, n, n)`, of which one is finite but not positive definite."""
     flat = np.asarray(covariances).reshape(-1, *covariances.shape[-2:])
     for matrix in flat[np.isfinite(flat).all((-2, -1))]:
@@ -62,7 +63,9 @@ def _draw_multivariate_normal(key: Array, loc: Array, covariance_matrix: Array, 
     return loc + jnp.matmul(factor, standard[..., None], precision=jax.lax.Precision.HIGHEST)[..., 0]
 
 
-def squares_and_log_determinant(value: Array, loc: Array, covariance_matrix: Array) -> tuple[Array, Array]:
+def squares_and_log_determinant(
+    value: Float[Array, "*#batch n"], loc: Float[Array, "*#batch #n"], covariance_matrix: Float[Array, "*#batch n n"]
+) -> tuple[Float[Array, "*#batch"], Float[Array, "*#batch"]]:
     """`|L^-1 (x - loc)|^2` and `sum log diag L` of the factor L of the covariance, both of batch shapes."""
     size = covariance_matrix.shape[-1]
     difference = value - loc

@@ -1,7 +1,7 @@
 """The draws of `jax.random` that cost one random number an element: the same values, sooner on CPU, with right tails.
 
 JAX compiles its counter-based generator for the CPU as a loop of five turns, each of which passes the whole array
-through memory; and XLA computes what surrounds it anew for every use of a draw. Here the rounds are written out, so
+through memory; and XLA computes what surrounds it again for every use of a draw. Here the rounds are written out, so
 that they are one kernel with the transform of the bits, and a large draw is made in blocks that stay in the cache: a
 loop, whose result is computed once however many read it. On other devices, large draws are not made in blocks.
 
@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import DTypeLike
 
 from genjax.pjax import jax_internals
 from genjax.pjax.partition import is_partitioned
@@ -88,12 +89,12 @@ def _from_element(key: Array, start: Array) -> Array:
     )
 
 
-def _is_ours(key: Array, dtype: Any) -> bool:
+def _is_ours(key: Array, dtype: DTypeLike) -> bool:
     is_threefry = jax.random.key_impl(key) == "threefry2x32" and jax.config.jax_threefry_partitionable
     return is_threefry and jnp.dtype(dtype).itemsize == 4
 
 
-def _draw(draw: Callable[[Array, Shape], Array], key: Array, shape: Shape, dtype: Any) -> Array:
+def _draw(draw: Callable[[Array, Shape], Array], key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """`draw(key, shape)`, where `draw` asks for one number an element, in the elements' order."""
     size = math.prod(shape)
     if not _is_ours(key, dtype) or not SMALL < size < 2**32 - 2 * BLOCK:
@@ -140,7 +141,7 @@ class Words(NamedTuple):
 
     first: Array
     second: Array | None
-    dtype: Any
+    dtype: DTypeLike
 
     def unit(self) -> Array:
         """The uniforms of `jax.random`, multiples of 2^-23 (or 2^-52) in [0, 1)."""
@@ -185,7 +186,7 @@ class Words(NamedTuple):
         return word.astype(jnp.int32).astype(self.dtype) * 2.0**-32 + fraction
 
 
-def _words(key: Array, shape: Shape, dtype: Any) -> Words:
+def _words(key: Array, shape: Shape, dtype: DTypeLike) -> Words:
     if jnp.dtype(dtype).itemsize == 8:
         return Words(jax.random.bits(key, shape, jnp.uint64), None, dtype)
     size = math.prod(shape)
@@ -200,15 +201,15 @@ def _words(key: Array, shape: Shape, dtype: Any) -> Words:
     return Words(jax.random.bits(key, shape, jnp.uint32), seconds, dtype)
 
 
-def _draw_words(number: Callable[[Words], Array], key: Array, shape: Shape, dtype: Any) -> Array:
+def _draw_words(number: Callable[[Words], Array], key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     return _draw(lambda key, shape: number(_words(key, shape, dtype)), key, shape, dtype)
 
 
-def _has_words(dtype: Any) -> bool:
+def _has_words(dtype: DTypeLike) -> bool:
     return jnp.dtype(dtype).itemsize >= 4
 
 
-def uniform(key: Array, shape: Shape, dtype: Any) -> Array:
+def uniform(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """`jax.random.uniform` on (0, 1), refined near 0: no draw is 0, and the smallest has probability 2^-64."""
     if not _has_words(dtype):
         return jax.random.uniform(key, shape, dtype)
@@ -219,7 +220,7 @@ def _uniform_of(words: Words) -> Array:
     return jnp.where(words.is_low(), words.above_zero(), words.unit())
 
 
-def exponential(key: Array, shape: Shape, dtype: Any) -> Array:
+def exponential(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """-log of `jax.random.uniform`, refined in the upper tail: draws reach from 1e-7 to 44."""
     if not _has_words(dtype):
         return -jnp.log(jnp.maximum(uniform(key, shape, dtype), jnp.finfo(dtype).tiny))
@@ -227,7 +228,7 @@ def exponential(key: Array, shape: Shape, dtype: Any) -> Array:
     return -jnp.log(uniform(key, shape, dtype))
 
 
-def fine_exponential(key: Array, shape: Shape, dtype: Any) -> Array:
+def fine_exponential(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """As `exponential`, refined in both tails: draws reach from 1e-19 to 44, so that their logarithms are right."""
     if not _has_words(dtype):
         return exponential(key, shape, dtype)
@@ -242,14 +243,14 @@ def _exponential_of_distance(distance: Array) -> Array:
     return jnp.where(is_near_one, distance * (0.5 * distance - 1), -jnp.log(bulk))
 
 
-def gumbel(key: Array, shape: Shape, dtype: Any) -> Array:
+def gumbel(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """`jax.random.gumbel`, refined in both tails: draws reach from -3.8 to 44."""
     if not _has_words(dtype):
         return jax.random.gumbel(key, shape, dtype)
     return -jnp.log(fine_exponential(key, shape, dtype))
 
 
-def laplace(key: Array, shape: Shape, dtype: Any) -> Array:
+def laplace(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """`jax.random.laplace`, refined in both tails: draws reach from -43 to 43."""
     if not _has_words(dtype):
         return jax.random.laplace(key, shape, dtype)
@@ -269,7 +270,7 @@ def laplace(key: Array, shape: Shape, dtype: Any) -> Array:
     return jnp.sign(drawn) * log_distance
 
 
-def cauchy(key: Array, shape: Shape, dtype: Any) -> Array:
+def cauchy(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """`jax.random.cauchy`, refined in both tails: draws reach 3e18 on either side."""
     if not _has_words(dtype):
         return jax.random.cauchy(key, shape, dtype)
@@ -286,7 +287,7 @@ def cauchy(key: Array, shape: Shape, dtype: Any) -> Array:
     return jnp.where(is_far, drawn, jnp.tan(math.pi * jnp.where(is_far, 0, drawn)))
 
 
-def normal(key: Array, shape: Shape, dtype: Any) -> Array:
+def normal(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """`jax.random.normal`: draws reach from -5.4 to 5.2 in float32, each end a probability of 1e-7."""
     return _draw(lambda key, shape: jax.random.normal(key, shape, dtype), key, shape, dtype)
 
@@ -317,7 +318,7 @@ def _signed_distance_of(words: Words) -> Array:
     return jnp.where(is_upper, -near, near)
 
 
-def _turn_keys(key: Array, turn: Array, shape: Shape, dtype: Any) -> tuple[Array, Array]:
+def _turn_keys(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> tuple[Array, Array]:
     if not _is_ours(key, dtype):
         first, second = jax.random.split(jax.random.fold_in(key, turn))
         return first, second
@@ -325,7 +326,7 @@ def _turn_keys(key: Array, turn: Array, shape: Shape, dtype: Any) -> tuple[Array
     return _from_element(key, 2 * turn * size), _from_element(key, (2 * turn + 1) * size)
 
 
-def normal_and_uniform(key: Array, turn: Array, shape: Shape, dtype: Any) -> tuple[Array, Array]:
+def normal_and_uniform(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> tuple[Array, Array]:
     """Standard normals, and uniforms on (0, 1), of one turn of a loop.
 
     Args:
@@ -343,7 +344,7 @@ def normal_and_uniform(key: Array, turn: Array, shape: Shape, dtype: Any) -> tup
     return jax.random.normal(keys[0], shape, dtype), number
 
 
-def uniform_and_exponential(key: Array, turn: Array, shape: Shape, dtype: Any) -> tuple[Array, Array]:
+def uniform_and_exponential(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> tuple[Array, Array]:
     """Uniforms on (0, 1), and standard exponentials, of one turn of a loop: see `normal_and_uniform`."""
     first, second = _turn_keys(key, turn, shape, dtype)
     if not _has_words(dtype):
@@ -354,7 +355,7 @@ def uniform_and_exponential(key: Array, turn: Array, shape: Shape, dtype: Any) -
     return uniforms[0], -jnp.log(uniforms[1])
 
 
-def fine_exponential_of_turn(key: Array, turn: Array, shape: Shape, dtype: Any) -> Array:
+def fine_exponential_of_turn(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """The exponentials of `uniform_and_exponential`, refined near 0 too: small probabilities can be waited for."""
     if not _has_words(dtype):
         return uniform_and_exponential(key, turn, shape, dtype)[1]

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from genjax.core.const import const, count
 from genjax.core.fn import gen
@@ -86,7 +87,7 @@ def _update(predicted: Array, likelihood: Array) -> tuple[Array, Array]:
     return jnp.where(is_found, special.over(joint, jnp.where(is_found, evidence, 1)), 0), evidence
 
 
-def _least_evidence(dtype: Any) -> float:
+def _least_evidence(dtype: DTypeLike) -> float:
     """Below it, what has underflowed may be a part of a sum; 8e-31 in float32."""
     return 2.0**26 * float(jnp.finfo(dtype).tiny)
 

@@ -17,8 +17,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from genjax.distributions import supports
+from genjax.shapes import Float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +29,11 @@ class Bijector:
 
     words = "x = z"
 
-    def forward(self, z: Array) -> tuple[Array, Array]:
+    def forward(self, z: Float[Array, "*n"]) -> tuple[Float[Array, "*n"], Float[Array, ""]]:
         """`(x, log_determinant)`: the constrained values and `log |det dx/dz|`, ()."""
         return z, jnp.zeros((), z.dtype)
 
-    def inverse(self, x: Array) -> Array:
+    def inverse(self, x: Float[Array, "*n"]) -> Float[Array, "*n"]:
         """The coordinates of `x`. Values at the very edge of the set are taken a rounding error inside."""
         return x
 
@@ -51,11 +53,11 @@ class HalfLine(Bijector):
     def words(self) -> str:  # type: ignore[override]
         return "x = exp(z)" if self.bound is _ZERO else f"x = bound {'+' if self.sign > 0 else '-'} exp(z)"
 
-    def forward(self, z: Array) -> tuple[Array, Array]:
+    def forward(self, z: Float[Array, "*n"]) -> tuple[Float[Array, "*n"], Float[Array, ""]]:
         distance = jnp.exp(z)
         return distance if self.bound is _ZERO else self.bound + self.sign * distance, jnp.sum(z)
 
-    def inverse(self, x: Array) -> Array:
+    def inverse(self, x: Float[Array, "*n"]) -> Float[Array, "*n"]:
         distance = x if self.bound is _ZERO else self.sign * (x - self.bound)
         return jnp.log(jnp.where(distance == 0, jnp.finfo(x.dtype).tiny, distance))
 
@@ -69,12 +71,12 @@ class Segment(Bijector):
 
     words = "x = low + (high - low) sigmoid(z)"
 
-    def forward(self, z: Array) -> tuple[Array, Array]:
+    def forward(self, z: Float[Array, "*n"]) -> tuple[Float[Array, "*n"], Float[Array, ""]]:
         width = jnp.asarray(self.high, z.dtype) - jnp.asarray(self.low, z.dtype)
         steepness = -jax.nn.softplus(z) - jax.nn.softplus(-z)
         return self.low + width * jax.nn.sigmoid(z), jnp.sum(steepness + jnp.log(width))
 
-    def inverse(self, x: Array) -> Array:
+    def inverse(self, x: Float[Array, "*n"]) -> Float[Array, "*n"]:
         below, above = x - self.low, self.high - x
         least = jnp.finfo(x.dtype).eps * jnp.asarray(self.high - self.low, x.dtype)
         return jnp.log(jnp.where(below == 0, least, below)) - jnp.log(jnp.where(above == 0, least, above))
@@ -85,7 +87,7 @@ class Wrap(Bijector):
 
     words = "x = z modulo 2 pi"
 
-    def forward(self, z: Array) -> tuple[Array, Array]:
+    def forward(self, z: Float[Array, "*n"]) -> tuple[Float[Array, "*n"], Float[Array, ""]]:
         turns = jax.lax.stop_gradient(jnp.floor((z + math.pi) / (2 * math.pi)))
         return z - 2 * math.pi * turns, jnp.zeros((), z.dtype)
 
@@ -95,7 +97,7 @@ class StickBreaking(Bijector):
 
     words = "x = stick breaking of z"
 
-    def forward(self, z: Array) -> tuple[Array, Array]:
+    def forward(self, z: Float[Array, "*batch d"]) -> tuple[Float[Array, "*batch d+1"], Float[Array, ""]]:
         log_odds = z - _log_pieces_left(z.shape[-1], z.dtype)
         log_taken, log_kept = -jax.nn.softplus(-log_odds), -jax.nn.softplus(log_odds)
         log_left = jnp.cumsum(log_kept, axis=-1)
@@ -103,13 +105,13 @@ class StickBreaking(Bijector):
         x = jnp.exp(jnp.concatenate([log_taken + log_before, log_left[..., -1:]], axis=-1))
         return x, jnp.sum(log_taken + log_left)
 
-    def inverse(self, x: Array) -> Array:
+    def inverse(self, x: Float[Array, "*batch k"]) -> Float[Array, "*batch k-1"]:
         x = jnp.maximum(x, jnp.finfo(x.dtype).tiny)
         left = jnp.flip(jnp.cumsum(jnp.flip(x, -1), axis=-1), -1)[..., 1:]
         return jnp.log(x[..., :-1]) - jnp.log(left) + _log_pieces_left(x.shape[-1] - 1, x.dtype)
 
 
-def _log_pieces_left(n: int, dtype: Any) -> Array:
+def _log_pieces_left(n: int, dtype: DTypeLike) -> Array:
     return jnp.log(jnp.arange(n, 0, -1, dtype=dtype))
 
 
@@ -118,11 +120,11 @@ class Increasing(Bijector):
 
     words = "x = cumulative sum of (z_1, exp(z_2), ...)"
 
-    def forward(self, z: Array) -> tuple[Array, Array]:
+    def forward(self, z: Float[Array, "*n"]) -> tuple[Float[Array, "*n"], Float[Array, ""]]:
         steps = jnp.concatenate([z[..., :1], jnp.exp(z[..., 1:])], axis=-1)
         return jnp.cumsum(steps, axis=-1), jnp.sum(z[..., 1:])
 
-    def inverse(self, x: Array) -> Array:
+    def inverse(self, x: Float[Array, "*n"]) -> Float[Array, "*n"]:
         return jnp.concatenate([x[..., :1], jnp.log(jnp.diff(x, axis=-1))], axis=-1)
 
 
@@ -131,7 +133,7 @@ class CorrelationFactor(Bijector):
 
     words = "x = Cholesky factor with partial correlations tanh(z)"
 
-    def forward(self, z: Array) -> tuple[Array, Array]:
+    def forward(self, z: Float[Array, "*batch d"]) -> tuple[Float[Array, "*batch k k"], Float[Array, ""]]:
         size = (1 + math.isqrt(1 + 8 * z.shape[-1])) // 2
         rows, columns = jnp.tril_indices(size, -1)
         z = jnp.zeros((*z.shape[:-1], size, size), z.dtype).at[..., rows, columns].set(z)
@@ -141,7 +143,7 @@ class CorrelationFactor(Bijector):
         x = jnp.where(is_below, jnp.tanh(z), jnp.eye(size, dtype=z.dtype)) * jnp.exp(0.5 * log_left)
         return x, jnp.sum(jnp.where(is_below, log_rest + 0.5 * log_left, 0.0))
 
-    def inverse(self, x: Array) -> Array:
+    def inverse(self, x: Float[Array, "*batch k k"]) -> Float[Array, "*batch d"]:
         left = jnp.flip(jnp.cumsum(jnp.flip(jnp.square(x), -1), axis=-1), -1)
         rows, columns = jnp.tril_indices(x.shape[-1], -1)
         return jnp.arctanh(x[..., rows, columns] / jnp.sqrt(left[..., rows, columns]))
@@ -152,7 +154,7 @@ class CholeskyProduct(Bijector):
 
     words = "x = L L', log diagonal"
 
-    def forward(self, z: Array) -> tuple[Array, Array]:
+    def forward(self, z: Float[Array, "*batch d"]) -> tuple[Float[Array, "*batch k k"], Float[Array, ""]]:
         size = (math.isqrt(1 + 8 * z.shape[-1]) - 1) // 2
         rows, columns = jnp.tril_indices(size)
         lower = jnp.zeros((*z.shape[:-1], size, size), z.dtype).at[..., rows, columns].set(z)
@@ -163,7 +165,7 @@ class CholeskyProduct(Bijector):
         log_determinant = jnp.sum(powers * diagonal) + n_values * size * math.log(2.0)
         return lower @ jnp.swapaxes(lower, -1, -2), log_determinant
 
-    def inverse(self, x: Array) -> Array:
+    def inverse(self, x: Float[Array, "*batch k k"]) -> Float[Array, "*batch d"]:
         lower = jnp.linalg.cholesky(x)
         size = x.shape[-1]
         lower = jnp.where(jnp.eye(size, dtype=bool), jnp.log(jnp.where(lower > 0, lower, 1.0)), lower)

@@ -13,12 +13,14 @@ import jax.numpy as jnp
 
 from genjax.core import Const, Pytree, Trace, get_choices
 from genjax.core.const import count, unwrap
+from genjax.core.trace import AnyTrace
 from genjax.inference.adaptation.warmup import Tuned, adapted, aim
 from genjax.inference.diagnostics import diagnose
 from genjax.inference.kernels.function import as_kernel
 from genjax.inference.kernels.kernel import Info, Kernel
 from genjax.inference.kernels.start import check_start
 from genjax.inference.repeat import Lanes, Schedule, Start, begin, repeat
+from genjax.shapes import Bool, Float
 
 #: Read by `seed`, which would otherwise trace plain numbers.
 _STATIC = (
@@ -45,8 +47,8 @@ class MCMCResult(Pytree):
     """
 
     traces: Any
-    accepts: jax.Array
-    acceptance_rate: jax.Array
+    accepts: Bool[jax.Array, "*chains steps"]
+    acceptance_rate: Float[jax.Array, ""]
     n_steps: Const[int]
     n_chains: Const[int]
     rhat: Any = Pytree.field(default=None)
@@ -135,7 +137,7 @@ class Chain(Pytree):
 
     def __call__(
         self,
-        initial_trace: Any,
+        initial_trace: AnyTrace,
         n_steps: Any,
         *,
         burn_in: Any = 0,
@@ -163,7 +165,7 @@ class Chain(Pytree):
         result = _run_chains(Tuned(self.kernel), self.collect, start, schedule, lanes, report)
         return dataclasses.replace(result, kernel=jax.tree.unflatten(start.structure, start.leaves).kernel)
 
-    def __check_arguments__(self, initial_trace: Any, *args: Any, **kwargs: Any) -> None:
+    def __check_arguments__(self, initial_trace: AnyTrace, *args: Any, **kwargs: Any) -> None:
         check_start(initial_trace)
 
     @property
@@ -176,14 +178,14 @@ def _runs_of(kernel: Callable[[Any], Any]) -> dict[Any, Any]:
     owner, runs = getattr(kernel, "__chains__", (None, {}))
     if owner is not kernel:  # none yet, or an attribute that functools.wraps copied
         runs = {}
-        with contextlib.suppress(AttributeError):  # a bound method takes no attributes: its runs are made anew
+        with contextlib.suppress(AttributeError):  # a bound method takes no attributes: its runs are made again
             kernel.__chains__ = (kernel, runs)  # type: ignore[attr-defined]
     return runs
 
 
 def _make_run(kernel: Callable[[Any], Any], collect: Callable[[Any], Any] | None) -> Callable[..., MCMCResult]:
     def run(
-        initial_trace: Any,
+        initial_trace: AnyTrace,
         n_steps: Any,
         *,
         burn_in: Any = 0,

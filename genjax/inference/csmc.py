@@ -18,7 +18,7 @@ from genjax.core.choices import without_strict
 from genjax.core.const import count
 from genjax.core.lanes import scalar
 from genjax.core.partial import Indexed, Masked
-from genjax.core.trace import get_choices
+from genjax.core.trace import AnyTrace, get_choices
 from genjax.inference.particles import ParticleCollection, copied, extend, init
 from genjax.inference.proposed import addresses_of, choices_by_path, merged, overlap
 from genjax.inference.resampling import log_normalized_weights, resample_ancestors
@@ -121,7 +121,7 @@ def _retained(
     return without_args(trace), scalar(weight) - scalar(log_proposal)
 
 
-def _with_first(particles: ParticleCollection, trace: Any, log_weight: Array) -> ParticleCollection:
+def _with_first(particles: ParticleCollection, trace: AnyTrace, log_weight: Array) -> ParticleCollection:
     def put(batch: Array, first: Any) -> Array:
         return batch.at[0].set(jnp.asarray(first).astype(batch.dtype))
 
@@ -143,7 +143,7 @@ def _check_retained(gf: Any, args: tuple[Any, ...], observed: Any, retained: Any
     target = choices_by_path(jax.eval_shape(lambda: gf.simulate(*args).get_choices()))
     given, constrained = choices_by_path(retained), choices_by_path(observed)
     faults = [f"{path_text(path)} is missing" for path in target if path not in given and path not in constrained]
-    faults += [f"{path_text(path)} is no address of the target" for path in given if path not in target]
+    faults += [f"{path_text(path)} is not an address of the target" for path in given if path not in target]
     faults += [
         f"{path_text(path)} has shape {jnp.shape(given[path])} instead of {jnp.shape(target[path])}"
         for path in given

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtri
 
+from genjax.shapes import Bool, Float
+
+Draws: TypeAlias = Float[jax.Array, "chains draws *quantity"]
+Quantity: TypeAlias = Float[jax.Array, "*quantity"]
+
 _FEWEST_DRAWS = 4  # half a chain must have a variance
 
 
-def compute_rhat(samples: Any) -> jax.Array:
+def compute_rhat(samples: Any) -> Float[jax.Array, "..."]:
     """Split rank-normalised R-hat, the larger of its bulk and its folded version.
 
     With chains split in halves, and z the normal scores of the ranks of all draws (equation 14),
@@ -48,7 +53,7 @@ def _rhat_of_draws(samples: Any) -> jax.Array:
     return _or_nan(_worst_rhat(_normal_scores(_beside(halves, folded)), folded), x)
 
 
-def compute_ess(samples: Any, kind: str = "bulk") -> jax.Array:
+def compute_ess(samples: Any, kind: str = "bulk") -> Float[jax.Array, "..."]:
     """Effective sample size: the number of independent draws with the same precision.
 
         S_eff = M N / tau,    tau = 1 + 2 sum over t of rho_t    (equations 10 to 13),
@@ -120,7 +125,9 @@ def diagnose(samples: Any, constants: list[Any]) -> tuple[Any, Any, Any]:
     return arrange(values[0]), arrange(values[1]), arrange(values[2])
 
 
-def _diagnose_together(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _diagnose_together(
+    x: Draws,
+) -> tuple[Quantity, Quantity, Quantity]:
     """`(rhat, ess_bulk, ess_tail)` as the public functions give them, with their common parts compiled once."""
     if x.shape[0] < 2 or x.shape[1] < _FEWEST_DRAWS:
         return compute_rhat(x), compute_ess(x, "bulk"), compute_ess(x, "tail")
@@ -159,7 +166,7 @@ def _smaller(sizes: jax.Array, indicators: jax.Array) -> jax.Array:
     return jnp.min(jnp.where(_is_constant(indicators), n_draws, sizes), axis=0)
 
 
-def _or_nan(value: jax.Array, x: jax.Array) -> jax.Array:
+def _or_nan(value: Quantity, x: Draws) -> Quantity:
     """NaN where there is nothing to diagnose: constants, and draws that are not finite."""
     return jnp.where(_is_constant(x) | ~jnp.all(jnp.isfinite(x), axis=(0, 1)), jnp.nan, value)
 
@@ -176,7 +183,7 @@ def _centred(samples: Any) -> Any:
     return samples - np.where(is_far, centre, 0)
 
 
-def _as_draws(samples: Any, what: str) -> jax.Array:
+def _as_draws(samples: Any, what: str) -> Draws:
     x = jnp.asarray(samples)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         x = x.astype(jnp.result_type(float))
@@ -190,13 +197,13 @@ def _beside(first: jax.Array, second: jax.Array) -> jax.Array:
     return jnp.stack([first, second], axis=2)
 
 
-def _split(x: jax.Array) -> jax.Array:
+def _split(x: Draws) -> Float[jax.Array, "halves half *quantity"]:
     """Halves of chains as chains of their own; the middle draw of an odd number is left out."""
     half = x.shape[1] // 2
     return jnp.concatenate([x[:, :half], x[:, x.shape[1] - half :]], axis=0)
 
 
-def _normal_scores(x: jax.Array) -> jax.Array:
+def _normal_scores(x: Draws) -> Draws:
     """`ndtri((rank - 3/8) / (S + 1/4))` over all S draws, ties with their average rank: equation 14."""
     pooled = x.reshape(x.shape[0] * x.shape[1], -1)
     ordered = jnp.sort(pooled, axis=0)
@@ -210,14 +217,14 @@ def _normal_scores(x: jax.Array) -> jax.Array:
     return ndtri((ranks.astype(x.dtype) - 0.375) / (pooled.shape[0] + 0.25)).reshape(x.shape)
 
 
-def _rhat(x: jax.Array) -> jax.Array:
+def _rhat(x: Draws) -> Quantity:
     n = x.shape[1]
     within = jnp.mean(jnp.var(x, axis=1, ddof=1), axis=0)
     between = jnp.var(jnp.mean(x, axis=1), axis=0, ddof=1)
     return jnp.sqrt(((n - 1) / n * within + between) / within)
 
 
-def _autocovariance(x: jax.Array) -> jax.Array:
+def _autocovariance(x: Draws) -> Draws:
     """Biased autocovariances of each chain at all lags, by FFT."""
     n = x.shape[1]
     centred = x - jnp.mean(x, axis=1, keepdims=True)
@@ -226,7 +233,7 @@ def _autocovariance(x: jax.Array) -> jax.Array:
     return jnp.fft.irfft(jnp.abs(spectrum) ** 2, length, axis=1)[:, :n] / n
 
 
-def _ess(x: jax.Array) -> jax.Array:
+def _ess(x: Draws) -> Quantity:
     n_chains, n = x.shape[:2]
     covariance = _autocovariance(x)
     within = jnp.mean(covariance[:, 0], axis=0) * n / (n - 1)
@@ -257,5 +264,5 @@ def _ess(x: jax.Array) -> jax.Array:
     return n_draws / jnp.maximum(tau, 1 / jnp.log10(n_draws))
 
 
-def _is_constant(x: jax.Array) -> jax.Array:
+def _is_constant(x: Draws) -> Bool[jax.Array, "*quantity"]:
     return jnp.all(x == x[0, 0], axis=(0, 1))

@@ -21,6 +21,7 @@ from genjax.core.pytree import Pytree
 from genjax.inference.proposed import addresses_of, check_proposed, merged, overlap
 from genjax.inference.resampling import effective_sample_size, log_mean_weight, resample_ancestors
 from genjax.pjax.partition import take_lanes
+from genjax.shapes import Float
 
 
 @Pytree.dataclass
@@ -34,14 +35,14 @@ class ImportanceResult(Pytree):
     """
 
     traces: Any
-    log_weights: Array
+    log_weights: Float[Array, "*batch n"]
     draws: Any = None
 
-    def log_evidence(self) -> Array:
+    def log_evidence(self) -> Float[Array, "..."]:
         """`log(sum_i w_i / n)`: the log of an unbiased estimate of p(constraints)."""
         return log_mean_weight(self.log_weights)
 
-    def effective_sample_size(self) -> Array:
+    def effective_sample_size(self) -> Float[Array, "..."]:
         """`(sum_i w_i)^2 / sum_i w_i^2`."""
         return effective_sample_size(self.log_weights)
 
@@ -82,7 +83,7 @@ def importance_sampling(
 
 def log_evidence(
     target_gf: Any, target_args: tuple[Any, ...], n_samples: Any, constraints: Any, proposal_gf: Any = None
-) -> Array:
+) -> Float[Array, ""]:
     """`log(sum_i w_i / n)` alone: the log of an unbiased estimate of p(constraints).
 
     No trace leaves the function, so a compiled call keeps one number per sample, whatever the number of observations.
@@ -103,7 +104,9 @@ log_evidence.__static_parameters__ = ("n_samples",)  # type: ignore[attr-defined
 # One weighted trace, and a batch
 
 
-def weighted_trace(target_gf: Any, args: Any, constraints: Any, proposal_gf: Any = None) -> tuple[Any, Array]:
+def weighted_trace(
+    target_gf: Any, args: Any, constraints: Any, proposal_gf: Any = None
+) -> tuple[Any, Float[Array, "..."]]:
     """`(trace, log_weight)`, proper for the target with the constraints.
 
     Without a proposal: `generate`, and its weight. With one: its draw x' is merged with the constraints, which win, and
@@ -129,7 +132,7 @@ def weighted_trace(target_gf: Any, args: Any, constraints: Any, proposal_gf: Any
 
 def weighted_traces(
     target_gf: Any, args: tuple[Any, ...], n: int, constraints: Any, proposal_gf: Any = None
-) -> tuple[Any, Array]:
+) -> tuple[Any, Float[Array, "n"]]:
     """A batch of n `weighted_trace`s that share their arguments: `(traces, log_weights (n,))`."""
     args = as_args(args)
 

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.pjax import jax_internals
+from genjax.pjax.jax_internals import Equation
 from genjax.pjax.partition import is_partitioned
 
 #: Bytes that the largest array of a block has, about: a quarter of the second-level cache of the smaller processors.
@@ -24,7 +25,7 @@ BLOCK_BYTES = 1 << 18
 FEWEST_BLOCKS = 4
 
 
-def number_of_blocks(equations: Iterable[Any], size: int) -> int:
+def number_of_blocks(equations: Iterable[Equation], size: int) -> int:
     """In how many blocks `size` lanes should run; 1 where blocks would not pay, or the lanes are divided among devices.
 
     Args:
@@ -46,7 +47,7 @@ def in_blocks(function: Callable[..., Any], n_blocks: int, *lanes: Any) -> Any:
     Args:
         function: of pytrees of arrays with lanes in front, any number of them; its outputs have lanes in front too, and
             each lane depends on the same lane only. It makes no random choices.
-        n_blocks: from 1 on.
+        n_blocks: 1 or more.
         lanes: the arguments.
     """
     if n_blocks == 1:
@@ -67,7 +68,7 @@ def in_blocks(function: Callable[..., Any], n_blocks: int, *lanes: Any) -> Any:
     return jax.lax.platform_dependent(*lanes, cpu=blocks, default=function)
 
 
-def _largest_bytes(equations: Iterable[Any]) -> int:
+def _largest_bytes(equations: Iterable[Equation]) -> int:
     """Bytes of the largest array that the equations, and those inside of them, compute."""
     most = 0
     for eqn in equations:

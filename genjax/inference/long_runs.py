@@ -70,7 +70,7 @@ def resumable(
     step that reads observation i: `lambda particles, i: extend(particles, model, args, {"y": ys[i]})`.
 
     Args:
-        step: `(state, i) -> state`, with random choices; i is () int32, from 0 on. The state is a pytree of arrays
+        step: `(state, i) -> state`, with random choices; i is () int32, counted from 0. The state is a pytree of arrays
             whose structure, shapes and dtypes stay as they are.
         path: the checkpoint, one file. It is written to another name and renamed, so a kill leaves the old or the new.
         segment: steps between two checkpoints, int or `Const`.

@@ -27,6 +27,7 @@ from genjax.core.lanes import scalar
 from genjax.core.observed import observed_whole
 from genjax.core.pytree import Pytree
 from genjax.core.selection import sel
+from genjax.core.trace import AnyTrace
 from genjax.inference.importance import observed_in_lanes, weighted_traces
 from genjax.inference.proposed import check_proposed, merged
 from genjax.inference.resampling import (
@@ -38,6 +39,7 @@ from genjax.inference.resampling import (
 )
 from genjax.inference.smcp3 import moved
 from genjax.pjax.partition import take_lanes
+from genjax.shapes import Float, Int32
 
 
 @Pytree.dataclass
@@ -54,8 +56,8 @@ class ParticleCollection(Pytree):
     """
 
     traces: Any
-    log_weights: Array
-    diagnostic_weights: Array
+    log_weights: Float[Array, "*batch n"]
+    diagnostic_weights: Float[Array, "*batch n"]
     n_samples: Any
     log_marginal_estimate: Any = Pytree.field(default=0.0)
     ancestor_indices: Any = None
@@ -64,11 +66,11 @@ class ParticleCollection(Pytree):
         object.__setattr__(self, "n_samples", Const(unwrap(self.n_samples)))
         object.__setattr__(self, "log_marginal_estimate", jnp.asarray(self.log_marginal_estimate))
 
-    def effective_sample_size(self) -> Array:
+    def effective_sample_size(self) -> Float[Array, "..."]:
         """`(sum_i w_i)^2 / sum_i w_i^2`: () float between 1 and N; 0 when every weight is 0."""
         return effective_sample_size(self.log_weights)
 
-    def log_marginal_likelihood(self) -> Array:
+    def log_marginal_likelihood(self) -> Float[Array, "..."]:
         """`log_marginal_estimate + log(sum_i w_i / N)`: log of an unbiased estimate of p(y); -inf if all are 0."""
         return self.log_marginal_estimate + log_mean_weight(self.log_weights)
 
@@ -277,7 +279,7 @@ def resample(particles: ParticleCollection, method: Any = "categorical") -> Part
     return copied(particles, ancestors)
 
 
-def copied(particles: ParticleCollection, ancestors: Array) -> ParticleCollection:
+def copied(particles: ParticleCollection, ancestors: Int32[Array, "n"]) -> ParticleCollection:
     """The collection after a resampling that drew `ancestors` (N,)."""
     return distinct(
         ParticleCollection(
@@ -291,7 +293,7 @@ def copied(particles: ParticleCollection, ancestors: Array) -> ParticleCollectio
     )
 
 
-def resample_vectorized_trace(trace: Any, log_weights: Array, n: Any, method: Any = "categorical") -> Any:
+def resample_vectorized_trace(trace: AnyTrace, log_weights: Array, n: Any, method: Any = "categorical") -> Any:
     """Traces drawn with replacement from a batch of traces, in proportion to `exp(log_weights)`.
 
     Args:
@@ -346,7 +348,7 @@ def _moved(particles: ParticleCollection, traces: Any, log_weights: Array) -> Pa
     return _collection(traces, log_weights, n, log_marginal_estimate)
 
 
-def _plus(old: Array, change: Array) -> Array:
+def _plus(old: Float[Array, "n"], change: Float[Array, "n"]) -> Float[Array, "n"]:
     """The sum of log weights. A dead particle stays dead: -inf plus an infinite change would be NaN."""
     return jnp.where(old == -jnp.inf, -jnp.inf, old + change)
 

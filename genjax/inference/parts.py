@@ -10,6 +10,7 @@ from typing import Any
 
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import Finder, read
+from genjax.pjax.jax_internals import ClosedJaxpr, Equation, Jaxpr
 from genjax.pjax.sites import adev_sample_p, sample_p
 
 _sites = Finder((sample_p,))
@@ -20,7 +21,7 @@ _COSTLY = frozenset({"exp", "exp2", "expm1", "log", "log1p", "sqrt", "convert_el
 
 
 def equations_of_part(
-    closed: Any, given: Collection[Any], wanted: Sequence[Any], *, effects: bool = False
+    closed: ClosedJaxpr, given: Collection[Any], wanted: Sequence[Any], *, effects: bool = False
 ) -> list[Any]:
     """The equations that `wanted` needs, in order; see `evaluate_part`.
 
@@ -46,13 +47,13 @@ def equations_of_part(
     return equations[::-1]
 
 
-def can_run_in_any_order(equations: Sequence[Any]) -> bool:
+def can_run_in_any_order(equations: Sequence[Equation]) -> bool:
     """Whether equations draw nothing and have no side effects."""
     return not any(eqn.effects or _sites.in_equation(eqn) or _estimated.in_equation(eqn) for eqn in equations)
 
 
 def evaluate_part(
-    closed: Any,
+    closed: ClosedJaxpr,
     given: Mapping[Any, Any],
     wanted: Sequence[Any],
     *,
@@ -76,7 +77,7 @@ def evaluate_part(
     return [read(atom, environment) for atom in wanted]
 
 
-def drawn_ahead(jaxpr: Any, state: Sequence[Any]) -> list[Any]:
+def drawn_ahead(jaxpr: Jaxpr, state: Sequence[Any]) -> list[Any]:
     """The variables that are random, depend on none of `state`, and are used inside of the loop.
 
     They are outputs of sites, and of a costly function of such an output.

@@ -41,7 +41,7 @@ def predictive(model: Any, draws: Any, args: Any = None, *, given: Any = None) -
         model: a generative function, with the addresses of the one that was fitted; it may have others.
         draws: what to condition on: a batch of traces, or a tree of choices with leading axes such as (chains, steps).
         args: the arguments to predict at, a tuple; by default those of the traces.
-        given: selection of those choices of `draws` that are held; the others are drawn anew. By default, what was
+        given: selection of those choices of `draws` that are held; the others are drawn again. By default, what was
             inferred: with traces all that was not marked as observed, with a tree of choices all of it.
 
     Returns:

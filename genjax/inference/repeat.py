@@ -21,6 +21,7 @@ from genjax.inference.lane_blocks import in_blocks, number_of_blocks
 from genjax.inference.parts import can_run_in_any_order, drawn_ahead, equations_of_part, evaluate_part
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
+from genjax.pjax.jax_internals import Jaxpr
 
 #: Most numbers that are drawn in one batch, which bounds the memory for them.
 DRAWN_AHEAD = 1 << 16
@@ -168,7 +169,7 @@ class _Step(NamedTuple):
     `moving` leaves change; the others are handed through. `records` are the output variables to keep.
     """
 
-    jaxpr: Any
+    jaxpr: Jaxpr
     start: Start
     moving: list[int]
     records: list[Any]

@@ -26,11 +26,12 @@ from jax import Array
 from genjax.core.const import unwrap
 from genjax.distributions import exponential, uniform
 from genjax.pjax.partition import on_every_device
+from genjax.shapes import Float, Int32, Integer
 
 # Log weights
 
 
-def relative_weights(log_weights: Array) -> Array:
+def relative_weights(log_weights: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
     """`w_i = exp(log_weights_i - max)`, shape (..., n): 1 for the heaviest, 0 for the dead, all 0 when all are dead."""
     log_weights = _live(log_weights)
     heaviest = jnp.max(log_weights, axis=-1, keepdims=True)
@@ -39,13 +40,13 @@ def relative_weights(log_weights: Array) -> Array:
     return jnp.where(heaviest == -jnp.inf, 0.0, jnp.exp(shifted))
 
 
-def normalized_weights(log_weights: Array) -> Array:
+def normalized_weights(log_weights: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
     """`w_i / sum_j w_j`, shape (..., n); all 0 when all are dead."""
     weights = relative_weights(log_weights)
     return weights / jnp.maximum(jnp.sum(weights, axis=-1, keepdims=True), 1.0)  # the heaviest has weight 1
 
 
-def log_normalized_weights(log_weights: Array) -> Array:
+def log_normalized_weights(log_weights: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
     """`log(w_i / sum_j w_j)`, shape (..., n); -inf for the dead."""
     log_weights = _live(log_weights)
     heaviest = jnp.max(log_weights, axis=-1, keepdims=True)
@@ -54,12 +55,12 @@ def log_normalized_weights(log_weights: Array) -> Array:
     return jnp.where(heaviest == -jnp.inf, -jnp.inf, shifted - log_total)
 
 
-def log_mean_weight(log_weights: Array) -> Array:
+def log_mean_weight(log_weights: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
     """`log(sum_i exp(log_weights_i) / n)` over the last axis; -inf when all are dead."""
     return jax.nn.logsumexp(_live(log_weights), axis=-1) - jnp.log(log_weights.shape[-1])
 
 
-def effective_sample_size(log_weights: Array) -> Array:
+def effective_sample_size(log_weights: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
     """`(sum_i w_i)^2 / sum_i w_i^2` over the last axis, `w = exp(log_weights)`: from 1 to n, and 0 when all are dead.
 
     Source: Kong, Liu and Wong, *Sequential imputations* (JASA 1994).
@@ -68,14 +69,14 @@ def effective_sample_size(log_weights: Array) -> Array:
     return jnp.square(jnp.sum(weights, axis=-1)) / jnp.maximum(jnp.sum(jnp.square(weights), axis=-1), 1.0)
 
 
-def _live(log_weights: Array) -> Array:
+def _live(log_weights: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
     return jnp.where(jnp.isnan(log_weights), -jnp.inf, log_weights)
 
 
 # Resampling
 
 
-def systematic_resample(log_weights: Array, n: Any = None) -> Array:
+def systematic_resample(log_weights: Array, n: Any = None) -> Int32[Array, "n"]:
     """Ancestor indices by systematic resampling: positions `i + u`, with one u ~ U(0, 1).
 
     Args:
@@ -89,7 +90,7 @@ def systematic_resample(log_weights: Array, n: Any = None) -> Array:
     return resample_ancestors(log_weights, n, "systematic")
 
 
-def stratified_resample(log_weights: Array, n: Any = None) -> Array:
+def stratified_resample(log_weights: Array, n: Any = None) -> Int32[Array, "n"]:
     """Ancestor indices by stratified resampling: positions `i + u_i`, u_i ~ U(0, 1) independent.
 
     Arguments and result as for `systematic_resample`. Its variance is never above that of multinomial resampling
@@ -98,7 +99,7 @@ def stratified_resample(log_weights: Array, n: Any = None) -> Array:
     return resample_ancestors(log_weights, n, "stratified")
 
 
-def residual_resample(log_weights: Array, n: Any = None) -> Array:
+def residual_resample(log_weights: Array, n: Any = None) -> Int32[Array, "n"]:
     """Ancestor indices by residual resampling: `floor(n w_i)` copies, the rest multinomial in what is left over.
 
     Its variance is never above that of multinomial resampling (Douc, Cappe and Moulines, section 3.1).
@@ -106,7 +107,7 @@ def residual_resample(log_weights: Array, n: Any = None) -> Array:
     return resample_ancestors(log_weights, n, "residual")
 
 
-def categorical_resample(log_weights: Array, n: Any = None) -> Array:
+def categorical_resample(log_weights: Array, n: Any = None) -> Int32[Array, "n"]:
     """Ancestor indices by multinomial resampling: n independent draws with probabilities w, sorted.
 
     Positions are n sorted uniforms, made of exponential spacings. See `systematic_resample`.
@@ -114,7 +115,7 @@ def categorical_resample(log_weights: Array, n: Any = None) -> Array:
     return resample_ancestors(log_weights, n, "categorical")
 
 
-def resample_ancestors(log_weights: Array, n: Any = None, method: Any = "categorical") -> Array:
+def resample_ancestors(log_weights: Array, n: Any = None, method: Any = "categorical") -> Int32[Array, "n"]:
     """Ancestor indices by the named method: "categorical" (or "multinomial"), "systematic", "stratified", "residual".
 
     Args:
@@ -144,7 +145,7 @@ def resample_ancestors(log_weights: Array, n: Any = None, method: Any = "categor
     return on_every_device(lambda log_weights, noise: ancestors(log_weights, noise, n))(log_weights, draw_noise(n))
 
 
-def ancestral_lineage(ancestor_indices: Array, index: Any = 0) -> Array:
+def ancestral_lineage(ancestor_indices: Integer[Array, "steps n"], index: Any = 0) -> Int32[Array, "steps *k"]:
     """Follow particles back in time through the ancestor indices of each step.
 
     Args:
@@ -212,7 +213,7 @@ def _by_sorted_uniforms(log_weights: Array, spacings: Array, n: int, is_residual
     return _to_ancestors(copied + below, log_weights, n)
 
 
-def _expected_offspring(log_weights: Array, n: int) -> Array:
+def _expected_offspring(log_weights: Float[Array, "m"], n: int) -> Float[Array, "m"]:
     return n * normalized_weights(log_weights)
 
 
@@ -220,7 +221,7 @@ def _limb_bits(length: int) -> int:
     return min(15, 30 - length.bit_length())
 
 
-def _accumulate(amounts: Array, limb: int) -> tuple[Array, Array]:
+def _accumulate(amounts: Float[Array, "n"], limb: int) -> tuple[Int32[Array, "n"], Int32[Array, "n"]]:
     """Cumulative sums as `whole + part / 4^limb`, both int32: exact once the fractions are rounded to that many bits.
 
     Fractions are cut into two limbs, whose sums fit 31 bits: 20 bits are kept for a million amounts, 30 up to 2^15.
@@ -249,7 +250,7 @@ def _count_below(positions: tuple[Array, Array], boundaries: tuple[Array, Array]
     return jax.lax.fori_loop(0, n_bits, bisect, jnp.zeros(boundaries[0].shape, jnp.int32))
 
 
-def _to_ancestors(below: Array, log_weights: Array, n: int) -> Array:
+def _to_ancestors(below: Int32[Array, "m"], log_weights: Float[Array, "m"], n: int) -> Int32[Array, "n"]:
     """Ancestors from the number of positions below each C_i."""
     index = jnp.arange(log_weights.shape[0], dtype=jnp.int32)
     last = jnp.max(jnp.where(_live(log_weights) > -jnp.inf, index, -1))

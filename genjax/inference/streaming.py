@@ -27,6 +27,7 @@ from genjax.core.pytree import Pytree
 from genjax.distributions import uniform
 from genjax.inference.importance import weighted_traces
 from genjax.inference.resampling import resample_ancestors
+from genjax.shapes import Float
 
 #: Particles of a block, unless told otherwise: large enough that a loop costs nothing, small enough for the cache.
 BLOCK = 1 << 14
@@ -45,15 +46,15 @@ class StreamedResult(Pytree):
     """
 
     n_samples: Any
-    log_total: Array
-    log_total_of_squares: Array
+    log_total: Float[Array, "*batch"]
+    log_total_of_squares: Float[Array, "*batch"]
     draws: Any = None
 
-    def log_evidence(self) -> Array:
+    def log_evidence(self) -> Float[Array, "..."]:
         """`log(sum_i w_i / n)`: the log of an unbiased estimate of p(constraints)."""
         return self.log_total - jnp.log(float(self.n_samples.value))
 
-    def effective_sample_size(self) -> Array:
+    def effective_sample_size(self) -> Float[Array, "..."]:
         """`(sum_i w_i)^2 / sum_i w_i^2`; 0 when every weight is 0."""
         return jnp.where(self.log_total == -jnp.inf, 0.0, jnp.exp(2 * self.log_total - self.log_total_of_squares))
 

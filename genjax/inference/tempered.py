@@ -22,6 +22,7 @@ from genjax.core.arguments import raw_args, stored_marks, unshared, with_args
 from genjax.core.lanes import scalar
 from genjax.core.observed import Whole, observed_marks
 from genjax.core.sites import Site
+from genjax.core.trace import AnyTrace
 
 _FIELDS = {Tr: ("_gen_fn", "_score"), ScanTr: ("gen_fn", "score"), CondTr: ("gen_fn", "score")}
 
@@ -79,7 +80,7 @@ class Tempered(GFI[Any, Any]):
         return self.model.filter(x, selection)
 
 
-def temper(trace: Any, b: Any) -> Any:
+def temper(trace: AnyTrace, b: Any) -> Any:
     """The trace as one of `Tempered(its model)` at the inverse temperature b, () float. Inverse: `untemper`.
 
     Raises:
@@ -100,7 +101,7 @@ def temper(trace: Any, b: Any) -> Any:
     return with_args(dataclasses.replace(trace, **fields), ((b, *args), kwargs, *stored_marks(trace)))
 
 
-def untemper(trace: Any) -> Any:
+def untemper(trace: AnyTrace) -> Any:
     """The trace of the model itself, with the same choices."""
     trace, (gen_name, score_name) = unshared(trace), _field_names(trace)
     (b, *args), kwargs = trace.get_args()
@@ -110,7 +111,7 @@ def untemper(trace: Any) -> Any:
     return dataclasses.replace(bare, **{score_name: score})
 
 
-def data_log_density(trace: Any) -> Array:
+def data_log_density(trace: AnyTrace) -> Array:
     """L, the sum of the log densities of what was observed given their parents, ()."""
     gen_fn, marks = trace.get_gen_fn(), observed_marks(trace)
     whole, partial = _paths(marks)
@@ -126,7 +127,7 @@ def _power(log_density: Any, likelihood: Any, b: Any) -> Array:
     return jnp.where(is_possible, log_density + (b - 1) * jnp.where(is_possible, likelihood, 0.0), -jnp.inf)
 
 
-def _field_names(trace: Any) -> tuple[str, str]:
+def _field_names(trace: AnyTrace) -> tuple[str, str]:
     if type(trace) not in _FIELDS or raw_args(trace) is None:
         raise TypeError(
             f"Tempering takes traces of models written with this library's combinators, got {type(trace).__name__}. "

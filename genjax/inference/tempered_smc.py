@@ -23,6 +23,7 @@ from genjax.inference.particles import ParticleCollection, init, lane_args
 from genjax.inference.resampling import effective_sample_size, log_mean_weight, resample_ancestors
 from genjax.inference.tempered import data_log_density, temper, untemper
 from genjax.pjax.partition import take_lanes
+from genjax.shapes import Float, Int32
 
 _BISECTIONS = 30
 
@@ -39,11 +40,11 @@ class TemperedParticles(Pytree):
     """
 
     particles: ParticleCollection
-    temperatures: Array
-    acceptance: Array
-    n_steps: Array
+    temperatures: Float[Array, "*batch max_steps"]
+    acceptance: Float[Array, "*batch max_steps"]
+    n_steps: Int32[Array, "*batch"]
 
-    def log_evidence(self) -> Array:
+    def log_evidence(self) -> Float[Array, "..."]:
         """An estimate of `log p(constraints)`, ()."""
         return self.particles.log_marginal_likelihood()
 

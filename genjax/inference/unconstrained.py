@@ -13,6 +13,7 @@ from genjax.core import CondTr, Distribution, Trace
 from genjax.core.choices import choice_path
 from genjax.core.observed import hold, movable
 from genjax.core.sites import DIFFERS, Site
+from genjax.core.trace import AnyTrace
 from genjax.inference.bijectors import Bijector, Identity, bijector_of
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
@@ -85,7 +86,7 @@ class Unconstrained(NamedTuple):
 
 
 def unconstrained(
-    trace: Trace[Any, Any], selection: Any, *, transform: bool = True, kernel: str = "unconstrained"
+    trace: AnyTrace, selection: Any, *, transform: bool = True, kernel: str = "unconstrained"
 ) -> Unconstrained:
     """Coordinates of the selected choices in R^n, by the supports of their distributions.
 
@@ -155,7 +156,7 @@ def _bijector(address: str, support: Any, kernel: str) -> Bijector:
 # Supports by address
 
 
-def _supports(trace: Any) -> Any:
+def _supports(trace: AnyTrace) -> Any:
     """The supports of a trace's choices, a tree like them, as far as they are known without running the model."""
     if not isinstance(trace, Trace):
         return None
@@ -206,7 +207,7 @@ def _has_open_bounds(support: Any) -> bool:
     )
 
 
-def _sites_given(trace: Any, chosen: Any, addresses: list[str], kernel: str) -> Any:
+def _sites_given(trace: AnyTrace, chosen: Any, addresses: list[str], kernel: str) -> Any:
     """The supports with their bounds, which must not depend on the selected choices."""
     gen_fn, (args, kwargs) = trace.get_gen_fn(), trace.get_args()
 

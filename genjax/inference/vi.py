@@ -26,6 +26,7 @@ from genjax.inference.optimizers import Adam
 from genjax.inference.variational_families import full_covariance_normal_family as full_covariance_normal_family
 from genjax.inference.variational_families import mean_field_normal_family as mean_field_normal_family
 from genjax.pjax import modular_vmap, seed
+from genjax.shapes import Float
 
 
 @Pytree.dataclass
@@ -41,14 +42,14 @@ class VariationalApproximation(Pytree):
 
     final_params: Any
     param_history: Any
-    loss_history: jax.Array
+    loss_history: Float[jax.Array, "n_iterations"]
     n_iterations: Const[int]
 
     def get_final_params(self) -> Any:
         """The parameters after the last step."""
         return self.final_params
 
-    def get_loss_history(self) -> jax.Array:
+    def get_loss_history(self) -> Float[jax.Array, "n_iterations"]:
         """Minus the ELBO estimate before each step: (n_iterations,)."""
         return self.loss_history
 

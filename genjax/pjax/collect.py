@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import PyTreeDef
 
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import (
@@ -25,12 +26,13 @@ from genjax.pjax.evaluate import (
     unsupported_message,
     while_parts,
 )
+from genjax.pjax.jax_internals import ClosedJaxpr, Equation
 
 Path = tuple[str, ...]
 Saved = dict[Path, Any]
 
 #: The namespace of the code being staged by `state`; None outside of any `state`. JAX keys its caches by it, so a
-#: jitted function is staged anew for each namespace, and never loses its saves to an earlier compilation.
+#: jitted function is staged again for each namespace, and never loses its saves to an earlier compilation.
 current_namespace = jax.make_user_context(None)
 
 # The primitive
@@ -44,7 +46,7 @@ def record(name: Path, value: Any) -> None:
     """Save a value as `name` in the current namespace; outside of any `state`, do nothing.
 
     Raises:
-        TypeError: a leaf of the value is no array.
+        TypeError: a leaf of the value is not an array.
     """
     outer = current_namespace.value
     if outer is not None:
@@ -65,7 +67,7 @@ def _as_array(leaf: Any, path: Path) -> Any:
     return jnp.asarray(leaf, dtype)  # the dtype given, so that it is not weak: loops carry it
 
 
-def _batch(axis_data: Any, arguments: Any, dims: Any, *, path: Path, tree: Any) -> tuple[Any, Any]:
+def _batch(axis_data: Any, arguments: Any, dims: Any, *, path: Path, tree: PyTreeDef) -> tuple[Any, Any]:
     lanes = [
         jnp.broadcast_to(value, (axis_data.size, *value.shape)) if dim is None else jnp.moveaxis(value, dim, 0)
         for value, dim in zip(arguments, dims, strict=True)
@@ -74,7 +76,7 @@ def _batch(axis_data: Any, arguments: Any, dims: Any, *, path: Path, tree: Any) 
     return [], []
 
 
-def _differentiate(primals: Any, tangents: Any, *, path: Path, tree: Any) -> tuple[Any, Any]:
+def _differentiate(primals: Any, tangents: Any, *, path: Path, tree: PyTreeDef) -> tuple[Any, Any]:
     del tangents
     state_p.bind(*primals, path=path, tree=tree)
     return [], []
@@ -91,10 +93,10 @@ jax_internals.register_jvp(state_p, _differentiate)
 _finder = Finder((state_p,))
 
 
-def collect(closed: Any, args: Sequence[Any], saved: Saved) -> list[Any]:
+def collect(closed: ClosedJaxpr, args: Sequence[Any], saved: Saved) -> list[Any]:
     """Evaluate a closed jaxpr; what it saves is added to `saved`, by path."""
 
-    def handle(eqn: Any, values: list[Any]) -> Sequence[Any]:
+    def handle(eqn: Equation, values: list[Any]) -> Sequence[Any]:
         rule = _RULES.get(eqn.primitive.name)
         if rule is None:
             raise NotImplementedError(unsupported_message("A save under `state`", eqn.primitive.name))
@@ -103,8 +105,8 @@ def collect(closed: Any, args: Sequence[Any], saved: Saved) -> list[Any]:
     return evaluate(closed, args, _finder, handle)
 
 
-def _collect_apart(closed: Any, args: Sequence[Any], before: Saved) -> tuple[list[Any], Saved]:
-    """Outputs, and what is saved anew to a level that starts with `before`."""
+def _collect_apart(closed: ClosedJaxpr, args: Sequence[Any], before: Saved) -> tuple[list[Any], Saved]:
+    """Outputs, and what is newly saved to a level that starts with `before`."""
     level = dict(before)
     outputs = collect(closed, args, level)
     return outputs, {path: value for path, value in level.items() if value is not before.get(path, _NOTHING)}
@@ -113,7 +115,7 @@ def _collect_apart(closed: Any, args: Sequence[Any], before: Saved) -> tuple[lis
 _NOTHING = object()
 
 
-def _save(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _save(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
     saved[eqn.params["path"]] = jax.tree.unflatten(eqn.params["tree"], values)
     return []
 
@@ -134,7 +136,7 @@ def _kind(value: Any) -> Any:
     return tree, [(leaf.shape, leaf.dtype) for leaf in leaves]
 
 
-def _cond(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _cond(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
     index, *operands = values
     branches = eqn.params["branches"]
     shapes: Saved = {}
@@ -160,7 +162,7 @@ def _cond(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
     return outputs
 
 
-def _scan(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _scan(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
     parts = scan_parts(eqn, values)
     n_carry = len(parts.carry)
 
@@ -175,7 +177,7 @@ def _scan(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
     return [*carry, *ys]
 
 
-def _while(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _while(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
     parts = while_parts(eqn, values)
 
     def check(carry: Any, current: Saved) -> tuple[Any, Saved]:
@@ -209,22 +211,22 @@ def _while(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
     return carry
 
 
-def _jit(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _jit(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
     return collect(eqn.params["jaxpr"], values, saved)
 
 
-def _closed_call(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _closed_call(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
     return collect(close(eqn.params["call_jaxpr"]), values, saved)
 
 
-def _remat(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _remat(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
     closed = close(eqn.params["jaxpr"])
     outputs, new = remat(eqn, lambda *args: _collect_apart(closed, args, {}))(*values)
     saved.update(new)
     return outputs
 
 
-def _custom_jvp(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _custom_jvp(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
     rule, closed = jax_internals.custom_jvp_rule(eqn), eqn.params["call_jaxpr"]
 
     @jax.custom_jvp
@@ -249,7 +251,7 @@ def _zero_tangent(value: Any) -> Any:
     return np.zeros(value.shape, jax.dtypes.float0)
 
 
-def _custom_vjp(eqn: Any, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _custom_vjp(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
     rules, closed = jax_internals.custom_vjp_rules(eqn), eqn.params["call_jaxpr"]
 
     @jax.custom_vjp

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 
 from genjax.pjax import jax_internals
+from genjax.pjax.jax_internals import Equation, Var
 from genjax.pjax.sites import SITE_PRIMITIVES
 
 #: Number of random equations in one jaxpr from which on keys and draws are batched.
@@ -26,12 +27,12 @@ MOST_BYTES = 1 << 18
 Draw = Callable[[Sequence[Any]], Any]
 
 
-def keys_and_draws(equations: Sequence[Any], key: Any) -> tuple[Callable[[int], Any], dict[int, Draw]]:
+def keys_and_draws(equations: Sequence[Equation], key: jax.Array) -> tuple[Callable[[int], Any], dict[int, Draw]]:
     """Keys of the random equations of a jaxpr, in order, and draws of those sites that are drawn together.
 
     Args:
         equations: the equations that contain sites.
-        key: a key that is used for nothing else, but to fold in numbers from 2 on.
+        key: a key that is used for nothing else, except to fold in numbers of 2 and more.
 
     Returns:
         `(key_of, draws)`: equation i has the key `key_of(i)`; if i is in `draws`, `draws[i](parameters)` is its value.
@@ -88,7 +89,7 @@ def _draw_together(
     constants = dict(zip(jaxpr.constvars, closed.consts, strict=True))
     _bind_all(constant_eqns, constants)
 
-    def noise(key: Any) -> list[Any]:
+    def noise(key: jax.Array) -> list[Any]:
         environment = {**constants, key_var: key}
         _bind_all(key_eqns, environment)
         return [environment[v] for v in noise_vars]
@@ -112,11 +113,11 @@ def _row(values: Any, i: int) -> Any:
     return jax.lax.index_in_dim(values, i, keepdims=False)
 
 
-def _bind_all(equations: Sequence[Any], environment: dict[Any, Any]) -> None:
+def _bind_all(equations: Sequence[Equation], environment: dict[Var, Any]) -> None:
     for eqn in equations:
         outputs = jax_internals.bind_equation(eqn, [_read(atom, environment) for atom in eqn.invars])
         environment.update(zip(eqn.outvars, outputs, strict=True))
 
 
-def _read(atom: Any, environment: dict[Any, Any]) -> Any:
+def _read(atom: Any, environment: dict[Var, Any]) -> Any:
     return atom.val if isinstance(atom, jax_internals.Literal) else environment[atom]

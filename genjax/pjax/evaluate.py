@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 
 from genjax.pjax import jax_internals
+from genjax.pjax.jax_internals import ClosedJaxpr, Equation, Jaxpr, Var
 
 
 def stage_flat(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, list[Any], Any]:
@@ -43,10 +44,10 @@ class Finder:
         self.primitives = frozenset(primitives)
         self._known: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 
-    def in_equation(self, eqn: Any) -> bool:
+    def in_equation(self, eqn: Equation) -> bool:
         return eqn.primitive in self.primitives or any(self.in_jaxpr(body) for body in jax_internals.sub_jaxprs(eqn))
 
-    def in_jaxpr(self, jaxpr: Any) -> bool:
+    def in_jaxpr(self, jaxpr: Jaxpr) -> bool:
         known = self._known.get(jaxpr)
         if known is None:
             known = self._known[jaxpr] = any(self.in_equation(eqn) for eqn in jaxpr.eqns)
@@ -54,7 +55,7 @@ class Finder:
 
 
 def evaluate(
-    closed: Any, args: Sequence[Any], finder: Finder, handle: Callable[[Any, list[Any]], Sequence[Any]]
+    closed: ClosedJaxpr, args: Sequence[Any], finder: Finder, handle: Callable[[Any, list[Any]], Sequence[Any]]
 ) -> list[Any]:
     """Evaluate a closed jaxpr; `handle(eqn, values) -> outputs` takes the equations that `finder` finds."""
     environment = entered(closed, args)
@@ -65,20 +66,20 @@ def evaluate(
     return [read(atom, environment) for atom in closed.jaxpr.outvars]
 
 
-def entered(closed: Any, args: Sequence[Any]) -> dict[Any, Any]:
+def entered(closed: ClosedJaxpr, args: Sequence[Any]) -> dict[Any, Any]:
     """The values of a closed jaxpr's constants and inputs, by variable."""
     environment = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
     environment.update(zip(closed.jaxpr.invars, args, strict=True))
     return environment
 
 
-def read(atom: Any, environment: Mapping[Any, Any]) -> Any:
+def read(atom: Any, environment: Mapping[Var, Any]) -> Any:
     """The value of a variable or literal."""
     return atom.val if isinstance(atom, jax_internals.Literal) else environment[atom]
 
 
 def walk(
-    jaxpr: Any, environment: dict[Any, Any], finder: Finder, start: int = 0
+    jaxpr: Jaxpr, environment: dict[Var, Any], finder: Finder, start: int = 0
 ) -> Iterator[tuple[int, Any, list[Any]]]:
     """Evaluate the equations from number `start` on, all but those that `finder` finds.
 
@@ -132,7 +133,7 @@ class ScanParts(NamedTuple):
     unroll: Any
 
 
-def scan_parts(eqn: Any, values: Sequence[Any]) -> ScanParts:
+def scan_parts(eqn: Equation, values: Sequence[Any]) -> ScanParts:
     n_constants, n_carry = jax_internals.scan_counts(eqn.params)
     return ScanParts(
         body=eqn.params["jaxpr"],
@@ -155,7 +156,7 @@ class WhileParts(NamedTuple):
     carry: list[Any]
 
 
-def while_parts(eqn: Any, values: Sequence[Any]) -> WhileParts:
+def while_parts(eqn: Equation, values: Sequence[Any]) -> WhileParts:
     n_condition, n_body = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
     return WhileParts(
         condition=eqn.params["cond_jaxpr"],
@@ -170,7 +171,7 @@ def keyed_while(
     parts: WhileParts,
     condition: Callable[[Any, Any], Any],
     advance: Callable[[Any, Any], tuple[Any, Any]],
-    key: Any,
+    key: jax.Array,
 ) -> Any:
     """The final carry of a while loop whose condition and body may draw.
 
@@ -208,14 +209,14 @@ def keep_finished_lanes(go_on: Any, new: Sequence[Any], old: Sequence[Any]) -> l
     return [select(*pair) for pair in zip(new, old, strict=True)] if go_on.ndim else list(new)
 
 
-def close(jaxpr: Any) -> Any:
+def close(jaxpr: Jaxpr) -> Any:
     """A closed jaxpr from the body of an equation, open (remat) or closed (the others)."""
     if isinstance(jaxpr, jax_internals.ClosedJaxpr):
         return jaxpr
     return jax_internals.ClosedJaxpr(jaxpr, ())
 
 
-def remat(eqn: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+def remat(eqn: Equation, function: Callable[..., Any]) -> Callable[..., Any]:
     """`jax.checkpoint` of `function` with the settings of a remat equation."""
     return jax.checkpoint(function, prevent_cse=eqn.params["prevent_cse"], policy=eqn.params["policy"])
 

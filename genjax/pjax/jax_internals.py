@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.extend.core  # `import jax` does not pull it in
@@ -17,16 +17,18 @@ import jax.extend.random
 from jax._src import effects, source_info_util
 from jax._src.interpreters import partial_eval
 from jax._src.lax.control_flow import loops
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Primitive, Var, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Primitive, Var, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 
 __all__ = [
     "ClosedJaxpr",
+    "Equation",
     "Frame",
     "Jaxpr",
     "Literal",
     "Primitive",
     "Tracer",
+    "Var",
     "bind_equation",
     "custom_jvp_rule",
     "custom_vjp_rules",
@@ -52,6 +54,7 @@ __all__ = [
     "user_frames",
 ]
 
+Equation: TypeAlias = JaxprEqn
 Tracer = jax.core.Tracer
 
 
@@ -137,7 +140,7 @@ def make_effect(name: str) -> Any:
 def draw_once_under_remat(primitive: Primitive) -> None:
     """Save what the primitive gave under `jax.checkpoint`, so that the backward pass sees the same draw."""
 
-    def rule(_saveable: Any, unknown_inputs: Any, inputs_saved: Any, eqn: Any) -> Any:
+    def rule(_saveable: Any, unknown_inputs: Any, inputs_saved: Any, eqn: Equation) -> Any:
         if not any(unknown_inputs):
             return eqn, None, [False], [False], []
         residuals = [v for v, is_saved in zip(eqn.invars, inputs_saved, strict=True) if isinstance(v, Var)]
@@ -163,7 +166,7 @@ def keep_in_loops(is_concerned: Callable[[Jaxpr], bool]) -> None:
     loops._scan_known_hoisting = hoist_unless_concerned
     rule = partial_eval.partial_eval_jaxpr_custom_rules[jax.lax.scan_p]
 
-    def refuse_if_concerned(saveable: Any, unknown_inputs: Any, inputs_saved: Any, eqn: Any) -> Any:
+    def refuse_if_concerned(saveable: Any, unknown_inputs: Any, inputs_saved: Any, eqn: Equation) -> Any:
         if any(unknown_inputs) and any(map(is_concerned, sub_jaxprs(eqn))):
             raise NotImplementedError(
                 "A random choice stands inside a scan inside `jax.checkpoint`, and the checkpoint is differentiated "
@@ -191,7 +194,7 @@ def threefry_with_bits(name: str, random_bits: Callable[[Any, int, tuple[int, ..
     )
 
 
-def threefry_words(key: Any, counts: Any) -> tuple[Any, Any]:
+def threefry_words(key: jax.Array, counts: Any) -> tuple[Any, Any]:
     """The two uint32 words of JAX's Threefry for each block of counters (0, count), from a typed threefry key."""
     words = jax.random.key_data(key)
     first, second = jax.extend.random.threefry2x32_p.bind(words[0], words[1], jax.numpy.zeros_like(counts), counts)
@@ -201,13 +204,13 @@ def threefry_words(key: Any, counts: Any) -> tuple[Any, Any]:
 # Equations
 
 
-def equation_context(eqn: Any) -> Any:
+def equation_context(eqn: Equation) -> Any:
     """Context manager under which operations keep the equation's source line and name scope."""
     name_stack = source_info_util.current_name_stack() + eqn.source_info.name_stack
     return source_info_util.user_context(eqn.source_info.traceback, name_stack=name_stack)
 
 
-def bind_equation(eqn: Any, values: Sequence[Any]) -> list[Any]:
+def bind_equation(eqn: Equation, values: Sequence[Any]) -> list[Any]:
     """Apply the equation's primitive to `values`; always returns a list."""
     bind_params = eqn.primitive.get_bind_params(eqn.params)
     subfuns, params = bind_params if isinstance(bind_params, tuple) else ((), bind_params)
@@ -216,7 +219,7 @@ def bind_equation(eqn: Any, values: Sequence[Any]) -> list[Any]:
     return list(outputs) if eqn.primitive.multiple_results else [outputs]
 
 
-def sub_jaxprs(eqn: Any) -> Iterator[Jaxpr]:
+def sub_jaxprs(eqn: Equation) -> Iterator[Jaxpr]:
     """The jaxprs inside an equation's parameters (bodies of scan, cond, jit, custom derivatives, ...)."""
     for value in eqn.params.values():
         for item in value if isinstance(value, (tuple, list)) else (value,):
@@ -239,14 +242,14 @@ def scan_counts(params: dict[str, Any]) -> tuple[int, int]:
     return len(list(constants.vals)), len(list(carry.vals))
 
 
-def _subfunctions(eqn: Any) -> tuple[Any, ...]:
+def _subfunctions(eqn: Equation) -> tuple[Any, ...]:
     bind_params = eqn.primitive.get_bind_params(eqn.params)
     if isinstance(bind_params, tuple):
         return tuple(bind_params[0])
     return tuple(bind_params["subfuns"])
 
 
-def custom_jvp_rule(eqn: Any) -> Callable[..., list[Any]]:
+def custom_jvp_rule(eqn: Equation) -> Callable[..., list[Any]]:
     """The user's rule of a `custom_jvp_call`: `rule(*primals, *tangents) -> [*outputs, *output_tangents]`."""
     _, jvp = _subfunctions(eqn)
 
@@ -273,7 +276,7 @@ class CustomVjpRules(NamedTuple):
     backward: Callable[[Sequence[Any], Sequence[Any]], list[Any]]
 
 
-def custom_vjp_rules(eqn: Any) -> CustomVjpRules:
+def custom_vjp_rules(eqn: Equation) -> CustomVjpRules:
     """The user's rules of a `custom_vjp_call`."""
     _, fwd, bwd = _subfunctions(eqn)
     out_trees = eqn.params["out_trees"]

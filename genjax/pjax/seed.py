@@ -35,6 +35,7 @@ from genjax.pjax.evaluate import (
     unsupported_message,
     while_parts,
 )
+from genjax.pjax.jax_internals import ClosedJaxpr, Equation
 from genjax.pjax.partition import divided
 from genjax.pjax.sites import SITE_PRIMITIVES
 
@@ -239,13 +240,13 @@ def _keep_static(
 # The interpreter
 
 
-def _run_keyed(closed: Any, key: Any, args: Sequence[Any]) -> list[Any]:
+def _run_keyed(closed: ClosedJaxpr, key: jax.Array, args: Sequence[Any]) -> list[Any]:
     """Evaluate with every site keyed."""
     random_equations = [eqn for eqn in closed.jaxpr.eqns if _finder.in_equation(eqn)]
     key_of, draws = keys_and_draws(random_equations, key)
     order = itertools.count()
 
-    def handle(eqn: Any, values: list[Any]) -> Sequence[Any]:
+    def handle(eqn: Equation, values: list[Any]) -> Sequence[Any]:
         i = next(order)
         if i in draws:
             return [draws[i](values)]
@@ -258,24 +259,24 @@ def _run_keyed(closed: Any, key: Any, args: Sequence[Any]) -> list[Any]:
     return evaluate(closed, args, _finder, handle)
 
 
-def _location(eqn: Any) -> str:
+def _location(eqn: Equation) -> str:
     """` (at <file>:<line>)` of the first site in an equation."""
     while eqn.primitive not in SITE_PRIMITIVES:
         eqn = next(e for body in jax_internals.sub_jaxprs(eqn) for e in body.eqns if _finder.in_equation(e))
     return "".join(f" (at {frame})" for frame in jax_internals.user_frames(eqn.source_info.traceback)[:1])
 
 
-def _site(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+def _site(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
     return [divided(eqn.params["sampler"].draw(key, *values, shape=eqn.params["shape"]))]
 
 
-def _cond(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+def _cond(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
     index, *operands = values
     branches = [lambda key, *ops, b=branch: _run_keyed(b, key, ops) for branch in eqn.params["branches"]]
     return jax.lax.switch(index, branches, key, *operands)
 
 
-def _scan(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+def _scan(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
     parts = scan_parts(eqn, values)
     n_carry = len(parts.carry)
 
@@ -289,7 +290,7 @@ def _scan(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
     return [*carry, *ys]
 
 
-def _apart(key: Any) -> Any:
+def _apart(key: jax.Array) -> Any:
     """A key for a second stream, beside the one that starts by splitting `key` in two.
 
     With threefry `fold_in(key, i)` is the i-th of the keys that `split` gives, so that 0 and 1 are taken.
@@ -297,33 +298,33 @@ def _apart(key: Any) -> Any:
     return jax.random.fold_in(key, 2)
 
 
-def _while(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+def _while(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
     parts = while_parts(eqn, values)
 
-    def condition(key: Any, carry: Any) -> Any:
+    def condition(key: jax.Array, carry: Any) -> Any:
         return _run_keyed(parts.condition, _apart(key), [*parts.condition_constants, *carry])[0]
 
-    def advance(key: Any, carry: Any) -> tuple[Any, Any]:
+    def advance(key: jax.Array, carry: Any) -> tuple[Any, Any]:
         next_key, sub = jax.random.split(key)
         return next_key, _run_keyed(parts.body, sub, [*parts.body_constants, *carry])
 
     return keyed_while(parts, condition, advance, key)
 
 
-def _jit(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+def _jit(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
     return _run_keyed(eqn.params["jaxpr"], key, values)
 
 
-def _remat(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+def _remat(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
     closed = close(eqn.params["jaxpr"])
     return remat(eqn, lambda key, *args: _run_keyed(closed, key, args))(key, *values)
 
 
-def _custom_jvp(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+def _custom_jvp(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
     rule = jax_internals.custom_jvp_rule(eqn)
 
     @jax.custom_jvp
-    def call(key: Any, *args: Any) -> list[Any]:
+    def call(key: jax.Array, *args: Any) -> list[Any]:
         return _run_keyed(eqn.params["call_jaxpr"], key, args)
 
     @call.defjvp
@@ -336,14 +337,14 @@ def _custom_jvp(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
     return call(key, *values)
 
 
-def _custom_vjp(eqn: Any, key: Any, values: list[Any]) -> Sequence[Any]:
+def _custom_vjp(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
     rules = jax_internals.custom_vjp_rules(eqn)
 
     @jax.custom_vjp
-    def call(key: Any, *args: Any) -> list[Any]:
+    def call(key: jax.Array, *args: Any) -> list[Any]:
         return _run_keyed(eqn.params["call_jaxpr"], key, args)
 
-    def forward(key: Any, *args: Any) -> tuple[list[Any], Any]:
+    def forward(key: jax.Array, *args: Any) -> tuple[list[Any], Any]:
         closed, flat, out_tree = stage_flat(rules.forward, *args)
         residuals, outputs = jax.tree.unflatten(out_tree, _run_keyed(closed, key, flat))
         return outputs, (key, residuals)

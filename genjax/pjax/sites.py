@@ -21,9 +21,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import PyTreeDef
 
 from genjax.pjax import jax_internals
 from genjax.pjax.errors import unseeded_site_error
+from genjax.pjax.jax_internals import Primitive
 
 sample_p = jax_internals.Primitive("pjax.sample")
 """The primitive of a random choice."""
@@ -100,13 +102,13 @@ class KeyfulSampler:
 
     name: str
     sample: Callable[..., Any]
-    in_tree: Any
+    in_tree: PyTreeDef
     static_leaves: tuple[Any, ...]
 
     def __repr__(self) -> str:
         return self.name
 
-    def draw(self, key: Any, *arrays: Any, shape: tuple[int, ...]) -> Any:
+    def draw(self, key: jax.Array, *arrays: Any, shape: tuple[int, ...]) -> Any:
         del shape
         dynamic = iter(arrays)
         leaves = [next(dynamic) if leaf is _DYNAMIC else leaf for leaf in self.static_leaves]
@@ -137,7 +139,7 @@ class LaneSampler:
     def __repr__(self) -> str:
         return f"{self.name}[{self.size}]"
 
-    def draw(self, key: Any, *arrays: Any, shape: tuple[int, ...]) -> Any:
+    def draw(self, key: jax.Array, *arrays: Any, shape: tuple[int, ...]) -> Any:
         keys = jax.random.split(key, self.size)
         return jax.vmap(functools.partial(self.inner.draw, shape=shape), in_axes=(0, *self.dims))(keys, *arrays)
 
@@ -145,7 +147,7 @@ class LaneSampler:
     batched = KeyfulSampler.batched
 
 
-def _return_key(key: Any) -> Any:
+def _return_key(key: jax.Array) -> Any:
     # The equations behind were staged for a key of the default kind; a caller's key may be of another.
     default = jax.eval_shape(lambda: jax.random.key(0))
     if key.dtype == default.dtype:
@@ -210,7 +212,7 @@ def _lower(context: Any, *operands: Any, sampler: Any, shape: tuple[int, ...]) -
     return jax_internals.lower_function(draw)(context, *operands)
 
 
-def _install_rules(primitive: Any) -> None:
+def _install_rules(primitive: Primitive) -> None:
     def batch(axis_data: Any, arguments: Any, dims: Any, *, sampler: Any, shape: tuple[int, ...]) -> tuple[Any, int]:
         sampler, arguments, shape = sampler.batched(axis_data.size, arguments, dims, shape)
         return primitive.bind(*arguments, sampler=sampler, shape=shape), 0
@@ -243,7 +245,7 @@ def sample_site(
     sampler: Sampler,
     parameters: Sequence[Any],
     sample_shape: tuple[int, ...] = (),
-    primitive: Any = sample_p,
+    primitive: Primitive = sample_p,
 ) -> Any:
     """Bind one site of a broadcasting sampler.
 
@@ -282,7 +284,7 @@ def sample_binder(
     name: str | None = None,
     sample_shape: tuple[int, ...] = (),
     support: Any = None,
-    primitive: Any = sample_p,
+    primitive: Primitive = sample_p,
     primitive_params: dict[str, Any] | None = None,
 ) -> Callable[..., Any]:
     """A keyless sampler from a keyful one, with a fixed sample shape.

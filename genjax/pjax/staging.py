@@ -7,6 +7,8 @@ from typing import Any
 
 import jax
 
+from genjax.pjax.jax_internals import Primitive
+
 
 def stage(f: Callable[..., Any], **params: Any) -> Callable[..., Any]:
     """Stage a function without running it.
@@ -33,6 +35,6 @@ class PPPrimitive:
     """Access to the primitive behind an equation."""
 
     @staticmethod
-    def unwrap(primitive: Any) -> tuple[Any, dict[str, Any]]:
+    def unwrap(primitive: Primitive) -> tuple[Any, dict[str, Any]]:
         """`(primitive, params)`. Sites are plain primitives here, so this is the identity, with no parameters."""
         return primitive, {}

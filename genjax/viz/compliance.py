@@ -27,7 +27,7 @@ def validate_grvs_compliance(fig: Figure) -> dict[str, bool]:
         axis_label_size, axis_label_weight: 18 pt and bold, where an axis has a label.
         title_size: 20 pt, where there is a title.
         tick_label_size: 16 pt.
-        tick_count: at most three major ticks within the limits of each axis, but for ticks put in place by hand, as
+        tick_count: at most three major ticks within the limits of each axis, except for ticks put in place by hand, as
             those of categories are.
         legend_size: 16 pt, where there is a legend.
     """

@@ -109,7 +109,7 @@ def raincloud(x: Any = None, y: Any = None, data: Any = None, orient: Orientatio
         The axes drawn on.
 
     Raises:
-        ValueError: columns of something that is no table, a column that is not there, x without y, nothing to draw.
+        ValueError: columns of something that is not a table, a column that is not there, x without y, nothing to draw.
     """
     if data is None:
         if x is not None and y is not None:

@@ -77,7 +77,7 @@ def _column(table: Any, name: Any) -> np.ndarray:
     column = table[name]
     values = np.asarray(column)
     if values.dtype == object and hasattr(column, "isna"):
-        values = np.where(np.asarray(column.isna()), np.nan, values)  # pandas.NA is no number, not even NaN
+        values = np.where(np.asarray(column.isna()), np.nan, values)  # pandas.NA is not a number, not even NaN
     return values
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from genjax.core.const import Const, count, unwrap
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.inference.adaptation.dual_averaging import DualAveraging
 from genjax.inference.adaptation.moments import Moments
 from genjax.inference.adaptation.windows import windows
@@ -56,7 +57,7 @@ class Adapting(Kernel):
     dense: bool = Pytree.static(default=False)
     trajectory_length: Any = Pytree.static(default=None)
 
-    def init(self, trace: Any) -> AdaptingState:
+    def init(self, trace: AnyTrace) -> AdaptingState:
         kernel = self.kernel
         if not hasattr(kernel, "step_size"):
             raise TypeError(
@@ -119,7 +120,7 @@ class Tuned(Kernel):
 
     kernel: Any
 
-    def init(self, trace: Any) -> TunedState:
+    def init(self, trace: AnyTrace) -> TunedState:
         return TunedState(self.kernel.init(trace), self.kernel)
 
     def step(self, state: TunedState) -> tuple[TunedState, Info]:
@@ -195,7 +196,7 @@ def warmup(
     """
     options = {"target": aim(target, "The target of warmup"), "dense": dense, "trajectory_length": trajectory_length}
 
-    def run(initial_trace: Any, n_steps: Any, *, n_chains: Any = 1) -> Warmed:
+    def run(initial_trace: AnyTrace, n_steps: Any, *, n_chains: Any = 1) -> Warmed:
         n_chains = count(n_chains, "n_chains", least=1)
         lanes = None if n_chains == 1 else Lanes(n_chains, jnp.ndim(initial_trace.raw_score()) > 0)
         start = adapted(kernel, initial_trace, count(n_steps, "n_steps", least=1), lanes, options)

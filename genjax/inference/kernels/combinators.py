@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from genjax.core.const import Const, count
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.distributions import categorical
 from genjax.inference.carry import plain
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, note_state
@@ -24,7 +25,7 @@ class Compose(Kernel):
 
     kernels: tuple[Any, ...]
 
-    def init(self, trace: Any) -> Any:
+    def init(self, trace: AnyTrace) -> Any:
         return ComposeState(plain(trace), self.kernels[0].init(trace))
 
     def step(self, state: Any) -> tuple[Any, Info]:
@@ -42,7 +43,7 @@ class Compose(Kernel):
 class ComposeState(Pytree):
     """The trace, and the state of the first kernel at it."""
 
-    trace: Any
+    trace: AnyTrace
     first: Any
 
 
@@ -62,7 +63,7 @@ def compose(*kernels: Kernel) -> Kernel:
 class CycleState(Pytree):
     """The trace, and the number of the kernel whose turn it is."""
 
-    trace: Any
+    trace: AnyTrace
     turn: Any
 
 
@@ -72,7 +73,7 @@ class Cycle(Kernel):
 
     kernels: tuple[Any, ...]
 
-    def init(self, trace: Any) -> CycleState:
+    def init(self, trace: AnyTrace) -> CycleState:
         for kernel in self.kernels:
             jax.eval_shape(kernel.init, trace)  # a fault of any shows at once
         return CycleState(plain(trace), jnp.zeros((), jnp.int32))
@@ -98,7 +99,7 @@ class Mix(Kernel):
     kernels: tuple[Any, ...]
     probabilities: Any
 
-    def init(self, trace: Any) -> TraceState:
+    def init(self, trace: AnyTrace) -> TraceState:
         for kernel in self.kernels:
             jax.eval_shape(kernel.init, trace)
         return TraceState(plain(trace))
@@ -135,7 +136,7 @@ class Repeat(Kernel):
     kernel: Any
     n: Const[int]
 
-    def init(self, trace: Any) -> Any:
+    def init(self, trace: AnyTrace) -> Any:
         return self.kernel.init(trace)
 
     def step(self, state: Any) -> tuple[Any, Info]:
@@ -167,11 +168,11 @@ def _some(kernels: tuple[Kernel, ...], what: str) -> tuple[Kernel, ...]:
     return kernels
 
 
-def _switch(index: Any, kernels: tuple[Kernel, ...], trace: Any) -> tuple[Any, Info]:
+def _switch(index: Any, kernels: tuple[Kernel, ...], trace: AnyTrace) -> tuple[Any, Info]:
     """One step of the kernel of this number, from a bare trace."""
 
     def step_of(kernel: Kernel) -> Any:
-        def step(trace: Any) -> tuple[Any, Info]:
+        def step(trace: AnyTrace) -> tuple[Any, Info]:
             state, info = kernel.step(kernel.init(trace))
             return plain(state.trace), info
 

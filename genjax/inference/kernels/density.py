@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from genjax.core import Trace
 from genjax.core.observed import movable
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
+from genjax.core.trace import AnyTrace
 from genjax.distributions import normal
 from genjax.inference.carry import plain, require_same_structure, select_trace
 from genjax.inference.kernels.memory import recall
@@ -48,7 +48,7 @@ class GradientState(Pytree):
         factor: what draws of momenta need of a mass matrix, see `metric`; None for kernels without one.
     """
 
-    trace: Any
+    trace: AnyTrace
     gradient: Any
     position: Any = Pytree.field(default=None)
     log_density: Any = Pytree.field(default=None)
@@ -73,7 +73,7 @@ class SelectedDensity(NamedTuple):
     log_density: jax.Array
     computed: Arrays
     evaluate: Callable[[Arrays], Point]
-    trace_at: Callable[[Arrays, Arrays], Trace[Any, Any]]
+    trace_at: Callable[[Arrays, Arrays], AnyTrace]
     is_vector: bool = False
 
     def as_vector(self) -> SelectedDensity:
@@ -93,7 +93,7 @@ class SelectedDensity(NamedTuple):
 
 
 def selected_density(
-    trace: Trace[Any, Any],
+    trace: AnyTrace,
     selection: SelectionBase,
     kernel: str,
     transform: bool = True,
@@ -156,7 +156,7 @@ def selected_density(
         (log_density, computed), gradient = jax.value_and_grad(density, has_aux=True)(position)
         return Point(log_density, gradient, computed)
 
-    def trace_at(position: Arrays, computed: Arrays) -> Trace[Any, Any]:
+    def trace_at(position: Arrays, computed: Arrays) -> AnyTrace:
         def leaf(variable: Any) -> Any:
             if isinstance(variable, jax_internals.Literal):
                 return variable.val
@@ -178,7 +178,7 @@ def selected_density(
 
 
 def init_gradient(
-    trace: Any, density: SelectedDensity | None, transform: bool = True, factor: Any = None
+    trace: AnyTrace, density: SelectedDensity | None, transform: bool = True, factor: Any = None
 ) -> GradientState:
     """The state at a trace: its density and gradient, known from the move before or computed here."""
     if density is None:

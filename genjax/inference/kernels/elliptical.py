@@ -8,15 +8,16 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-from genjax.core import Const, Trace, sel
+from genjax.core import Const, sel
 from genjax.core.observed import movable
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.distributions import uniform
 from genjax.inference.carry import plain, select_trace
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply, no_move
 from genjax.inference.unconstrained import distribution_at
 
-T = TypeVar("T", bound=Trace[Any, Any])
+T = TypeVar("T", bound=AnyTrace)
 
 _MOST_STEPS = 60  # halvings of a circle: no float32 angle is left
 
@@ -39,7 +40,7 @@ class Elliptical(Kernel):
         if callable(self.mean):
             object.__setattr__(self, "mean", Const(self.mean))
 
-    def init(self, trace: Any) -> TraceState:
+    def init(self, trace: AnyTrace) -> TraceState:
         trace = plain(trace)
         selection, _ = movable(trace, self.selection, "elliptical_slice")
         chosen, _ = trace.get_gen_fn().filter(trace.get_choices(), selection)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from genjax.core.const import Const
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.inference.carry import as_observed, plain
 from genjax.inference.kernels.kernel import Info, Kernel
 from genjax.inference.kernels.memory import remembering
@@ -22,7 +23,7 @@ from genjax.state import state as collecting
 class FunctionState(Pytree):
     """The trace, and what the moves of the function handed on about it."""
 
-    trace: Any
+    trace: AnyTrace
     known: Any
     names: Any = Pytree.static(default=())
 
@@ -44,11 +45,11 @@ class Function(Kernel):
         if not isinstance(self.function, Const):
             object.__setattr__(self, "function", Const(self.function))
 
-    def init(self, trace: Any) -> FunctionState:
+    def init(self, trace: AnyTrace) -> FunctionState:
         trace = plain(trace)
         names: list[Any] = []
 
-        def starts(trace: Any) -> list[Any]:
+        def starts(trace: AnyTrace) -> list[Any]:
             with remembering() as memory:
                 moved = as_observed(plain(self.function.value(trace)), trace)
             at_start, at_end = memory.about(trace), memory.about(moved)

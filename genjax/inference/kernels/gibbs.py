@@ -14,13 +14,14 @@ from genjax.core.addresses import Path, addresses, path_text, selected_paths
 from genjax.core.observed import movable
 from genjax.core.pytree import Pytree
 from genjax.core.sites import Site
+from genjax.core.trace import AnyTrace
 from genjax.distributions import categorical, supports
 from genjax.inference.carry import plain
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
 
-T = TypeVar("T", bound=Trace[Any, Any])
+T = TypeVar("T", bound=AnyTrace)
 
 
 @Pytree.dataclass
@@ -36,7 +37,7 @@ class Gibbs(Kernel):
     def __post_init__(self) -> None:
         object.__setattr__(self, "selection", sel(self.selection))
 
-    def init(self, trace: Any) -> TraceState:
+    def init(self, trace: AnyTrace) -> TraceState:
         trace = plain(trace)
         for path in self._paths(trace):
             _values(trace, path)
@@ -48,14 +49,14 @@ class Gibbs(Kernel):
             trace = _drawn(trace, path)
         return TraceState(trace), Info.of(True, 1.0, trace.get_score())
 
-    def _paths(self, trace: Any) -> list[Path]:
+    def _paths(self, trace: AnyTrace) -> list[Path]:
         selection, held = movable(trace, self.selection, "gibbs")
         if held:
             raise ValueError("gibbs was asked to move a choice that was observed in part. Move it with mh.")
         return selected_paths(selection, addresses(trace))
 
 
-def _drawn(trace: Any, path: Path) -> Any:
+def _drawn(trace: AnyTrace, path: Path) -> Any:
     """The trace with the choice at a path drawn from its distribution given all others."""
     gen_fn, (args, kwargs) = trace.get_gen_fn(), trace.get_args()
     choices = trace.get_choices()
@@ -82,7 +83,7 @@ def _drawn(trace: Any, path: Path) -> Any:
     return plain(gen_fn.update(trace, _with({}, path, drawn), *args, **kwargs)[0])
 
 
-def _values(trace: Any, path: Path) -> np.ndarray:
+def _values(trace: AnyTrace, path: Path) -> np.ndarray:
     """All values that the choice at a path may have."""
     gen_fn, (args, kwargs) = trace.get_gen_fn(), trace.get_args()
     sites, _ = gen_fn.sites(trace.get_choices(), *args, **kwargs)
@@ -99,7 +100,7 @@ def _values(trace: Any, path: Path) -> np.ndarray:
     )
 
 
-def _lanes(trace: Any, path: Path) -> Path:
+def _lanes(trace: AnyTrace, path: Path) -> Path:
     """The path of the vmap whose lanes a choice has.
 
     Raises:

@@ -7,9 +7,10 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 
-from genjax.core import Const, Trace, sel
+from genjax.core import Const, sel
 from genjax.core.const import unwrap
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.inference.kernels.density import (
     GradientState,
     SelectedDensity,
@@ -22,17 +23,18 @@ from genjax.inference.kernels.kernel import Info, Kernel, apply, no_move
 from genjax.inference.kernels.leapfrog import DIVERGENCE_THRESHOLD, PhasePoint, leapfrog
 from genjax.inference.kernels.metric import check_inverse_mass, draw_momentum, factor_of, kinetic_energy
 from genjax.inference.kernels.metropolis import acceptance_probability, accepts
+from genjax.shapes import Float
 
-T = TypeVar("T", bound=Trace[Any, Any])
+T = TypeVar("T", bound=AnyTrace)
 
 
 class Trajectory(NamedTuple):
     """The end of a trajectory, the log acceptance ratio of moving there, and the energies at start and end."""
 
     end: PhasePoint
-    log_alpha: jax.Array
-    energy_before: jax.Array
-    energy_after: jax.Array
+    log_alpha: Float[jax.Array, ""]
+    energy_before: Float[jax.Array, ""]
+    energy_after: Float[jax.Array, ""]
 
 
 @Pytree.dataclass
@@ -64,12 +66,12 @@ class HMC(Kernel):
                 raise ValueError(f"hmc got n_steps={n_steps}. The number of leapfrog steps is 0 or more.")
             object.__setattr__(self, "n_steps", Const(n_steps))
 
-    def density(self, trace: Any, state: Any = None) -> SelectedDensity | None:
+    def density(self, trace: AnyTrace, state: Any = None) -> SelectedDensity | None:
         """The density that the kernel moves on; None if nothing is selected."""
         is_vector = self.inverse_mass is not None
         return selected_density(trace, self.selection, "hmc", self.transform, state, as_vector=is_vector)
 
-    def init(self, trace: Any) -> GradientState:
+    def init(self, trace: AnyTrace) -> GradientState:
         density = self.density(trace)
         check_inverse_mass(self.inverse_mass, sum(x.size for x in density.position) if density else 0, "hmc")
         return init_gradient(trace, density, self.transform, factor_of(self.inverse_mass))

@@ -9,17 +9,18 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.core import Const, Trace, sel
+from genjax.core import Const, sel
 from genjax.core.addresses import path_text
 from genjax.core.lanes import scalar
 from genjax.core.observed import hold, movable
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.inference.carry import plain, select_trace
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
 from genjax.inference.kernels.metropolis import acceptance_probability, accepts
 from genjax.inference.proposed import addresses_of, check_proposed, choices_by_path
 
-T = TypeVar("T", bound=Trace[Any, Any])
+T = TypeVar("T", bound=AnyTrace)
 
 
 @Pytree.dataclass
@@ -40,7 +41,7 @@ class Involutive(Kernel):
         if not isinstance(self.involution, Const):
             object.__setattr__(self, "involution", Const(self.involution))
 
-    def init(self, trace: Any) -> TraceState:
+    def init(self, trace: AnyTrace) -> TraceState:
         return TraceState(plain(trace))
 
     def step(self, state: TraceState) -> tuple[TraceState, Info]:
@@ -68,12 +69,12 @@ class Involutive(Kernel):
         return TraceState(new), Info.of(accept, acceptance_probability(log_alpha), new.get_score())
 
 
-def _held(trace: Any, changes: Any, kernel: str) -> Any:
+def _held(trace: AnyTrace, changes: Any, kernel: str) -> Any:
     """The observed elements of what is to be changed; each changed address counts as named by the user."""
     return movable(trace, sel(*(path or () for path in choices_by_path(changes))), kernel).held
 
 
-def _check_unobserved(trace: Any, changes: Any) -> None:
+def _check_unobserved(trace: AnyTrace, changes: Any) -> None:
     """Raise ValueError if an involution changes a choice of which anything was observed."""
     held = _held(trace, changes, "involutive")
     at_fault = [path for path in choices_by_path(changes) if path in choices_by_path(held)]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from genjax.core import sel
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.inference.kernels.density import GradientState
 from genjax.inference.kernels.hmc import HMC
 from genjax.inference.kernels.kernel import Info, Kernel
@@ -63,7 +64,7 @@ class JitteredHMC(Kernel):
         n_steps = jnp.clip(n_steps, 1, MOST_STEPS).astype(jnp.int32)
         return HMC(self.selection, self.step_size, n_steps, self.inverse_mass, self.transform)
 
-    def init(self, trace: Any) -> JitteredState:
+    def init(self, trace: AnyTrace) -> JitteredState:
         zero = jnp.zeros((), jnp.int32)
         return JitteredState(self.hmc(zero).init(trace), zero)
 

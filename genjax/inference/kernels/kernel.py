@@ -13,13 +13,15 @@ from typing import Any, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
-from genjax.core import Trace
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.inference.kernels.memory import note
+from genjax.shapes import Bool, Float, Int32
 from genjax.state import save
 
-T = TypeVar("T", bound=Trace[Any, Any])
+T = TypeVar("T", bound=AnyTrace)
 
 
 class State(Protocol):
@@ -34,7 +36,7 @@ class State(Protocol):
 class TraceState(Pytree):
     """The state of a kernel that remembers nothing but the trace."""
 
-    trace: Any
+    trace: AnyTrace
 
 
 @Pytree.dataclass
@@ -50,12 +52,12 @@ class Info(Pytree):
         n_gradients: () int32, gradients of the log density evaluated in the step.
     """
 
-    accept: Any
-    acceptance: Any
-    energy: Any
-    is_divergent: Any = Pytree.field(default=False)
-    tree_depth: Any = Pytree.field(default=0)
-    n_gradients: Any = Pytree.field(default=0)
+    accept: Bool[Array, "..."]  # of the shape that was saved, for a function that moves several traces
+    acceptance: Float[Array, "..."]
+    energy: Float[Array, "*steps"]
+    is_divergent: Bool[Array, "*steps"] = Pytree.field(default=False)
+    tree_depth: Int32[Array, "*steps"] = Pytree.field(default=0)
+    n_gradients: Int32[Array, "*steps"] = Pytree.field(default=0)
 
     @staticmethod
     def of(
@@ -102,7 +104,7 @@ class Info(Pytree):
 class Kernel(Pytree):
     """Base of kernels. Parameters that are arrays, such as a step size, are leaves: they may be traced and adapted."""
 
-    def init(self, trace: Any) -> Any:
+    def init(self, trace: AnyTrace) -> Any:
         """`state = init(trace)`: the state at a trace."""
         raise TypeError(f"{type(self).__name__} does not define `init(trace) -> state`, which every kernel must.")
 

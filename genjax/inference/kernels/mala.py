@@ -6,8 +6,9 @@ from typing import Any, ClassVar, TypeVar
 
 import jax.numpy as jnp
 
-from genjax.core import Trace, sel
+from genjax.core import sel
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.inference.kernels.density import (
     GradientState,
     init_gradient,
@@ -20,7 +21,7 @@ from genjax.inference.kernels.density import (
 from genjax.inference.kernels.kernel import Info, Kernel, apply, no_move
 from genjax.inference.kernels.metropolis import acceptance_probability, accepts
 
-T = TypeVar("T", bound=Trace[Any, Any])
+T = TypeVar("T", bound=AnyTrace)
 
 
 @Pytree.dataclass
@@ -42,7 +43,7 @@ class MALA(Kernel):
     def __post_init__(self) -> None:
         object.__setattr__(self, "selection", sel(self.selection))
 
-    def init(self, trace: Any) -> GradientState:
+    def init(self, trace: AnyTrace) -> GradientState:
         return init_gradient(trace, selected_density(trace, self.selection, "mala", self.transform), self.transform)
 
     def step(self, state: GradientState) -> tuple[GradientState, Info]:

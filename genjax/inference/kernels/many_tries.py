@@ -7,16 +7,17 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-from genjax.core import Trace, sel
+from genjax.core import sel
 from genjax.core.arguments import raw_args, with_args, without_args
 from genjax.core.const import count, unwrap
 from genjax.core.observed import movable, redraw
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.distributions import categorical
 from genjax.inference.carry import plain, select_trace
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
 
-T = TypeVar("T", bound=Trace[Any, Any])
+T = TypeVar("T", bound=AnyTrace)
 
 
 @Pytree.dataclass
@@ -38,7 +39,7 @@ class ManyTries(Kernel):
             raise ValueError(f"ManyTries got n_tries={n}. A step makes at least one new draw.")
         object.__setattr__(self, "n_tries", n)
 
-    def init(self, trace: Any) -> TraceState:
+    def init(self, trace: AnyTrace) -> TraceState:
         movable(trace, self.selection, "many_tries")
         return TraceState(plain(trace))
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from genjax.core.trace import AnyTrace
 from genjax.inference.carry import lean, plain
 from genjax.pjax.jax_internals import trace_state
 
@@ -29,12 +30,12 @@ class Memory:
     def __init__(self) -> None:
         self._facts: list[tuple[_Place, Any, Any]] = []
 
-    def about(self, trace: Any) -> dict[Any, Any]:
+    def about(self, trace: AnyTrace) -> dict[Any, Any]:
         """All facts about a trace, by name."""
         place = _Place.of(trace)
         return {name: value for where, name, value in self._facts if where.same(place)}
 
-    def put(self, trace: Any, name: Any, value: Any) -> None:
+    def put(self, trace: AnyTrace, name: Any, value: Any) -> None:
         """Note a fact."""
         self._facts.append((_Place.of(trace), name, value))
 
@@ -47,7 +48,7 @@ class _Place(NamedTuple):
     transforms: Any  # what was computed inside of a branch or loop means nothing outside of it
 
     @staticmethod
-    def of(trace: Any) -> _Place:
+    def of(trace: AnyTrace) -> _Place:
         leaves, structure = jax.tree.flatten(lean(plain(trace)))
         return _Place(leaves, structure, trace_state())
 
@@ -70,7 +71,7 @@ def remembering() -> Iterator[Memory]:
         _current.reset(token)
 
 
-def recall(trace: Any, name: Any, compute: Callable[[], Any]) -> Any:
+def recall(trace: AnyTrace, name: Any, compute: Callable[[], Any]) -> Any:
     """The fact of this name about a trace, computed if nobody knows it."""
     memory = _current.get()
     if memory is None:
@@ -82,7 +83,7 @@ def recall(trace: Any, name: Any, compute: Callable[[], Any]) -> Any:
     return known[name]
 
 
-def note(trace: Any, name: Any, value: Any) -> None:
+def note(trace: AnyTrace, name: Any, value: Any) -> None:
     """Put a fact into the memory in use, if there is one."""
     memory = _current.get()
     if memory is not None:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.inference.kernels.density import Arrays, standard_normal_like, total_squares
+from genjax.shapes import Float
 
 
 def check_inverse_mass(inverse_mass: Any, n: int, kernel: str) -> None:
@@ -56,7 +57,7 @@ def velocity(inverse_mass: Any, momentum: Arrays) -> Arrays:
     return [inverse_mass * r if inverse_mass.ndim == 1 else inverse_mass @ r]
 
 
-def kinetic_energy(inverse_mass: Any, momentum: Arrays) -> Array:
+def kinetic_energy(inverse_mass: Any, momentum: Arrays) -> Float[Array, ""]:
     """`r' A r / 2`, ()."""
     if inverse_mass is None:
         return 0.5 * total_squares(momentum)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from genjax.distributions import uniform
+from genjax.shapes import Bool, Float
 
 
-def accepts(log_alpha: jax.Array) -> jax.Array:
+def accepts(log_alpha: Float[jax.Array, ""]) -> Bool[jax.Array, ""]:
     """True with probability `min(1, exp(log_alpha))`, () bool.
 
     Accepts where `log u < min(0, log_alpha)` with u ~ Uniform(0, 1), which is false for NaN and -inf. A uniform draw is
@@ -19,6 +18,6 @@ def accepts(log_alpha: jax.Array) -> jax.Array:
     return jnp.log(uniform.sample(0.0, 1.0)) < jnp.minimum(0.0, log_alpha)
 
 
-def acceptance_probability(log_alpha: Any) -> jax.Array:
+def acceptance_probability(log_alpha: Float[jax.Array, "*lanes"]) -> Float[jax.Array, "*lanes"]:
     """`min(1, exp(log_alpha))`; 0 for NaN, which is never accepted."""
     return jnp.where(jnp.isnan(log_alpha), 0.0, jnp.exp(jnp.minimum(0.0, log_alpha)))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from genjax.core import Trace, sel
+from genjax.core import sel
 from genjax.core.observed import movable, redraw
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.inference.carry import plain, select_trace
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
 from genjax.inference.kernels.metropolis import acceptance_probability, accepts
 
-T = TypeVar("T", bound=Trace[Any, Any])
+T = TypeVar("T", bound=AnyTrace)
 
 
 @Pytree.dataclass
@@ -27,7 +28,7 @@ class MH(Kernel):
     def __post_init__(self) -> None:
         object.__setattr__(self, "selection", sel(self.selection))
 
-    def init(self, trace: Any) -> TraceState:
+    def init(self, trace: AnyTrace) -> TraceState:
         movable(trace, self.selection, "mh")
         return TraceState(plain(trace))
 

@@ -6,9 +6,10 @@ from typing import Any, ClassVar, TypeVar
 
 import jax.numpy as jnp
 
-from genjax.core import Trace, sel
+from genjax.core import sel
 from genjax.core.const import count, unwrap
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.inference.carry import plain
 from genjax.inference.kernels.density import (
     GradientState,
@@ -21,7 +22,7 @@ from genjax.inference.kernels.kernel import Info, Kernel, apply, no_move
 from genjax.inference.kernels.metric import check_inverse_mass, draw_momentum, factor_of
 from genjax.inference.kernels.trajectory import build_trajectory
 
-T = TypeVar("T", bound=Trace[Any, Any])
+T = TypeVar("T", bound=AnyTrace)
 
 
 @Pytree.dataclass
@@ -52,11 +53,11 @@ class NUTS(Kernel):
             raise ValueError(f"NUTS got max_depth={depth}. A trajectory doubles at least once.")
         object.__setattr__(self, "max_depth", depth)
 
-    def density(self, trace: Any, state: Any = None) -> SelectedDensity | None:
+    def density(self, trace: AnyTrace, state: Any = None) -> SelectedDensity | None:
         """The density that the kernel moves on; None if nothing is selected."""
         return selected_density(trace, self.selection, "nuts", self.transform, state, as_vector=True)
 
-    def init(self, trace: Any) -> GradientState:
+    def init(self, trace: AnyTrace) -> GradientState:
         density = self.density(trace)
         check_inverse_mass(self.inverse_mass, sum(x.size for x in density.position) if density else 0, "nuts")
         return init_gradient(trace, density, self.transform, factor_of(self.inverse_mass))

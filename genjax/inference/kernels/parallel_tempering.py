@@ -12,6 +12,7 @@ from jax import Array
 
 from genjax.core.const import Const
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.inference.carry import plain
 from genjax.inference.kernels.kernel import Info, Kernel
 from genjax.inference.kernels.metropolis import acceptance_probability, accepts
@@ -75,7 +76,7 @@ class ParallelTempering(Kernel):
             )
         object.__setattr__(self, "temperatures", jnp.asarray(values, float))
 
-    def init(self, trace: Any) -> ParallelState:
+    def init(self, trace: AnyTrace) -> ParallelState:
         trace = plain(trace)
         jax.eval_shape(lambda trace: self._at(1.0).init(temper(trace, 1.0)), trace)  # its complaints come first
         traces = jax.vmap(lambda b: plain(temper(trace, b)))(self.temperatures)
@@ -85,7 +86,7 @@ class ParallelTempering(Kernel):
     def step(self, state: ParallelState) -> tuple[ParallelState, Info]:
         b = jnp.asarray(self.temperatures, float)
 
-        def move(trace: Any, b: Array) -> tuple[Any, Array, Info]:
+        def move(trace: AnyTrace, b: Array) -> tuple[Any, Array, Info]:
             own = self._at(b)
             moved, info = own.step(own.init(trace))
             return plain(moved.trace), data_log_density(untemper(moved.trace)), info

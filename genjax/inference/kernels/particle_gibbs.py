@@ -8,19 +8,20 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.core import Fn, Scan, Trace, sel
+from genjax.core import Fn, Scan, sel
 from genjax.core.addresses import Path, addresses, path_text, selected_paths
 from genjax.core.const import count, unwrap
 from genjax.core.lanes import scalar
 from genjax.core.observed import movable, staying
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.distributions import categorical
 from genjax.inference.carry import plain, select_trace
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
 from genjax.inference.kernels.metropolis import acceptance_probability, accepts
 from genjax.inference.resampling import ancestral_lineage, resample_ancestors
 
-T = TypeVar("T", bound=Trace[Any, Any])
+T = TypeVar("T", bound=AnyTrace)
 
 
 @Pytree.dataclass
@@ -42,7 +43,7 @@ class ParticleGibbs(Kernel):
             raise ValueError(f"ParticleGibbs got n_particles={n}. It needs one besides the retained path: at least 2.")
         object.__setattr__(self, "n_particles", n)
 
-    def init(self, trace: Any) -> TraceState:
+    def init(self, trace: AnyTrace) -> TraceState:
         _steps_of(trace, movable(trace, self.selection, "particle_gibbs"))
         return TraceState(plain(trace))
 
@@ -76,7 +77,7 @@ class _Steps(NamedTuple):
     held: Any
 
 
-def _steps_of(trace: Any, wanted: Any) -> _Steps:
+def _steps_of(trace: AnyTrace, wanted: Any) -> _Steps:
     """The innermost function call that has all selected choices, if it is a `Scan` below nothing but functions.
 
     Raises:
@@ -136,7 +137,7 @@ def _path_given(steps: _Steps, n: int) -> tuple[Any, Array]:
     return jax.tree.map(lambda leaf: leaf[jnp.arange(n_steps), lineage], drawn), number
 
 
-def _at(trace: Any, path: Path) -> Any:
+def _at(trace: AnyTrace, path: Path) -> Any:
     for addr in path:
         trace = trace.raw_choices()[addr]
     return trace

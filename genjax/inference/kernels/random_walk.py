@@ -6,14 +6,15 @@ from typing import Any, ClassVar, TypeVar
 
 import jax.numpy as jnp
 
-from genjax.core import Trace, sel
+from genjax.core import sel
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.inference.carry import plain, select_trace
 from genjax.inference.kernels.density import selected_density, standard_normal_like
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply, no_move
 from genjax.inference.kernels.metropolis import acceptance_probability, accepts
 
-T = TypeVar("T", bound=Trace[Any, Any])
+T = TypeVar("T", bound=AnyTrace)
 
 
 @Pytree.dataclass
@@ -35,7 +36,7 @@ class RandomWalk(Kernel):
     def __post_init__(self) -> None:
         object.__setattr__(self, "selection", sel(self.selection))
 
-    def init(self, trace: Any) -> TraceState:
+    def init(self, trace: AnyTrace) -> TraceState:
         selected_density(trace, self.selection, "random_walk", self.transform)
         return TraceState(plain(trace))
 

@@ -9,14 +9,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.core import Trace, sel
+from genjax.core import sel
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.distributions import uniform
 from genjax.inference.carry import plain
 from genjax.inference.kernels.density import selected_density, standard_normal_like
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply, no_move
 
-T = TypeVar("T", bound=Trace[Any, Any])
+T = TypeVar("T", bound=AnyTrace)
 Line = Callable[[Array], Array]
 
 #: Steps of stepping out, on both sides together, and of shrinking, after which the state stays.
@@ -40,7 +41,7 @@ class Slice(Kernel):
     def __post_init__(self) -> None:
         object.__setattr__(self, "selection", sel(self.selection))
 
-    def init(self, trace: Any) -> TraceState:
+    def init(self, trace: AnyTrace) -> TraceState:
         selected_density(trace, self.selection, "slice_sample", self.transform)
         return TraceState(plain(trace))
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from genjax.core.choices import choice_path
 from genjax.core.sites import Site
+from genjax.core.trace import AnyTrace
 
 
-def check_start(trace: Any) -> None:
+def check_start(trace: AnyTrace) -> None:
     """Raise if the density of a trace is NaN or 0, so that nothing could be moved by it. Traced values pass.
 
     Raises:

@@ -84,7 +84,7 @@ def test_messages():
         normal.T(0.0, 1.0) @ "x"
     with pytest.raises(KeyError, match=r"'y' is missing.*'point'.*Given: 'yy'; nearest: 'yy'"):
         point.assess({"yy": 1.0}, 0.0)
-    with pytest.raises(KeyError, match=r"is no address of this trace; it has: 'y'"):
+    with pytest.raises(KeyError, match=r"is not an address of this trace; it has: 'y'"):
         point.simulate(0.0)["x"]
     growing = Scan(gen(lambda c, x: (jnp.ones(2) * (normal(c, 1.0) @ "n"), None)), 3)
     with pytest.raises(TypeError, match=r"carry of Scan.*test_fn.py:\d+[\s\S]*float32\[\][\s\S]*float32\[2\]"):

@@ -139,7 +139,7 @@ def test_bad_input():
         run(RETAINED, n=0)
     with pytest.raises(ValueError, match="'b' is missing"):
         run({"a": 0.3})
-    with pytest.raises(ValueError, match="'c' is no address of the target"):
+    with pytest.raises(ValueError, match="'c' is not an address of the target"):
         run({**RETAINED, "c": 1.0})
     with pytest.raises(ValueError, match=r"'b' has shape \(3,\) instead of \(\)"):
         run({"a": 0.3, "b": jnp.zeros(3)})
