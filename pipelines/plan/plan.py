@@ -135,7 +135,7 @@ def make_plan(
     planner = _Planner(configuration, store, problems)
     faults: list[str] = []
     planned: list[PlannedRace] = []
-    with _nothing_collected():
+    with nothing_collected():
         for race in races(configuration) if chosen is None else chosen:
             cells = []
             for cell in race.cells:
@@ -150,7 +150,7 @@ def make_plan(
 
 
 @contextmanager
-def _nothing_collected() -> Iterator[None]:
+def nothing_collected() -> Iterator[None]:
     """Python's collector rests: it would go through all records again and again, and none of them is garbage."""
     was_enabled = gc.isenabled()
     gc.disable()

@@ -7,7 +7,7 @@ import numpy as np
 from pipelines.canonical import canonical
 from pipelines.config.configuration import Configuration
 from pipelines.plan.cells import settings_of
-from pipelines.plan.plan import SKIP, PlannedCell, StudyPlan
+from pipelines.plan.plan import SKIP, PlannedCell, StudyPlan, nothing_collected
 from pipelines.race import condition, statistics, timed_calls
 from pipelines.race.spread import Prior
 from pipelines.race.timing import TimingSettings
@@ -30,7 +30,8 @@ def read_rows(plan: StudyPlan, store: Store, exact: bool = True) -> list[tuple[P
             record of the cell, whatever its status, where that key has none, and flags what has changed since.
     """
     newest = None if exact else Newest(store)
-    return [(planned, _read_row(planned, plan.configuration, store, newest)) for planned in plan.cells]
+    with nothing_collected():
+        return [(planned, _read_row(planned, plan.configuration, store, newest)) for planned in plan.cells]
 
 
 def _read_row(planned: PlannedCell, configuration: Configuration, store: Store, newest: "Newest | None") -> Row:
