@@ -1,0 +1,31 @@
+"""The order of the files, so that both workers of `./run test` are busy to the end.
+
+xdist gives whole files to its workers, by itself the ones with most tests first. Then long files of few tests come
+last, and one worker waits for the other. Here those come first; the others follow by their number of tests. The task
+`test` of pixi.toml tells xdist to keep this order (`--no-loadscope-reorder`), and prints the slowest tests at its end.
+"""
+
+import itertools
+
+LONG = (
+    "pipelines/test_misbehaving_workers.py",
+    "docs/test_extending.py",
+    "docs/test_inference.py",
+    "genjax/inference/test_sharded.py",
+    "docs/test_language.py",
+)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Only where workers take whole files: a single process runs them in the usual order."""
+    if not hasattr(config, "workerinput"):
+        return
+    tests = config.rootpath / "tests"
+    files = [list(group) for _, group in itertools.groupby(items, key=lambda item: item.path)]
+    files.sort(key=lambda group: place(group[0].path.relative_to(tests).as_posix(), len(group)))
+    items[:] = itertools.chain.from_iterable(files)
+
+
+def place(name, n_tests):
+    """Sorts long files before the others, and those by their number of tests."""
+    return (LONG.index(name), 0) if name in LONG else (len(LONG), -n_tests)
