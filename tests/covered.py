@@ -46,6 +46,8 @@ class Covered:
             source=[str(root / name) for name in PACKAGES if (root / name).is_dir()],
             config_file=str(root / "pyproject.toml"),
         )
+        # Files that no test imports count as well, also in folders without an __init__.py, as most of studies/ are.
+        self.counter.set_option("report:include_namespace_packages", True)
         # The usual core is called back for each function, those of JAX too. From Python 3.12 on the interpreter itself
         # notes the first time that a line runs.
         if sys.version_info >= (3, 12):

@@ -42,7 +42,7 @@ def project(tmp_path):
         "genjax/__init__.py": "",
         "genjax/module.py": MODULE,
         "studies/__init__.py": "",
-        "studies/never.py": NEVER_IMPORTED,
+        "studies/without_init/never.py": NEVER_IMPORTED,
         "tests/test_module.py": TEST,
         "pyproject.toml": SETTINGS,
     }
