@@ -106,18 +106,19 @@ class LogTicks(Locator):
     """
 
     def __call__(self) -> Any:
-        return self.tick_values(*self.axis.get_view_interval())
+        axis: Any = self.axis
+        return self.tick_values(*axis.get_view_interval())
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
-        """(n,) ticks from the lesser to the greater of two numbers above zero."""
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        """Ticks from the lesser to the greater of two numbers above zero."""
         low, high = sorted((vmin, vmax))
         powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
         inside = lambda ticks: ticks[(ticks >= low * (1 - 1e-9)) & (ticks <= high * (1 + 1e-9))]
         for multiples in ([1.0], [1.0, 2.0, 5.0]):
             ticks = inside((powers[:, None] * multiples).ravel())
             if len(ticks) >= 2:
-                return ticks[:: -(-len(ticks) // 8)] if len(multiples) == 1 else ticks
-        return inside(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
+                return (ticks[:: -(-len(ticks) // 8)] if len(multiples) == 1 else ticks).tolist()
+        return inside(np.asarray(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))).tolist()
 
 
 def number_log_axis(axis: Any) -> None:

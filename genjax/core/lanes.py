@@ -37,7 +37,7 @@ MOST_PRODUCT_TERMS = 1024
 FEWEST_SUMS = 512
 
 
-def sum_lanes(values: Num[Array, "..."], is_polynomial: bool = False) -> Num[Array, ""]:
+def sum_lanes(values: Num[Array, "..."] | float, is_polynomial: bool = False) -> Num[Array, ""]:
     """The sum of all elements; of a vector of floats that many lanes of a `vmap` may share, fast on CPU.
 
     Args:

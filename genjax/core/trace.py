@@ -44,7 +44,7 @@ class Trace(Pytree, Generic[X, R]):
         """The choices as stored: subtraces and `Fixed` marks not taken off."""
         raise TypeError(f"{type(self).__name__} does not define raw_choices().")
 
-    def raw_score(self) -> Float[jax.Array, "..."]:
+    def raw_score(self) -> Float[jax.Array, "..."] | jax.ShapeDtypeStruct:
         """The stored score: () for one run, the batch shape for a batch of runs."""
         raise TypeError(f"{type(self).__name__} does not define raw_score().")
 
@@ -170,7 +170,7 @@ class Tr(Trace[X, R]):
     def raw_choices(self) -> Any:
         return self._choices
 
-    def raw_score(self) -> Float[jax.Array, "..."]:
+    def raw_score(self) -> Float[jax.Array, "..."] | jax.ShapeDtypeStruct:
         return self._score
 
     __repr__ = Trace.__repr__

@@ -79,7 +79,8 @@ def test_text_and_python_agree(name):
     module = vars(importlib.import_module(f"frameworks.{name}"))
     (loaded,) = (one for one in module.values() if isinstance(one, type) and one.__dict__.get("name") == name)
     for field in FrameworkDescription.__dataclass_fields__:
-        if field in ("color", "marker", "start_seconds", "environment"):
+        if field in ("color", "marker", "start_seconds", "environment", "not_reported"):
             continue
         assert getattr(described, field) == getattr(loaded, field), field
     assert dict(described.environment) == loaded.environment
+    assert dict(described.not_reported) == loaded.not_reported
