@@ -13,7 +13,7 @@ from studies.posteriors.gate import FRACTIONS
 
 TASKS = (
     "eight_schools_noncentred", "eight_schools_centred", "logistic", "poisson", "ordinal", "mixture",
-    "gaussian_process", "logistic_hmc",
+    "gaussian_process", "stochastic_volatility", "logistic_hmc",
 )  # fmt: skip
 ORDER = ("genjax", "numpyro", "blackjax", "tfp", "pyro")
 """Left to right in every group. Frameworks not named here follow."""
@@ -26,6 +26,7 @@ TITLES = {
     "ordinal": "ordinal\nregression",
     "mixture": "mixture of\ntwo normals",
     "gaussian_process": "Gaussian\nprocess",
+    "stochastic_volatility": "stochastic\nvolatility",
     "logistic_hmc": "logistic\nregression, HMC",
 }
 MARKERS = "ohsD^vP"

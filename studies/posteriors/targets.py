@@ -25,6 +25,9 @@ N_MIXED = 300
 N_PLACES = 25
 """Points of the curve whose prior is a Gaussian process."""
 
+N_DAYS = 500
+"""Returns of the stochastic volatility model."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -120,6 +123,27 @@ def gaussian_process() -> Target:
     return Target({"xs": xs, "ys": np.round(ys, 3).astype(np.float32)}, unknowns)
 
 
+def stochastic_volatility() -> Target:
+    """ys_t ~ N(0, exp(h_t / 2)), h_t - mu = phi (h_(t-1) - mu) + sigma z_t, z_t ~ N(0, 1): 500 returns.
+
+    The first h has the stationary distribution, h_1 - mu = sigma z_1 / sqrt(1 - phi^2). mu ~ N(0, 1),
+    sigma ~ half-N(1), phi = 2 persistence - 1, persistence ~ Beta(20, 1.5).
+    Source: Kim, Shephard and Chib, *Stochastic volatility* (1998), section 2.2, for phi and its prior.
+    """
+    generator = np.random.default_rng(500)
+    phi, sigma, mu = 0.95, 0.3, -0.5
+    shocks = sigma * generator.standard_normal(N_DAYS)
+    shocks[0] /= np.sqrt(1 - phi**2)
+    log_variance, ys = 0.0, np.empty(N_DAYS)
+    for day, noise in enumerate(generator.standard_normal(N_DAYS)):
+        log_variance = phi * log_variance + shocks[day]
+        ys[day] = np.exp((mu + log_variance) / 2) * noise
+    unknowns = {
+        "mu": ((), "real"), "sigma": ((), "positive"), "persistence": ((), "unit"), "z": ((N_DAYS,), "real"),
+    }  # fmt: skip
+    return Target({"ys": np.round(ys, 3).astype(np.float32)}, unknowns)
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "eight_schools_centred": eight_schools_centred,
@@ -128,6 +152,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "ordinal": ordinal,
     "mixture": mixture,
     "gaussian_process": gaussian_process,
+    "stochastic_volatility": stochastic_volatility,
 }
 
 

@@ -101,6 +101,30 @@ def gaussian_process(data):
     return density, (data["xs"], data["ys"]), supports
 
 
+def autoregression(phi, shocks):
+    """x_t = phi x_(t-1) + shock_t along the last axis, by a parallel scan; the first shock is x_1."""
+
+    def joined(earlier, later):
+        return earlier[0] * later[0], later[0] * earlier[1] + later[1]
+
+    factors = jnp.broadcast_to(phi, shocks.shape)
+    return jax.lax.associative_scan(joined, (factors, shocks), axis=-1)[1]
+
+
+def stochastic_volatility(data):
+    """Returns whose log variances are autoregressive, as functions of standard normals."""
+
+    def density(unknowns, ys):
+        mu, sigma, z = unknowns["mu"], unknowns["sigma"], unknowns["z"]
+        prior = norm.logpdf(mu) + norm.logpdf(sigma) + beta.logpdf(unknowns["persistence"], 20.0, 1.5)
+        phi = 2 * unknowns["persistence"] - 1
+        shocks = (sigma * z).at[0].divide(jnp.sqrt(1 - phi**2))
+        scales = jnp.exp((mu + autoregression(phi, shocks)) / 2)
+        return prior + norm.logpdf(z).sum() + norm.logpdf(ys, 0.0, scales).sum()
+
+    return density, (data["ys"],), {"sigma": "positive", "persistence": "unit"}
+
+
 def log_ascending(x):
     """Log density, up to a constant, of a vector whose first number and whose logarithms of steps are N(0, 1)."""
     log_steps = jnp.log(jnp.diff(x))
@@ -115,4 +139,5 @@ MODELS = {
     "ordinal": ordinal,
     "mixture": mixture,
     "gaussian_process": gaussian_process,
+    "stochastic_volatility": stochastic_volatility,
 }

@@ -1,5 +1,6 @@
 """The posteriors in GenJAX."""
 
+import jax
 import jax.numpy as jnp
 
 from genjax import (
@@ -136,6 +137,31 @@ def gaussian_process(data):
     return curve, (data["xs"],), {"ys": data["ys"]}
 
 
+def autoregression(phi, shocks):
+    """x_t = phi x_(t-1) + shock_t along the last axis, by a parallel scan; the first shock is x_1."""
+
+    def joined(earlier, later):
+        return earlier[0] * later[0], later[0] * earlier[1] + later[1]
+
+    factors = jnp.broadcast_to(phi, shocks.shape)
+    return jax.lax.associative_scan(joined, (factors, shocks), axis=-1)[1]
+
+
+def stochastic_volatility(data):
+    """Returns whose log variances are autoregressive, as functions of standard normals."""
+
+    @gen
+    def returns():
+        mu = normal(0.0, 1.0) @ "mu"
+        sigma = half_normal(1.0) @ "sigma"
+        phi = 2 * (beta(20.0, 1.5) @ "persistence") - 1
+        z = normal.repeat(len(data["ys"]))(0.0, 1.0) @ "z"
+        shocks = (sigma * z).at[0].divide(jnp.sqrt(1 - phi**2))
+        return normal.vmap(in_axes=(None, 0))(0.0, jnp.exp((mu + autoregression(phi, shocks)) / 2)) @ "ys"
+
+    return returns, (), {"ys": data["ys"]}
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "eight_schools_centred": eight_schools_centred,
@@ -144,4 +170,5 @@ MODELS = {
     "ordinal": ordinal,
     "mixture": mixture,
     "gaussian_process": gaussian_process,
+    "stochastic_volatility": stochastic_volatility,
 }

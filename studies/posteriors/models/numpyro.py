@@ -1,5 +1,6 @@
 """The posteriors in NumPyro."""
 
+import jax
 import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
@@ -113,6 +114,31 @@ def gaussian_process(data):
     return curve, (data["xs"], data["ys"])
 
 
+def autoregression(phi, shocks):
+    """x_t = phi x_(t-1) + shock_t along the last axis, by a parallel scan; the first shock is x_1."""
+
+    def joined(earlier, later):
+        return earlier[0] * later[0], later[0] * earlier[1] + later[1]
+
+    factors = jnp.broadcast_to(phi, shocks.shape)
+    return jax.lax.associative_scan(joined, (factors, shocks), axis=-1)[1]
+
+
+def stochastic_volatility(data):
+    """Returns whose log variances are autoregressive, as functions of standard normals."""
+
+    def returns(ys):
+        mu = numpyro.sample("mu", dist.Normal(0.0, 1.0))
+        sigma = numpyro.sample("sigma", dist.HalfNormal(1.0))
+        phi = 2 * numpyro.sample("persistence", dist.Beta(20.0, 1.5)) - 1
+        with numpyro.plate("days", ys.shape[0]):
+            z = numpyro.sample("z", dist.Normal(0.0, 1.0))
+            shocks = (sigma * z).at[0].divide(jnp.sqrt(1 - phi**2))
+            numpyro.sample("ys", dist.Normal(0.0, jnp.exp((mu + autoregression(phi, shocks)) / 2)), obs=ys)
+
+    return returns, (data["ys"],)
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "eight_schools_centred": eight_schools_centred,
@@ -121,4 +147,5 @@ MODELS = {
     "ordinal": ordinal,
     "mixture": mixture,
     "gaussian_process": gaussian_process,
+    "stochastic_volatility": stochastic_volatility,
 }

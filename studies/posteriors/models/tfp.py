@@ -1,5 +1,6 @@
 """The posteriors as joint distributions of TensorFlow Probability."""
 
+import jax
 import jax.numpy as jnp
 import tensorflow_probability.substrates.jax.bijectors as tfb
 import tensorflow_probability.substrates.jax.distributions as tfd
@@ -137,6 +138,36 @@ def gaussian_process(data):
     return curve, (data["xs"],), {"ys": data["ys"]}
 
 
+def autoregression(phi, shocks):
+    """x_t = phi x_(t-1) + shock_t along the last axis, by a parallel scan; the first shock is x_1."""
+
+    def joined(earlier, later):
+        return earlier[0] * later[0], later[0] * earlier[1] + later[1]
+
+    factors = jnp.broadcast_to(phi, shocks.shape)
+    return jax.lax.associative_scan(joined, (factors, shocks), axis=-1)[1]
+
+
+def stochastic_volatility(data):
+    """Returns whose log variances are autoregressive, as functions of standard normals."""
+
+    def returns():
+        @tfd.JointDistributionCoroutineAutoBatched
+        def joint():
+            mu = yield tfd.Normal(0.0, 1.0, name="mu")
+            sigma = yield tfd.HalfNormal(1.0, name="sigma")
+            persistence = yield tfd.Beta(20.0, 1.5, name="persistence")
+            z = yield tfd.Sample(tfd.Normal(0.0, 1.0), len(data["ys"]), name="z")
+            phi = 2 * persistence[..., None] - 1
+            shocks = (sigma[..., None] * z).at[..., :1].divide(jnp.sqrt(1 - phi**2))
+            log_variances = mu[..., None] + autoregression(phi, shocks)
+            yield tfd.Normal(0.0, jnp.exp(log_variances / 2), name="ys")
+
+        return joint
+
+    return returns, (), {"ys": data["ys"]}
+
+
 MODELS = {
     "eight_schools_noncentred": eight_schools_noncentred,
     "eight_schools_centred": eight_schools_centred,
@@ -145,4 +176,5 @@ MODELS = {
     "ordinal": ordinal,
     "mixture": mixture,
     "gaussian_process": gaussian_process,
+    "stochastic_volatility": stochastic_volatility,
 }

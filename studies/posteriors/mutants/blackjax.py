@@ -98,6 +98,21 @@ def noise_variance(framework, data, parameters):
     return framework.nuts(wrong, args, supports, **settings(data, parameters))
 
 
+@mutant(
+    task="stochastic_volatility", effect="log variances taken for logarithms of scales", parameters={"n_samples": 1000}
+)
+def double_variances(framework, data, parameters):
+    """ys_t ~ N(0, exp(h_t)): sd and variance confused, which halves h."""
+    density, args, supports = model.MODELS[parameters["posterior"]](data)
+
+    def wrong(unknowns, *args):
+        doubled = {**unknowns, "mu": 2 * unknowns["mu"], "sigma": 2 * unknowns["sigma"]}
+        change = sum(norm.logpdf(unknowns[name]) - norm.logpdf(doubled[name]) for name in ("mu", "sigma"))
+        return density(doubled, *args) + change
+
+    return framework.nuts(wrong, args, supports, **settings(data, parameters))
+
+
 @mutant(task="mixture", effect="components equally likely", parameters={"n_samples": 1000})
 def equal_weights(framework, data, parameters):
     """The weight has its prior and no part in the likelihood."""

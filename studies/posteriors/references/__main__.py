@@ -17,12 +17,15 @@ from pipelines.plan.tree import Tree, load_framework, load_module
 from studies.base import Problem
 from studies.posteriors.gate import check_chains
 from studies.posteriors.reference import FOLDER, Moments, Reference, data_digest
-from studies.posteriors.references import densities, importance, quadrature
+from studies.posteriors.references import densities, importance, quadrature, volatility
 from studies.posteriors.references.densities import Density
 from studies.posteriors.targets import TARGETS, starts
 
 LENGTHS = {"n_chains": 4, "n_samples": 5_000, "n_warmup": 1_000, "n_leapfrog": 16, "target_acceptance": 0.8}
-LONGER: dict[str, dict[str, Any]] = {"eight_schools_centred": {"n_samples": 20_000, "target_acceptance": 0.99}}
+LONGER: dict[str, dict[str, Any]] = {
+    "eight_schools_centred": {"n_samples": 20_000, "target_acceptance": 0.99},
+    "stochastic_volatility": {"n_samples": 12_000},
+}
 """What differs in chains of a posterior that is hard to explore."""
 
 SEED = 20260101
@@ -54,6 +57,9 @@ MAKERS: dict[str, Callable[[dict[str, np.ndarray]], Made]] = {
     "mixture": lambda data: by_importance(densities.mixture(data)),
     "gaussian_process": lambda data: by_quadrature(
         "the logarithms of length scale, amplitude and noise", quadrature.gaussian_process(data)
+    ),
+    "stochastic_volatility": lambda data: by_quadrature(
+        "the parameters, and sums over a lattice of log variances", volatility.stochastic_volatility(data)
     ),
 }
 

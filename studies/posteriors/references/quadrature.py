@@ -90,15 +90,17 @@ def gaussian_process(data: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def check_edges(weight: np.ndarray, name: str) -> None:
+def check_edges(weight: np.ndarray, name: str, limit: float = 1e-7) -> None:
     """Refuses a grid that is too small.
 
     Raises:
-        ValueError: more than 1e-7 of the mass lies at an edge.
+        ValueError: more than `limit` of the mass lies at an edge.
     """
     ends = [np.take(weight, end, axis).sum() for axis in range(weight.ndim) for end in (0, -1)]
-    if max(ends) > 1e-7:
-        raise ValueError(f"quadrature.{name}: {max(ends):.1e} of the mass lies at an edge of the grid (limit 1e-7).")
+    if max(ends) > limit:
+        raise ValueError(
+            f"quadrature.{name}: {max(ends):.1e} of the mass lies at an edge of the grid (limit {limit:g})."
+        )
 
 
 def mixed(weight: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> dict[str, np.ndarray]:
