@@ -68,7 +68,7 @@ def _table(series: Mapping[str, Any]) -> list[str]:
         limits = point["limits"]
         time = f"{seconds(point['seconds'])} [{seconds(point['low'])}, {seconds(point['high'])}]"
         bits = limits.get("bits")
-        over = f"{point['seconds'] / bits:.2g}" if bits else "-"
+        over = _two_digits(point["seconds"] / bits) if bits else "-"
         shown = " | ".join(seconds(limits.get(name)) for name in ("bits", "bandwidth", "flops"))
         lines.append(f"| {amount} | {time} | {shown} | {over} |")
     return lines
@@ -86,3 +86,8 @@ def _limit(limit: Mapping[str, Any]) -> str:
     ends = f", and not with {beyond:,} ({limit['status']}: {limit['reason']})" if beyond else "; no limit was met"
     holds = f"runs with {limit['fits']:,}" if limit["fits"] else "runs with none"
     return f"**{limit['title']}**, most {limit['axis']} in memory: {holds}{ends}."
+
+
+def _two_digits(ratio: float) -> str:
+    """Two digits or, from ten on, whole numbers: never an exponent."""
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"

@@ -175,6 +175,7 @@ def test_tables_show_times_limits_and_the_exponent():
     assert any("Exponent 0.99 [0.95, 1.02] over 3 points" in line for line in lines)
     assert "a processor, 2 cores; commit 0123456789ab, 2026-01-02." in lines
     assert "| 1,000 | oom: too large | - | - | - | - |" in tables(content(status="oom", reason="too large"))
+    assert any(line.endswith("| 500 ns | 110 |") for line in tables(content(seconds=0.1101))), "no exponents"
     assert [seconds(value) for value in (None, 1.5, 2.5e-5, 3e-9)] == ["-", "1.5 s", "25 us", "3 ns"]
 
 
