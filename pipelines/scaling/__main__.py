@@ -32,6 +32,9 @@ from pipelines.scaling.page import tables, with_growth
 from pipelines.scaling.series import read_series
 
 PAGE = "docs/scaling.md"
+PUBLISHED = ("commit", "packages", "python", "cpu", "cores", "usable_cores", "memory_bytes", "gpus", "started")
+"""Facts of the machine in the page's file, which is part of the repository: none names a host or a path."""
+
 OWN = {"seconds": "600", "most": "1000000000", "memory": "", "page": ""}
 
 
@@ -64,7 +67,8 @@ def run(arguments: Sequence[str], tree: Tree, reporter: Reporter, framework: str
     chosen = [known[name] for name in names or known]
     n_points = sum(len(series.sizes) for series in chosen)
     budget, limits = (numbers["seconds"] or 0) / n_points, Limits(smoke)
-    content["provenance"] = provenance.provenance(tree.root, {}, "cuda" if "device=cuda" in words else "cpu")
+    told = provenance.provenance(tree.root, {}, "cuda" if "device=cuda" in words else "cpu")
+    content["provenance"] = {name: told[name] for name in PUBLISHED}
     found: list[dict[str, Any]] = []
     for series in chosen:
         if search:

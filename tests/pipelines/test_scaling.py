@@ -201,6 +201,7 @@ def test_growth_is_measured_gated_and_written(toy):
     status, output = scaling(toy, "points", "seconds=0.1", f"page={page}")
     assert status == 0 and "toy/total, by points, on 1 core" in output
     stored = json.loads((toy.root / "docs/growth.json").read_text())
+    assert not {"host", "thread_settings"} & set(stored["provenance"]), "names of hosts and paths stay here"
     (series,) = stored["series"]
     assert [point["amount"] for point in series["points"]] == [10, 100, 1000]
     for point in series["points"]:
