@@ -56,10 +56,8 @@ def run(configurations: list[Configuration], reporter: Reporter) -> int:
                 seconds = measure(plan)
                 outcomes.append(finish(plan, store, problems, reporter, seconds, spent))
                 if len(outcomes) < len(plans) and plan.to_run and "run" in stages:
-                    with spent.on(REPORTING):
-                        refresh_page(
-                            outcomes, plans, store, others
-                        )  # a run that is stopped leaves what it has finished
+                    with spent.on(REPORTING):  # a run that is stopped leaves what it has finished
+                        refresh_page(outcomes, plans, store, others)
         return close(outcomes, plans, store, reporter, start, measure.working, spent, others)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
+from studies import figure_flags
 from studies import figure_style as style
 from studies.base import FigureContext, Row
 from studies.curvefit.densities import outlier_probabilities
@@ -213,7 +214,8 @@ def chain_facts(context: FigureContext, task: str, name: str) -> list[str]:
     if not timed:
         return [fact]
     nearest = min(timed, key=lambda row: row.parameters["n_steps"])
-    return [f"{fact}, {shown_time(nearest.median_s * needed / nearest.parameters['n_steps'])}"]
+    flags = figure_flags.facts([row for row in rows if row.median_s is not None], has_marks=False)
+    return [f"{fact}, {shown_time(nearest.median_s * needed / nearest.parameters['n_steps'])}", *flags]
 
 
 def shown_time(seconds: float) -> str:

@@ -134,7 +134,7 @@ def timing(context: FigureContext) -> Figure:
             axes.barh(position, value - left, left=left, height=thickness, color=colours[device], alpha=0.8,
                       edgecolor="black", label=device.upper() if index == 0 else None)  # fmt: skip
             axes.plot([low, high], [position, position], color="black", linewidth=2)
-            mark = figure_flags.mark(*by_device[device].where(framework=FRAMEWORK, height=side))
+            mark = figure_flags.mark(*by_device[device].where(height=side))  # the bar's, or the diamond's on it
             text = f"  {value:.3g} ms {mark}".rstrip()
             other, hand = costs.get(("cuda", side)), by_hand[side]
             end, room = max(value, high), 78

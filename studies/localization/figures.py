@@ -136,7 +136,7 @@ def error_against_time(context: FigureContext) -> Figure:
         style.mark_panel(by_count, "no accuracy cell is ok")
     n_runs = sorted({len(row.arrays["mean"]) for row in accuracy})
     facts = [f"median and 10% to 90% of {' or '.join(map(str, n_runs))} runs"] if n_runs else []
-    style.footnote(drawing, [*provenance(context, list(context.rows)), *facts])
+    style.footnote(drawing, [*provenance(context, list(context.rows), has_marks=False), *facts])
     return drawing
 
 
@@ -313,6 +313,7 @@ def finish_panels(by_count: Axes, by_time: Axes, evidence: Axes, accuracy: list[
     for axes in (by_count, by_time, evidence):
         if not any(len(line.get_xdata()) for line in axes.get_lines() if line.get_marker() == "o"):
             style.mark_panel(axes, "too few runs, or not timed")
+            axes.set(xticks=[], yticks=[])
             continue
         style.number_log_axis(axes.xaxis)
         axes.grid(alpha=0.3)
@@ -337,13 +338,13 @@ def short_title(row: Row) -> str:
     return f"{NAMES[row.parameters['method']]}, N={n_particles_of(row.parameters)}"
 
 
-def provenance(context: FigureContext, rows: list[Row]) -> list[str]:
-    """Device and timing facts for the bottom edge."""
+def provenance(context: FigureContext, rows: list[Row], has_marks: bool = True) -> list[str]:
+    """Device and timing facts for the bottom edge; `has_marks`: flagged times are marked."""
     how = how_timed(rows)
     facts = [f"{context.device.upper()}: {context.device_name}"]
     if how is not None:
         facts.append(f"times of a whole run: {how}, [95% interval]")
-    return facts + figure_flags.facts(rows)
+    return facts + figure_flags.facts(rows, has_marks)
 
 
 def _three_digits(value: float) -> str:

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
+from studies import figure_flags
 from studies import figure_style as style
 from studies.base import FigureContext, Row, Rows, figure, how_timed
 from studies.posteriors.gate import FRACTIONS
@@ -94,7 +96,7 @@ def effective(context: FigureContext) -> Figure:
         handles.values(), handles.keys(), loc="lower center", bbox_to_anchor=(0.5, 0.045),
         ncol=max(1, len(handles)), frameon=False,
     )  # fmt: skip
-    style.footnote(drawing, facts(context), y=0.01)
+    style.footnote(drawing, ["effective draws of the worst unknown", *facts(context)], y=0.01)
     return drawing
 
 
@@ -151,7 +153,7 @@ def draw_groups(axes: Axes, runs: dict[str, dict[str, Run]], value: Any) -> None
     numbers = [value(run) for systems in runs.values() for run in systems.values() if run.row.status == "ok"]
     known = [number for number in numbers if number]
     axes.set_yscale("log")
-    axes.set_ylim((min(known) / 3, max(known) * 3) if known else (0.1, 10))
+    axes.set_ylim((min(known) / 3, max(known) * 3) if known else (0.1, 10))  # nothing known: reasons alone, no numbers
     for place, systems in enumerate(runs.values()):
         width = 0.86 / max(1, len(systems))
         for index, run in enumerate(systems.values()):
@@ -177,7 +179,11 @@ def draw_groups(axes: Axes, runs: dict[str, dict[str, Run]], value: Any) -> None
     axes.set_xlim(-0.5, len(runs) - 0.5)
     axes.set_xticks(range(len(runs)), [TITLES.get(task, task) for task in runs])
     axes.tick_params(axis="x", labelsize=style.FONT_SIZES["note"] + 1)
-    style.number_log_axis(axes.yaxis)
+    if known:
+        style.number_log_axis(axes.yaxis)
+    else:
+        axes.yaxis.set_major_locator(NullLocator())
+        axes.yaxis.set_minor_locator(NullLocator())
     style.keep_spines(axes, "left", "bottom")
 
 
@@ -215,8 +221,8 @@ def facts(context: FigureContext) -> list[str]:
     found = [
         f"{context.device.upper()}: {context.device_name}",
         f"{parameters['n_chains']} chains, {parameters['n_warmup']} warm-up steps, {' or '.join(lengths)} draws each",
-        "effective draws of the worst unknown",
     ]
     found += divergences(runs_of(rows))
     how = how_timed(rows)
-    return [*found, how] if how is not None else found
+    found += [how] if how is not None else []
+    return found + figure_flags.facts(rows, has_marks=False)

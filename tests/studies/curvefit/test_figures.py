@@ -1,5 +1,7 @@
 """The figures of the curves on synthetic rows: what is drawn equals what is stored, gaps and cautions are marked."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -267,6 +269,9 @@ def test_time_to_truth_is_the_share_of_the_shortest_row_that_gets_there(needed, 
     assert words in fact
     found = texts(drawn(figures.posterior_scaling, make_context(draws_row(100, 1.1), *rows))).replace("\n", " ")
     assert words in found
+    rows[0] = dataclasses.replace(rows[0], flags=("load average 3.1",))
+    flags = chain_facts(make_context(*rows), "basic_hmc", "HMC")[1:]
+    assert flags == ([] if np.isnan(needed) else ["1 of 2 measurements flagged as unstable"])
     assert chain_facts(make_context(), "basic_hmc", "HMC") == []
     invalid = make_row("basic_hmc", BASIC, status="invalid", reason="split R-hat is 1.6")
     assert chain_facts(make_context(invalid), "basic_hmc", "HMC") == ["HMC: invalid: split R-hat is 1.6"]

@@ -1,6 +1,7 @@
 """Figures and data files from rows made by hand: every number comes from them, and nothing that is missing is drawn."""
 
 import csv
+import dataclasses
 import io
 import json
 
@@ -97,6 +98,15 @@ def test_error_figure_has_a_line_per_method_with_its_times(parameters):
     counts = [float(line.get_xdata()[0]) for line in by_count.get_lines() if line.get_marker() == "o"]
     assert sorted(counts) == [5, 5, 200, 200, 200]
     assert all(axes.get_yscale() == "log" for axes in (by_count, by_time, evidence))
+
+
+def test_a_mark_is_explained_where_it_stands_and_counted_where_it_does_not(parameters):
+    rows = [dataclasses.replace(one, flags=("load average 3.1",)) for one in all_rows(parameters)]
+    marked = texts(figures.comprehensive(context(rows, parameters)))
+    assert any("† flagged as unstable" in text for text in marked)
+    assert any("†" in text and "flagged" not in text for text in marked)
+    counted = " ".join(texts(figures.error_against_time(context(rows, parameters))))
+    assert "†" not in counted and "measurements flagged as unstable" in counted
 
 
 def test_error_figure_without_accuracy_says_so(parameters):

@@ -95,3 +95,19 @@ def test_many_posteriors_have_panels_in_rows():
     shown = [axes.get_title() for axes in drawing.axes if axes.axison]
     assert shown == [f"posterior_{index}" for index in range(7)]
     assert len({round(axes.get_position().y0, 3) for axes in drawing.axes}) == 2
+
+
+def test_flags_are_counted_and_facts_belong_to_their_figure():
+    flagged = Rows([dataclasses.replace(one, flags=("load average 3.1",)) for one in ROWS[:1]] + list(ROWS[1:]))
+    context = dataclasses.replace(CONTEXT, rows=flagged)
+    notes = {
+        draw.__name__: draw(context).texts[-1].get_text() for draw in (figures.effective, figures.error_against_time)
+    }
+    assert all("1 of 5 measurements flagged as unstable" in note for note in notes.values())
+    assert "worst unknown" in notes["effective"] and "worst unknown" not in notes["error_against_time"]
+    assert "unstable" not in figures.effective(CONTEXT).texts[-1].get_text()
+
+
+def test_a_panel_without_a_number_has_no_scale():
+    drawing = figures.effective(dataclasses.replace(CONTEXT, rows=Rows([row("genjax", 200, 1.2)])))
+    assert [len(axes.get_yticks()) > 0 for axes in drawing.axes] == [False, True, False]
