@@ -1,7 +1,6 @@
 """The arrays of a record as the content of its `.npz` file, and back."""
 
 import io
-import struct
 import zipfile
 from collections.abc import Mapping
 from functools import lru_cache
@@ -11,12 +10,6 @@ import numpy as np
 
 FIRST_VERSION = b"\x93NUMPY\x01\x00"
 """How a `.npy` file begins whose header is as NumPy writes it for arrays of numbers."""
-END = struct.Struct("<4s4HIIH")
-"""The end of a zip archive: signature, numbers of disks and members, where its directory begins, a comment's length."""
-MEMBER = struct.Struct("<4s6xH8xIIHHH8xI")
-"""A member in the directory: signature, method, packed and own size, lengths of its texts, where its own header is."""
-LENGTHS = struct.Struct("<HH")
-"""Lengths of name and extra field in that header."""
 
 
 class _Form(NamedTuple):
@@ -38,33 +31,22 @@ def unpack(content: bytes) -> dict[str, np.ndarray]:
     Raises:
         ValueError, zipfile.BadZipFile: it is not one, or holds objects.
     """
-    try:
-        stored = _stored(content)
-    except struct.error:
-        stored = None  # it ends too early for what it says
-    if stored is None:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return {one.filename.removesuffix(".npy"): _array(archive.read(one)) for one in archive.infolist()}
-    return {name.removesuffix(".npy"): _array(member) for name, member in stored.items()}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {one.filename.removesuffix(".npy"): _array(_member(archive, one, content)) for one in archive.infolist()}
 
 
-def _stored(content: bytes) -> dict[str, bytes] | None:
-    """The members of an archive, by its central directory; None unless all are stored as they are, without comments.
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, content: bytes) -> bytes:
+    """The content of a member. One that is stored as it is stands behind its name and its extra field.
 
-    `zipfile` makes an object of each and checks another checksum, which takes longer than all other reading.
+    Opening it, with another checksum of each, would take longer than all other reading of a record.
     """
-    signature, _, _, _, count, _, start, comment = END.unpack(content[-END.size :])
-    if signature != b"PK\5\6" or comment:
-        return None
-    members, place = {}, start
-    for _ in range(count):
-        signature, method, packed, size, name, extra, note, offset = MEMBER.unpack_from(content, place)
-        begin = offset + 30 + sum(LENGTHS.unpack_from(content, offset + 26))
-        if signature != b"PK\1\2" or method != zipfile.ZIP_STORED or packed != size or begin + size > start:
-            return None
-        members[content[place + MEMBER.size : place + MEMBER.size + name].decode()] = content[begin : begin + size]
-        place += MEMBER.size + name + extra + note
-    return members
+    if member.compress_type != zipfile.ZIP_STORED:
+        return archive.read(member)
+    name, extra = (
+        int.from_bytes(content[member.header_offset + at : member.header_offset + at + 2], "little") for at in (26, 28)
+    )
+    start = member.header_offset + 30 + name + extra
+    return content[start : start + member.file_size]
 
 
 def _array(content: bytes) -> np.ndarray:
