@@ -8,6 +8,8 @@ It computes in float64 whatever `dtype` says, as Gen's own distributions do; the
 were measured by the run that installed Gen.jl are measured once more.
 """
 
+from typing import ClassVar
+
 from frameworks.base import Framework
 
 
@@ -16,7 +18,7 @@ class GenJl(Framework):
 
     name = "genjl"
     label = "Gen.jl"
-    spellings = ("genjl_dynamic", "genjl-dynamic", "gen.jl")
+    spellings: ClassVar[tuple[str, ...]] = ("genjl_dynamic", "genjl-dynamic", "gen.jl")
     color = "#00008B"
     devices = ("cpu",)
     command = ("julia", "--startup-file=no", "--threads=1", "--project=julia", "julia/worker.jl")

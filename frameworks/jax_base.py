@@ -5,7 +5,7 @@ The worker sets `JAX_PLATFORMS` before this file is imported; it imports no prob
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from frameworks.base import Built, Framework, Program, phase
 class JaxFramework(Framework):
     """Base of the systems that compile through XLA. A subclass adds its name, colour, packages and inference."""
 
-    distributions = ("jax", "jaxlib")
+    distributions: ClassVar[tuple[str, ...]] = ("jax", "jaxlib")
 
     def unavailable(self, device: str) -> str | None:
         """Why JAX cannot run on `device`, or None."""

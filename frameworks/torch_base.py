@@ -1,7 +1,7 @@
 """What every system on PyTorch shares: device selection, threads, synchronisation, memory. No probabilistic system."""
 
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from frameworks.base import Framework
 class TorchFramework(Framework):
     """Base of the systems on PyTorch. A subclass adds its name, colour, packages and inference."""
 
-    distributions = ("torch",)
+    distributions: ClassVar[tuple[str, ...]] = ("torch",)
 
     def unavailable(self, device: str) -> str | None:
         """Why PyTorch cannot run on `device`, or None."""

@@ -7,14 +7,19 @@ Source: the style of the published figures (base font 18, bold axis labels, 1.5 
 import functools
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator, NullFormatter
+
+Arguments = ParamSpec("Arguments")
+Drawn = TypeVar("Drawn")
 
 BLUE = "#0173B2"
 ORANGE = "#DE8F05"
@@ -75,11 +80,11 @@ RC_PARAMETERS: dict[Any, Any] = {
 }
 
 
-def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+def styled(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
     """Run a figure function under the house style, leaving matplotlib's own settings as they were."""
 
     @functools.wraps(draw)
-    def wrapper(*args: Any, **kwargs: Any) -> Figure:
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Drawn:
         with matplotlib.rc_context(RC_PARAMETERS):
             return draw(*args, **kwargs)
 
@@ -93,7 +98,7 @@ def new_figure(size: str | tuple[float, float]) -> Figure:
     return Figure(figsize=FIGURE_SIZES[size] if isinstance(size, str) else size)
 
 
-def three_ticks(axis: Any) -> None:
+def three_ticks(axis: Axis) -> None:
     """At most three major ticks on an x or y axis, none at its ends."""
     axis.set_major_locator(MaxNLocator(nbins=3, prune="both"))
 
@@ -121,7 +126,7 @@ class LogTicks(Locator):
         return inside(np.asarray(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))).tolist()
 
 
-def number_log_axis(axis: Any) -> None:
+def number_log_axis(axis: Axis) -> None:
     """Plain numbers at the ticks of a logarithmic x or y axis, powers of ten far from one, and none between ticks."""
 
     def written(value: float, _: Any) -> str:
@@ -176,11 +181,23 @@ def mark_bar(axes: Axes, position: float, label: str, reason: str, x: float = 0.
         x, position, f"{label}  ({reason})".strip(), transform=axes.get_yaxis_transform(), ha="left", va="center",
         fontsize=FONT_SIZES["legend"], style="italic", color=RED, bbox=MARK_BACKGROUND, zorder=6,
     )  # fmt: skip
-    renderer = FigureCanvasAgg(axes.get_figure(root=True)).get_renderer()
+    renderer = renderer_of(axes)
     words = reason.split()
     while len(words) > 1 and mark.get_window_extent(renderer).width > (1 - 2 * x) * axes.get_window_extent().width:
         words.pop()
         mark.set_text(f"{label}  ({' '.join(words)} …)".strip())
+
+
+def figure_of(axes: Axes) -> Figure:
+    """The whole figure that a panel is part of."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None, "the panel was removed from its figure"
+    return figure
+
+
+def renderer_of(axes: Axes) -> RendererBase:
+    """What measures the extent of texts in the panel's figure."""
+    return FigureCanvasAgg(figure_of(axes)).get_renderer()
 
 
 def text_width(figure: Figure, texts: Iterable[str], size: float, weight: str = "normal") -> float:

@@ -38,8 +38,8 @@ def uniform(key: Key, shape: tuple[int, ...] = (), low: float = 0.0, high: float
     first, second = _words(key, shape)
     mantissa = (first ^ second) >> np.uint32(9)
     unit = (mantissa | np.uint32(0x3F800000)).view(np.float32) - np.float32(1)
-    low, high = np.float32(low), np.float32(high)
-    return np.maximum(low, unit * (high - low) + low).astype(np.float32)
+    least, most = np.float32(low), np.float32(high)
+    return np.maximum(least, unit * (most - least) + least).astype(np.float32)
 
 
 def normal(key: Key, shape: tuple[int, ...] = ()) -> np.ndarray:

@@ -100,20 +100,19 @@ def _draw(draw: Callable[[Array, Shape], Array], key: Array, shape: Shape, dtype
     if not _is_ours(key, dtype) or not SMALL < size < 2**32 - 2 * BLOCK:
         return draw(key, shape)
 
-    def in_blocks(key: Array) -> Array:
-        block = block_size(size)
-        starts = jnp.arange(math.ceil(size / block), dtype=jnp.uint32) * jnp.uint32(block)
-        blocks = jax.lax.map(lambda start: draw(_from_element(key, start), (block,)), starts)
-        return blocks.reshape(-1)[:size].reshape(shape)
-
     def whole(key: Array) -> Array:
         return draw(_from_element(key, jnp.uint32(0)), shape)
 
-    if size <= BLOCK:
-        return whole(key)
-    if is_partitioned():  # XLA divides one array among devices, but not the turns of a loop
-        return jax.lax.platform_dependent(key, cpu=whole, default=lambda key: draw(key, shape))
-    return jax.lax.platform_dependent(key, cpu=in_blocks, default=lambda key: draw(key, shape))
+    def kept(key: Array) -> Array:
+        # XLA:CPU would compute the draw again inside of each of its consumers, but it does not fuse across the border
+        # of a conditional, and it does not know that this one is always true: barriers go after conditionals are
+        # simplified. The predicate depends on no key, so under `vmap` this stays a conditional.
+        always = jax.lax.optimization_barrier(jnp.array(True))
+        return jax.lax.cond(always, whole, lambda _: jnp.zeros(shape, dtype), key)
+
+    # XLA divides an array among devices, but nothing was shown for branches.
+    on_cpu = whole if size <= BLOCK or is_partitioned() else kept
+    return jax.lax.platform_dependent(key, cpu=on_cpu, default=lambda key: draw(key, shape))
 
 
 def block_size(size: int) -> int:

@@ -210,12 +210,13 @@ def chain_facts(context: FigureContext, task: str, name: str) -> list[str]:
     if not np.isfinite(needed):
         return [f"{name}: chains do not match the exact posterior within {longest.parameters['n_steps']:,} iterations"]
     fact = f"{name}: {longest.parameters['n_chains']:,} chains match the exact posterior after {needed:.0f} iterations"
-    timed = [row for row in rows if row.median_s is not None and row.parameters["n_steps"] >= needed]
-    if not timed:
+    seconds_by_steps = {row.parameters["n_steps"]: row.median_s for row in reversed(rows) if row.median_s is not None}
+    enough = [n_steps for n_steps in seconds_by_steps if n_steps >= needed]
+    if not enough:
         return [fact]
-    nearest = min(timed, key=lambda row: row.parameters["n_steps"])
+    seconds = seconds_by_steps[min(enough)] * needed / min(enough)
     flags = figure_flags.facts([row for row in rows if row.median_s is not None], has_marks=False)
-    return [f"{fact}, {shown_time(nearest.median_s * needed / nearest.parameters['n_steps'])}", *flags]
+    return [f"{fact}, {shown_time(seconds)}", *flags]
 
 
 def shown_time(seconds: float) -> str:

@@ -7,6 +7,7 @@ measured: out of memory is a cell that ran out of memory.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -130,7 +131,7 @@ def draw_memory(axes: Axes, context: FigureContext) -> list[str]:
         ("scaling", "particles and weights", style.BLUE, ("temporary_bytes", "output_bytes")),
         ("evidence", "log evidence alone", style.GREEN, ("temporary_bytes",)),
     ):
-        drawn |= _draw_bytes(axes, context, task, lambda row, counts=counts: _cost(row, counts), "o-", color, label)
+        drawn |= _draw_bytes(axes, context, task, functools.partial(_cost, counts=counts), "o-", color, label)
     drawn |= _draw_bytes(axes, context, "scaling", _peak, "--", style.DARK_GREY, "peak of the process")
     axes.set_yscale("log")
     axes.set_ylabel("Memory (MB)")

@@ -122,6 +122,7 @@ def _check_steps(
         scale = np.linalg.inv(np.linalg.cholesky(posterior.covariance)).T
         density = marginal_density(problem.data, problem.truth)
         return check_simulated(density, before, after, *kernel, scale, diagnostics)
-    steps = [before, after] if reported is None else [before, after, reported[:, 1:].reshape(-1)]
+    before, after = spread(before, after)
+    probability = None if reported is None else spread(reported[:, 1:].reshape(-1))[0]
     target = oscillators(posterior.mean, np.linalg.inv(posterior.covariance), *kernel)
-    return check_transitions(target, *spread(*steps)[:2], diagnostics, *spread(*steps)[2:])
+    return check_transitions(target, before, after, diagnostics, probability)

@@ -5,9 +5,9 @@ Published layout: Figure 16(a). Every number drawn comes from a stored row, its 
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
+from matplotlib.text import Text
 from scipy import stats
 
 from studies import figure_cores, figure_flags
@@ -118,7 +118,7 @@ def bar_rows(rows: list[Row]) -> list[Row]:
 def draw_posteriors(panels: list[Axes], rows: list[Row], context: FigureContext) -> None:
     """A weighted density histogram (`N_BINS` bins on [0, 1]) per row under the exact posterior, on common axes."""
     grid = np.linspace(0, 1, 1000)
-    edges = np.linspace(0, 1, N_BINS + 1)
+    edges = np.linspace(0, 1, N_BINS + 1).tolist()
     top, means = 0.0, []
     for axes, row in zip(panels, rows, strict=True):
         truth = context.problem(row.parameters).truth
@@ -134,7 +134,7 @@ def draw_posteriors(panels: list[Axes], rows: list[Row], context: FigureContext)
             heights, _, _ = axes.hist(
                 samples, bins=edges, weights=weights, density=True, color=row.color, alpha=0.7, edgecolor="black"
             )
-            top = max(top, heights.max())
+            top = max(top, np.max(heights))
         else:
             style.mark_panel(axes, style.status_text(row.status, row.reason))
         axes.legend(loc="upper left", frameon=False)
@@ -156,7 +156,7 @@ def draw_timing(axes: Axes, rows: list[Row]) -> None:
     middle = name_rows(axes, [row.label for row in rows])
     baseline = next((row for row in rows if row.is_baseline), None)
     baseline_label = baseline.label if baseline is not None else "baseline"
-    renderer = FigureCanvasAgg(axes.figure).get_renderer()
+    renderer = style.renderer_of(axes)
     bars = []
     for position, row in enumerate(rows):
         if row.status != "ok" or row.ratio is None or row.ratio_interval is None:  # too few blocks for an interval
@@ -193,7 +193,7 @@ def name_rows(axes: Axes, names: list[str]) -> float:
     Returns:
         The middle of the panel as it was, as a fraction of its width now: where its label belongs.
     """
-    drawing, size = axes.get_figure(root=True), style.FONT_SIZES["caption"]
+    drawing, size = style.figure_of(axes), style.FONT_SIZES["caption"]
     inches = style.text_width(drawing, names, size, weight="bold")
     box = axes.get_position()
     left = box.x0 + inches / drawing.get_figwidth()
@@ -206,7 +206,7 @@ def name_rows(axes: Axes, names: list[str]) -> float:
     return ((box.x0 + box.x1) / 2 - left) / (box.x1 - left)
 
 
-def fit_labels(axes: Axes, bars: list[tuple]) -> None:
+def fit_labels(axes: Axes, bars: list[tuple[float, Text, float]]) -> None:
     """Set the x range and place the labels right of their bars so that none is cut.
 
     Args:
@@ -229,6 +229,7 @@ def ratio_label(row: Row) -> str:
 
     A row with flags gets its marks.
     """
+    assert row.median_s is not None and row.ratio is not None and row.ratio_interval is not None, "it has no bar"
     time = f"({1e3 * row.median_s:.3f} ms) {figure_flags.mark(row)}".rstrip()
     if row.is_baseline:
         return f"{100 * row.ratio:.0f}% {time}"

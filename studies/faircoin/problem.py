@@ -142,7 +142,7 @@ def check(task: str, problem: Problem, parameters: dict[str, Any], outputs: dict
         raise ValueError(f"faircoin.check got task {task!r}. The study's tasks are: {', '.join(TASKS)}.")
     n_particles = int(parameters["n_particles"])
     diagnostics: dict[str, float] = {}
-    stacked = np.ndim(outputs.get("latent_fairness")) == 2
+    stacked = "latent_fairness" in outputs and np.ndim(outputs["latent_fairness"]) == 2
     n_calls = len(outputs["latent_fairness"]) if stacked else 1
     reason = _check_form(outputs, (n_calls, n_particles) if stacked else (n_particles,))
     if reason is None:

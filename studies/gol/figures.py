@@ -3,6 +3,8 @@
 Published layout: Figure 18. Every number drawn comes from stored rows, their boards, or the problem.
 """
 
+from collections.abc import Callable, Iterable, Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,7 +12,7 @@ from matplotlib.ticker import FuncFormatter
 
 from studies import figure_cores, figure_flags
 from studies import figure_style as style
-from studies.base import Animation, FigureContext, Row, figure
+from studies.base import Animation, FigureContext, Row, Rows, figure
 from studies.gol.rule import next_board
 
 FRAMEWORK = "genjax"
@@ -204,7 +206,7 @@ def sweep_cost(rows: list[Row]) -> tuple[float, float, float] | None:
     return float(gradient @ medians), float(low), float(high)
 
 
-def missing(rows: list[Row]) -> str:
+def missing(rows: Iterable[Row]) -> str:
     """Why there is no bar."""
     bad = next((row for row in rows if row.status != "ok"), None)
     return style.status_text(bad.status, bad.reason) if bad is not None else "not timed at two numbers of sweeps"
@@ -260,7 +262,7 @@ def accuracy(context: FigureContext) -> Figure:
     return drawing
 
 
-def sizes(groups) -> list[str]:
+def sizes(groups: Iterable[Rows]) -> list[str]:
     """`128² board`, ... of each panel."""
     return [f"{rows[0].parameters['height']}² board" for rows in groups if len(rows)]
 
@@ -276,7 +278,7 @@ def cells(row: Row) -> int:
     return height * (width or height)
 
 
-def draw_curves(axes: Axes, rows: list[Row], curve) -> None:
+def draw_curves(axes: Axes, rows: Sequence[Row], curve: Callable[[Row], np.ndarray]) -> None:
     """One line and band per framework: mean and range over the chains, from the first sweep on."""
     for framework in dict.fromkeys(row.framework for row in rows):
         chosen = [row for row in rows if row.framework == framework and row.status == "ok"]

@@ -76,13 +76,13 @@ def enumerate_posterior(
     """
     if target.size > MAX_ENUMERATED_CELLS:
         raise ValueError(f"enumerate_posterior got {target.size} cells. It can do at most {MAX_ENUMERATED_CELLS}.")
-    if (softness is None) == (prior is None):
-        raise ValueError("enumerate_posterior needs either the softness or its prior.")
     codes = np.arange(2**target.size)
     boards = ((codes[:, None] >> np.arange(target.size)) & 1).astype(bool).reshape(-1, *target.shape)
     errors = np.array([n_errors(board, target) for board in boards])
-    if prior is None:
+    if softness is not None and prior is None:
         log_weights = log_likelihood(errors, target.size, softness)
-    else:
+    elif prior is not None and softness is None:
         log_weights = special.betaln(prior[0] + errors, prior[1] + target.size - errors)
+    else:
+        raise ValueError("enumerate_posterior needs either the softness or its prior.")
     return boards, special.softmax(log_weights)

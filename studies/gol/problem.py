@@ -51,7 +51,7 @@ def kept_sweeps(n_sweeps: int, n_frames: int) -> np.ndarray:
     """The sweeps whose boards are kept: 0, every third of the way, and about `n_frames` that lie ever wider apart."""
     thirds = np.linspace(0, n_sweeps, 4)
     # The first sweeps change most.
-    widening = np.geomspace(1, n_sweeps + 1, n_frames) - 1 if n_frames > 1 else []
+    widening = np.geomspace(1, n_sweeps + 1, n_frames) - 1 if n_frames > 1 else np.empty(0)
     return np.unique(np.round(np.concatenate([thirds, widening])).astype(np.int32))
 
 

@@ -6,7 +6,6 @@ Published layout: Figure 19. Every number drawn comes from a stored row, its arr
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
@@ -65,9 +64,9 @@ def problem(context: FigureContext) -> Figure:
             for lengths in (distances[step], observations[step])
         ]
         rays = np.stack([np.broadcast_to([x, y], ends[0].shape), ends[0]], axis=1)
-        axes.add_collection(LineCollection(rays, colors=style.DARK_GREY, alpha=0.3, linewidths=2, zorder=2))
-        true = axes.scatter(*ends[0].T, s=45, color="black", zorder=4)
-        noisy = axes.scatter(*ends[1].T, s=45, color=style.ORANGE, zorder=5)
+        axes.add_collection(LineCollection(list(rays), colors=style.DARK_GREY, alpha=0.3, linewidths=2, zorder=2))
+        true = axes.scatter(ends[0][:, 0], ends[0][:, 1], s=45, color="black", zorder=4)
+        noisy = axes.scatter(ends[1][:, 0], ends[1][:, 1], s=45, color=style.ORANGE, zorder=5)
         arrow = 0.9 * np.array([np.cos(heading), np.sin(heading)])
         axes.annotate("", (x + arrow[0], y + arrow[1]), (x, y),
                       arrowprops={"arrowstyle": "-|>", "color": style.RED, "lw": 3, "shrinkA": 0})  # fmt: skip
@@ -143,7 +142,7 @@ def error_against_time(context: FigureContext) -> Figure:
 def draw_world(axes: Axes, world: World) -> None:
     """Walls and the boundary, no axes."""
     axes.plot([0, world.width, world.width, 0, 0], [0, 0, world.height, world.height, 0], color="black", lw=3, zorder=3)
-    axes.add_collection(LineCollection(world.walls.reshape(-1, 2, 2), colors="black", linewidths=3, zorder=3))
+    axes.add_collection(LineCollection(list(world.walls.reshape(-1, 2, 2)), colors="black", linewidths=3, zorder=3))
     axes.set(xlim=(-0.25, world.width + 0.25), ylim=(-0.25, world.height + 0.25), aspect="equal")
     axes.set_axis_off()
 
@@ -152,7 +151,7 @@ def draw_path(axes: Axes, poses: np.ndarray) -> None:
     """The path so far, fading into the past."""
     segments = np.stack([poses[:-1, :2], poses[1:, :2]], axis=1)
     shades = [(0.4, 0.4, 0.4, alpha) for alpha in np.linspace(0.2, 0.8, len(segments))]
-    axes.add_collection(LineCollection(segments, colors=shades, linewidths=3, zorder=1))
+    axes.add_collection(LineCollection(list(segments), colors=shades, linewidths=3, zorder=1))
 
 
 def draw_particles(axes: Axes, row: Row, world: World, poses: np.ndarray) -> None:
@@ -161,7 +160,8 @@ def draw_particles(axes: Axes, row: Row, world: World, poses: np.ndarray) -> Non
     axes.set_title(title(row), fontweight="bold", pad=10)
     draw_world(axes, world)
     axes.plot(*poses[:, :2].T, color=style.RED, lw=2, alpha=0.8, zorder=5)
-    axes.scatter(*poses[:, :2].T, s=np.linspace(50, 100, len(poses)), marker="x", color=style.RED, lw=2.5, zorder=6)
+    sizes = np.linspace(50, 100, len(poses))
+    axes.scatter(poses[:, 0], poses[:, 1], s=sizes, marker="x", color=style.RED, lw=2.5, zorder=6)
     axes.add_patch(
         Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, edgecolor=COLORS[method], lw=6, clip_on=False)
     )
@@ -192,7 +192,7 @@ def draw_key(drawing: Figure, top: float) -> None:
     """What the marks of the maps mean."""
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 1, 4))
     dots = tuple(Line2D([], [], marker="o", ls="", ms=9, color=shade) for shade in shades)
-    drawing.legend(
+    drawing.legend(  # type: ignore[call-overload]  # a tuple of handles is one, whatever the stubs say
         [
             Line2D([], [], color=style.RED, marker="x", ms=10, mew=2.5, lw=2),
             dots,
@@ -235,7 +235,7 @@ def draw_times(axes: Axes, rows: list[Row], accuracy: Rows, context: FigureConte
     timed = sorted(rows, key=lambda row: row.median_s if row.median_s is not None else np.inf)
     box = axes.get_position()
     axes.set_position((0.17, box.y0, box.x1 - 0.17, box.height))
-    renderer = FigureCanvasAgg(axes.figure).get_renderer()
+    renderer = style.renderer_of(axes)
     labels = []
     for position, row in enumerate(timed):
         if row.median_s is None or row.interval_s is None:
@@ -275,7 +275,7 @@ def achievement(row: Row, accuracy: Rows, context: FigureContext) -> str:
     return ""
 
 
-def draw_band(axes: Axes, x: np.ndarray, values: list[np.ndarray], method: str):
+def draw_band(axes: Axes, x: np.ndarray, values: list[np.ndarray], method: str) -> Line2D:
     """Median and 10% to 90% of the runs at each x; points without an x are left out."""
     kept = [index for index in range(len(x)) if np.isfinite(x[index]) and np.isfinite(values[index]).all()]
     order = sorted(kept, key=lambda index: x[index])
@@ -311,7 +311,7 @@ def finish_panels(by_count: Axes, by_time: Axes, evidence: Axes, accuracy: list[
     evidence.set_xlabel("Time of a run (ms)")
     evidence.set_ylabel("log Z too low by (nats)")
     for axes in (by_count, by_time, evidence):
-        if not any(len(line.get_xdata()) for line in axes.get_lines() if line.get_marker() == "o"):
+        if not any(np.size(line.get_xdata()) for line in axes.get_lines() if line.get_marker() == "o"):
             style.mark_panel(axes, "too few runs, or not timed")
             axes.set(xticks=[], yticks=[])
             continue

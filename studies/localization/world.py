@@ -121,7 +121,8 @@ def cast_rays(world: World, x: np.ndarray, y: np.ndarray, angle: np.ndarray, dty
         Of the broadcast shape.
     """
     x, y, angle = (np.asarray(value, dtype) for value in (x, y, angle))
-    width, height, walls = dtype(world.width), dtype(world.height), world.walls.astype(dtype)
+    width, height = dtype(world.width), dtype(world.height)
+    walls: np.ndarray = world.walls.astype(dtype)
     dx, dy = np.cos(angle), np.sin(angle)
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = np.minimum(

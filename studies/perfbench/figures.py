@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
@@ -131,7 +130,7 @@ def draw_bar(axes: Axes, x: float, width: float, row: Row) -> None:
             x, bottom * 1.12, "", rotation=90, ha="center", va="bottom", color=style.RED,
             fontsize=style.FONT_SIZES["note"], style="italic",
         )  # fmt: skip
-        renderer, top = FigureCanvasAgg(axes.figure).get_renderer(), axes.get_window_extent().y1
+        renderer, top = style.renderer_of(axes), axes.get_window_extent().y1
         for width in WIDTHS_OF_REASONS:
             text = style.status_text(row.status, row.reason, width=width) if row.status != "ok" else "not timed"
             mark.set_text(f"{row.label} {text}")

@@ -96,11 +96,9 @@ def _check_steps(
     posterior = problem.truth["posterior"]
     precision = np.linalg.inv(posterior.covariance)
     target = oscillators(posterior.mean, precision, float(parameters["step_size"]), int(parameters["n_leapfrog"]))
-    steps = [chains[:, :-1].reshape(-1, 3), chains[:, 1:].reshape(-1, 3)]
-    if reported is not None:
-        steps.append(reported[:, 1:].reshape(-1))
-    before, after, *probability = spread(*steps)
-    return check_transitions(target, before, after, diagnostics, *(probability or [None]))
+    before, after = spread(chains[:, :-1].reshape(-1, 3), chains[:, 1:].reshape(-1, 3))
+    probability = None if reported is None else spread(reported[:, 1:].reshape(-1))[0]
+    return check_transitions(target, before, after, diagnostics, probability)
 
 
 def _check_first_states(problem: Problem, chains: np.ndarray, diagnostics: dict[str, float]) -> str | None:

@@ -32,8 +32,9 @@ def check_particles(
     least `LEAST_EFFECTIVE`, (1/N) sum w_i within standard errors of the exact evidence, and the posterior mean.
     """
     n_particles = int(parameters["n_particles"])
-    n_calls = len(outputs["a"]) if np.ndim(outputs.get("a")) == 2 else 1
-    shape = (n_calls, n_particles) if np.ndim(outputs.get("a")) == 2 else (n_particles,)
+    stacked = "a" in outputs and np.ndim(outputs["a"]) == 2
+    n_calls = len(outputs["a"]) if stacked else 1
+    shape = (n_calls, n_particles) if stacked else (n_particles,)
     reason = check_form(outputs, dict.fromkeys((*NAMES, "log_weights"), shape))
     if reason is not None:
         return reason

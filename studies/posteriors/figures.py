@@ -91,9 +91,10 @@ def effective(context: FigureContext) -> Figure:
     for axes, (label, value) in zip(panels, values, strict=True):
         draw_groups(axes, runs, value)
         axes.set_ylabel(label)
-    handles = {bar.get_label(): bar for axes in panels for bar in axes.containers if bar.get_label()[:1] != "_"}
-    drawing.legend(
-        handles.values(), handles.keys(), loc="lower center", bbox_to_anchor=(0.5, 0.045),
+    named = {str(bar.get_label()): bar for axes in panels for bar in axes.containers}
+    handles = {label: bar for label, bar in named.items() if label[:1] != "_"}
+    drawing.legend(  # type: ignore[call-overload]  # a container of bars is a handle, whatever the stubs say
+        list(handles.values()), list(handles), loc="lower center", bbox_to_anchor=(0.5, 0.045),
         ncol=max(1, len(handles)), frameon=False,
     )  # fmt: skip
     style.footnote(drawing, ["effective draws of the worst unknown", *facts(context)], y=0.01)

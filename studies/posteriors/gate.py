@@ -102,14 +102,14 @@ def _check_moments(problem: Problem, chains: np.ndarray, n_calls: int, diagnosti
         by_call = means.reshape(n_calls, -1, standard.shape[-1]).mean(axis=1)
         diagnostics[f"error_at_{fraction:g}"] = float(np.sqrt((by_call**2).mean()))
     # Effective draws of each chain by itself: a difference between chains must not widen its own limit.
-    limit = r_hat_limit(len(standard), sum(effective_sample_size(chain[None]) for chain in standard))
+    limit = r_hat_limit(len(standard), np.sum([effective_sample_size(chain[None]) for chain in standard], axis=0))
     if not (r_hat <= limit).all():
         worst = int(np.argmax(r_hat / limit))
         return f"split R-hat of {names[worst]} is {r_hat[worst]:.4f} (limit {limit[worst]:.4f})"
     least = min(sizes.min(), square_sizes.min())
     if not least >= LEAST_SIZE:
-        worst = names[int(np.argmin(np.minimum(sizes, square_sizes)))]
-        return f"{worst} has {least:.0f} effective draws (limit {LEAST_SIZE:.0f})"
+        fewest = names[int(np.argmin(np.minimum(sizes, square_sizes)))]
+        return f"{fewest} has {least:.0f} effective draws (limit {LEAST_SIZE:.0f})"
     # In units of the reference's standard deviations, everywhere.
     found_mean, variance = standard.mean(axis=(0, 1)), standard.var(axis=(0, 1))
     spread = ((standard - found_mean) ** 2).var(axis=(0, 1))

@@ -1,6 +1,6 @@
 """The posteriors: their data, and the names, shapes and supports of their unknowns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,13 +40,14 @@ class Target:
     """
 
     data: dict[str, np.ndarray]
-    unknowns: dict[str, tuple[tuple[int, ...], str]]
+    unknowns: Mapping[str, tuple[tuple[int, ...], str]]
 
 
 def eight_schools_noncentred() -> Target:
     """mu ~ N(0, 5), tau ~ half-Cauchy(5), z_j ~ N(0, 1), effect_j ~ N(mu + tau z_j, error_j)."""
     unknowns = {"mu": ((), "real"), "tau": ((), "positive"), "z": ((8,), "real")}
-    return Target({"effects": np.float32(EFFECTS), "errors": np.float32(EFFECT_ERRORS)}, unknowns)
+    data = {"effects": np.array(EFFECTS, np.float32), "errors": np.array(EFFECT_ERRORS, np.float32)}
+    return Target(data, unknowns)
 
 
 def eight_schools_centred() -> Target:

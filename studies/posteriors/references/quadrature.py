@@ -51,11 +51,11 @@ def poisson(data: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     weight /= weight.sum()
     check_edges(weight.reshape(log_weight.shape), "poisson")
     mu, sigma = (x.reshape(-1) for x in np.meshgrid(mus, np.exp(log_sigmas), indexing="ij"))
-    first, second = first.reshape(-1, counts.size), second.reshape(-1, counts.size)
+    means, squares = first.reshape(-1, counts.size), second.reshape(-1, counts.size)
     return {
         "mu": mixed(weight, mu, 0 * mu),
         "sigma": mixed(weight, sigma, 0 * sigma),
-        "z": mixed(weight, first, second - first**2),
+        "z": mixed(weight, means, squares - means**2),
     }
 
 
