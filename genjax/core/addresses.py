@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genjax.core.selection import Selection, SelectionBase, lenient, named
+
+if TYPE_CHECKING:
+    from genjax.core.trace import AnyTrace
 
 Path = tuple[str, ...]
 
@@ -56,7 +59,7 @@ def selected_paths(selection: SelectionBase, known: Any, prefix: Path = ()) -> l
     ]
 
 
-def check_selection(selection: SelectionBase, trace: Any, what: str) -> Selection:
+def check_selection(selection: SelectionBase, trace: AnyTrace, what: str) -> Selection:
     """The selection, checked: what it names exists in the trace, or it was written with `strict=False`.
 
     Returns:

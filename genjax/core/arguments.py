@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
 from genjax.core.pytree import Pytree
+
+if TYPE_CHECKING:
+    from genjax.core.trace import AnyTrace
 
 
 @Pytree.dataclass
@@ -55,7 +58,7 @@ def map_batch(function: Any, batch: Any) -> Any:
     return jax.tree.map(lambda node: node if is_shared(node) else function(node), batch, is_leaf=is_shared)
 
 
-def raw_args(trace: Any) -> Any:
+def raw_args(trace: AnyTrace) -> Any:
     """`(args, kwargs)` as stored, with `Shared` marks; None for a trace type that has no such field.
 
     A third element, where there is one, says what was observed; see `genjax.core.observed`.
@@ -64,31 +67,31 @@ def raw_args(trace: Any) -> Any:
     return getattr(trace, name) if name else None
 
 
-def stored_marks(trace: Any) -> tuple[Any, ...]:
+def stored_marks(trace: AnyTrace) -> tuple[Any, ...]:
     """`(marks,)` as stored, `()` where nothing is marked as observed."""
     stored = raw_args(trace)
     return stored[2:] if isinstance(stored, tuple) else ()
 
 
-def with_marks(trace: Any, marks: tuple[Any, ...]) -> Any:
+def with_marks(trace: AnyTrace, marks: tuple[Any, ...]) -> Any:
     """The trace with other `stored_marks`."""
     stored = raw_args(trace)
     return trace if stored is None else with_args(trace, (*stored[:2], *marks))
 
 
-def unshared(trace: Any) -> Any:
+def unshared(trace: AnyTrace) -> Any:
     """The trace with plain arguments and marks."""
     stored = raw_args(trace)
     return trace if stored is None else with_args(trace, unshare(stored, trace.raw_score()))
 
 
-def with_args(trace: Any, args: Any) -> Any:
+def with_args(trace: AnyTrace, args: Any) -> Any:
     """The trace with other stored arguments; a trace type without such a field is returned as it is."""
     name = _field_name(trace)
     return dataclasses.replace(trace, **{name: args}) if name else trace
 
 
-def without_args(trace: Any) -> Any:
+def without_args(trace: AnyTrace) -> Any:
     """A trace, and those in it, without their arguments: a batch would hold a copy of them per lane or step."""
     if isinstance(trace, (tuple, list)):
         return type(trace)(without_args(inner) for inner in trace)
@@ -105,7 +108,7 @@ _ARGUMENTS = ("_args", "args")
 _INNER = ("_choices", "traces", "trs")
 
 
-def _field_name(trace: Any) -> str | None:
+def _field_name(trace: AnyTrace) -> str | None:
     if not (dataclasses.is_dataclass(trace) and hasattr(trace, "raw_choices")):
         return None
     names = {field.name for field in dataclasses.fields(trace)}

@@ -11,6 +11,7 @@ import jax
 from genjax.core.partial import Indexed, select_where
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase, is_selected
+from genjax.core.signatures import Choices, Constraints
 
 # Wrappers
 
@@ -64,10 +65,10 @@ def _status_lines(status: Any, depth: int) -> list[str]:
 class Strict(Pytree):
     """Constraints every address of which must be used; see `strict`."""
 
-    choices: Any
+    choices: Choices
 
 
-def strict(choices: Any) -> Strict:
+def strict(choices: Choices) -> Strict:
     """Constraints that must all be used: a misspelled or unused address is an error instead of being ignored.
 
     Accepted wherever constraints are: `model.generate(strict({"y": 1.0}), x)`.
@@ -86,7 +87,7 @@ def choice_path(path: Any) -> str:
     return "/".join(str(getattr(key, "key", key)) for key in path)
 
 
-def is_empty(constraints: Any) -> bool:
+def is_empty(constraints: Constraints) -> bool:
     """Whether constraints constrain nothing: `None`, `{}`, or a wrapper of these."""
     if isinstance(constraints, (Strict, Indexed)):
         return is_empty(constraints.choices)
@@ -104,7 +105,7 @@ def as_choices(x: Any) -> Any:
     return {addr: as_choices(beneath) for addr, beneath in x.items()} if isinstance(x, Mapping) else x
 
 
-def lookup(constraints: Any, addr: str) -> Any:
+def lookup(constraints: Constraints, addr: str) -> Any:
     """The constraints beneath an address, or None."""
     if isinstance(constraints, Strict):
         beneath = lookup(constraints.choices, addr)
@@ -119,7 +120,7 @@ def lookup(constraints: Any, addr: str) -> Any:
     return constraints.get(addr)
 
 
-def without_strict(constraints: Any) -> Any:
+def without_strict(constraints: Constraints) -> Any:
     """Constraints without the `Strict` wrapper."""
     return constraints.choices if isinstance(constraints, Strict) else constraints
 
@@ -130,7 +131,7 @@ def nearest(addr: str, known: Iterable[str]) -> str:
     return f"; nearest: {', '.join(map(repr, close))}" if close else ""
 
 
-def check_used(constraints: Any, visited: Iterable[str], what: str) -> None:
+def check_used(constraints: Constraints, visited: Iterable[str], what: str) -> None:
     """For `Strict` constraints: raise ValueError if an address of theirs was not visited."""
     if not isinstance(constraints, Strict) or not isinstance(constraints.choices, dict):
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +18,12 @@ from genjax.core.observed import observed_by
 from genjax.core.partial import Masked, select_where
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
+from genjax.core.signatures import Choices, Constraints
 from genjax.core.sites import choose_sites
 from genjax.core.trace import Trace, get_choices
+
+if TYPE_CHECKING:
+    from genjax.core.gfi import AnyGFI
 
 X = TypeVar("X")
 R = TypeVar("R")
@@ -29,7 +33,7 @@ R = TypeVar("R")
 class CondTr(Trace[X, R]):
     """The trace of a `Cond`: the traces of both branches, and which one counts."""
 
-    gen_fn: Any
+    gen_fn: AnyGFI
     args: Any
     check: Any
     trs: Any
@@ -163,7 +167,9 @@ class Cond(GFI[X, R], Generic[X, R]):
             branches.append((gated(callee, gate), jax.tree.map(gate, args), jax.tree.map(gate, kwargs), gate))
         return branches
 
-    def _with_choices(self, tr: Any, check: Any, old: Any, x: Any, args: Any, kwargs: Any) -> list[Any]:
+    def _with_choices(
+        self, tr: Any, check: jax.Array, old: Choices, x: Constraints, args: Any, kwargs: Any
+    ) -> list[Any]:
         """Both branches' traces with the choices `old`, those of `x` in their place."""
         return [
             callee.update(inner, _in_dtypes_of(inner.get_choices(), overlay(old, jax.tree.map(gate, x))), *a, **k)[0]
@@ -221,7 +227,7 @@ def _check_shared(cond: Any, true: Any, false: Any, path: tuple[str, ...] = ()) 
         )
 
 
-def _in_dtypes_of(own: Any, choices: Any) -> Any:
+def _in_dtypes_of(own: Any, choices: Choices) -> Any:
     """Choices that both branches share have one dtype in the union; bring them back to the branch's own."""
     if isinstance(own, dict) and isinstance(choices, dict):
         return {addr: _in_dtypes_of(own[addr], value) if addr in own else value for addr, value in choices.items()}
@@ -238,7 +244,7 @@ def _in_dtypes_of(own: Any, choices: Any) -> Any:
     )
 
 
-def overlay(choices: Any, x: Any) -> Any:
+def overlay(choices: Choices, x: Any) -> Any:
     """`choices` with those of `x` in their place; masked constraints apply where their mask is true."""
     if is_empty(x):
         return choices

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import jax
 
@@ -76,6 +76,10 @@ class Const(Pytree, Generic[A]):
 def const(a: A) -> Const[A]:
     """`Const(a)`."""
     return Const(a)
+
+
+Size: TypeAlias = int | Const[int]
+"""A number on which shapes depend, so that it is known when a program is traced."""
 
 
 def count(value: Any, what: str, least: int = 0) -> int:

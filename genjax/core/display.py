@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from genjax.core.signatures import Choices
+
+if TYPE_CHECKING:
+    from genjax.core.gfi import AnyGFI
+    from genjax.core.trace import AnyTrace
 
 _MAX_ROWS = 40
 
@@ -36,7 +42,7 @@ def _is_key(value: Any) -> bool:
     return jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
-def _rows(choices: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+def _rows(choices: Choices, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
     if isinstance(choices, dict):
         for addr, value in choices.items():
             yield from _rows(value, (*path, str(addr)))
@@ -46,26 +52,26 @@ def _rows(choices: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]
     yield " / ".join(path), text
 
 
-def _limited(choices: Any) -> list[tuple[str, str]]:
+def _limited(choices: Choices) -> list[tuple[str, str]]:
     rows = list(_rows(choices))
     if len(rows) > _MAX_ROWS:
         rows = [*rows[:_MAX_ROWS], ("...", f"{len(rows) - _MAX_ROWS} more")]
     return rows
 
 
-def name_of(gen_fn: Any) -> str:
+def name_of(gen_fn: AnyGFI) -> str:
     """The name of a generative function for messages."""
     return getattr(gen_fn, "__name__", None) or repr(gen_fn)
 
 
-def gen_fn_html(gen_fn: Any) -> str:
+def gen_fn_html(gen_fn: AnyGFI) -> str:
     """A generative function in a notebook: its expression, and what is known of its source."""
     describe = getattr(gen_fn, "describe", None)
     title = html.escape(describe()) if describe is not None else ""
     return f'<code title="{title}">{html.escape(repr(gen_fn))}</code>'
 
 
-def trace_text(trace: Any) -> str:
+def trace_text(trace: AnyTrace) -> str:
     """One line for the run, one per address."""
     score = trace.raw_score()
     batch = f", batch {list(jnp.shape(score))}" if jnp.ndim(score) else ""
@@ -75,7 +81,7 @@ def trace_text(trace: Any) -> str:
     return "\n".join([head, *(f"  {path:<{width}}  {text}" for path, text in rows)])
 
 
-def trace_html(trace: Any) -> str:
+def trace_html(trace: AnyTrace) -> str:
     """The same as a small table."""
     cells = "".join(
         f"<tr><td><code>{html.escape(path)}</code></td><td>{html.escape(text)}</td></tr>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,10 @@ import numpy as np
 from genjax.core.addresses import path_text
 from genjax.core.choices import Fixed
 from genjax.core.partial import Filled, Indexed, Masked
+from genjax.core.signatures import Constraints
+
+if TYPE_CHECKING:
+    from genjax.core.trace import AnyTrace
 
 
 class ConstraintError(ValueError):
@@ -98,7 +102,7 @@ def _as_bool(distribution: Any, value: Any) -> Any:
     return jnp.asarray(given, bool) if not isinstance(value, (int, float)) else bool(value)
 
 
-def check_moved(trace: Any, n: int, what: str) -> None:
+def check_moved(trace: AnyTrace, n: int, what: str) -> None:
     """Check that a move of a trace keeps its number of lanes or steps.
 
     Raises:
@@ -112,7 +116,7 @@ def check_moved(trace: Any, n: int, what: str) -> None:
         )
 
 
-def check_lanes(constraints: Any, n: int, what: str) -> None:
+def check_lanes(constraints: Constraints, n: int, what: str) -> None:
     """Check that every leaf has the axis of lanes or steps in front.
 
     Raises:

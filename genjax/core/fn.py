@@ -6,7 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable
 from types import MethodType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import jax
 
@@ -25,6 +25,10 @@ from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Tr, Trace, get_choices
 from genjax.pjax.jax_internals import trace_state
+
+if TYPE_CHECKING:
+    from genjax.core.gfi import AnyGFI
+    from genjax.core.trace import AnyTrace
 
 R = TypeVar("R")
 
@@ -107,12 +111,12 @@ class _Simulate(_Handler):
         super().__init__(function)
         self.scores: list[Any] = []
 
-    def record(self, addr: str, gen_fn: Any, trace: Trace[Any, Any]) -> Any:
+    def record(self, addr: str, gen_fn: AnyGFI, trace: Trace[Any, Any]) -> Any:
         self.visited[addr] = remembered(without_args(trace), gen_fn)  # the next run passes its own
         self.scores.append(trace.get_score())
         return trace.get_retval()
 
-    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Any, kwargs: Any) -> Any:
         return self.record(addr, gen_fn, gen_fn.simulate(*args, **kwargs))
 
 
@@ -122,7 +126,7 @@ class _Assess(_Handler):
         self.x = x
         self.densities: list[jax.Array] = []
 
-    def beneath(self, addr: str, gen_fn: Any) -> Any:
+    def beneath(self, addr: str, gen_fn: AnyGFI) -> Any:
         """The choices given for a callee."""
         beneath = lookup(self.x, addr)
         if beneath is None:
@@ -136,7 +140,7 @@ class _Assess(_Handler):
             beneath = {}
         return beneath
 
-    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Any, kwargs: Any) -> Any:
         beneath = self.beneath(addr, gen_fn)
         if isinstance(gen_fn, Distribution):
             beneath = fitted(gen_fn, get_choices(beneath), args, kwargs)
@@ -147,7 +151,7 @@ class _Assess(_Handler):
 
 
 class _Sites(_Assess):
-    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Any, kwargs: Any) -> Any:
         self.visited[addr], retval = gen_fn.sites(self.beneath(addr, gen_fn), *args, **kwargs)
         return retval
 
@@ -160,7 +164,7 @@ class _Calls(_Assess):
         self.wanted = wanted
         self.found: Any = None
 
-    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Any, kwargs: Any) -> Any:
         if addr == self.wanted:
             self.found = gen_fn, args, kwargs
         return super().call(addr, gen_fn, args, kwargs)
@@ -172,7 +176,7 @@ class _Generate(_Simulate):
         self.x = x
         self.weights: list[jax.Array] = []
 
-    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Any, kwargs: Any) -> Any:
         beneath = lookup(self.x, addr)
         if is_empty(beneath):
             if beneath is None and addr in (without_strict(self.x) or {}):
@@ -206,7 +210,7 @@ class _Update(_Simulate):
 
     method = "update"
 
-    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Any, kwargs: Any) -> Any:
         trace, weight, self.discard[addr] = gen_fn.update(
             self.old_subtrace(addr), lookup(self.x, addr), *args, **kwargs
         )
@@ -236,14 +240,14 @@ class _Regenerate(_Update):
         super().__init__(function, old, None)
         self.selection = selection
 
-    def call(self, addr: str, gen_fn: Any, args: Any, kwargs: Any) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Any, kwargs: Any) -> Any:
         _, beneath = self.selection.match(addr)
         trace, weight, self.discard[addr] = gen_fn.regenerate(self.old_subtrace(addr), beneath, *args, **kwargs)
         self.weights.append(scalar(weight))
         return self.record(addr, gen_fn, trace)
 
 
-def _may_be_absent(gen_fn: Any) -> bool:
+def _may_be_absent(gen_fn: AnyGFI) -> bool:
     """Whether a callee may have no choices at all, so that a choice map need not mention it."""
     return not isinstance(gen_fn, Distribution)
 
@@ -390,13 +394,13 @@ class BoundFn(GFI[dict[str, Any], R], Generic[R]):
     def generate(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         return self.function.generate(x, self.instance, *args, **kwargs)
 
-    def update(self, tr: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def update(self, tr: AnyTrace, x: Any, *args: Any, **kwargs: Any) -> Any:
         return self.function.update(tr, x, self.instance, *args, **kwargs)
 
-    def regenerate(self, tr: Any, selection: SelectionBase, *args: Any, **kwargs: Any) -> Any:
+    def regenerate(self, tr: AnyTrace, selection: SelectionBase, *args: Any, **kwargs: Any) -> Any:
         return self.function.regenerate(tr, selection, self.instance, *args, **kwargs)
 
-    def project(self, tr: Any, selection: SelectionBase) -> Density:
+    def project(self, tr: AnyTrace, selection: SelectionBase) -> Density:
         return self.function.project(tr, selection)
 
     def __repr__(self) -> str:

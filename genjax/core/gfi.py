@@ -147,7 +147,11 @@ class GFI(Pytree, Generic[X, R]):
         return Thunk(self, args, kwargs)
 
 
-def _undefined(gen_fn: Any, method: str) -> str:
+AnyGFI: TypeAlias = GFI[Any, Any]
+"""Any generative function."""
+
+
+def _undefined(gen_fn: AnyGFI, method: str) -> str:
     return f"{type(gen_fn).__name__} does not define `{method}`, which every generative function must."
 
 

@@ -7,17 +7,20 @@ import contextvars
 import sys
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from genjax.core.pytree import Pytree
 from genjax.pjax.errors import user_location
 from genjax.pjax.jax_internals import Frame, is_library_file
 
+if TYPE_CHECKING:
+    from genjax.core.gfi import AnyGFI
+
 
 class Handler(Protocol):
     """What a running model does with an addressed call."""
 
-    def handle(self, addr: str, gen_fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def handle(self, addr: str, gen_fn: AnyGFI, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Answer the call, and return the callee's return value."""
         ...
 
@@ -57,7 +60,7 @@ def handling(handler: Handler | None) -> Iterator[None]:
 class Thunk(Pytree):
     """A call of a generative function that waits for its address: `normal(0.0, 1.0) @ "x"`."""
 
-    gen_fn: Any
+    gen_fn: AnyGFI
     args: tuple[Any, ...]
     kwargs: dict[str, Any] = Pytree.field(default_factory=dict)
 
@@ -68,7 +71,7 @@ class Thunk(Pytree):
         return trace(addr, self.gen_fn, self.args, self.kwargs)
 
 
-def trace(addr: str, gen_fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> Any:
+def trace(addr: str, gen_fn: AnyGFI, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> Any:
     """Call `gen_fn` at an address of the running model: the functional form of `gen_fn(*args, **kwargs) @ addr`.
 
     Args:

@@ -10,13 +10,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from types import CellType, FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
 from genjax.core.const import Const
 from genjax.core.handlers import current_handler
+
+if TYPE_CHECKING:
+    from genjax.core.gfi import AnyGFI
+    from genjax.core.trace import AnyTrace
 
 _MARK = "__genjax_made_in_a_model__"
 
@@ -48,7 +52,7 @@ def mark(function: Any) -> Any:
     return function
 
 
-def remembered(trace: Any, gen_fn: Any) -> Any:
+def remembered(trace: AnyTrace, gen_fn: AnyGFI) -> Any:
     """A subtrace of the callee `gen_fn` as stored: functions made by the model are `Made`."""
     if not _has_made(gen_fn):
         return trace
@@ -75,7 +79,7 @@ def _as_made(node: Any) -> Any:
     return Const(Made(function.__module__, function.__qualname__, code.co_firstlineno, column))
 
 
-def gated(gen_fn: Any, gate: Callable[[Any], Any]) -> Any:
+def gated(gen_fn: AnyGFI, gate: Callable[[Any], Any]) -> Any:
     """The callee with `gate` applied to what functions that the model made have closed over."""
     if not _has_made(gen_fn):
         return gen_fn

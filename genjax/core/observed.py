@@ -12,7 +12,7 @@ trace keep them. Kernels ask `movable` what they may move:
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,11 @@ from genjax.core.choices import is_empty, without_strict
 from genjax.core.lanes import scalar
 from genjax.core.partial import Indexed, Masked, select_where
 from genjax.core.pytree import Pytree
-from genjax.core.selection import Selection, SelectionBase, is_forced, named, sel
+from genjax.core.selection import Selectable, Selection, SelectionBase, is_forced, named, sel
+from genjax.core.signatures import Choices, Constraints
+
+if TYPE_CHECKING:
+    from genjax.core.trace import AnyTrace
 
 
 @Pytree.dataclass
@@ -34,7 +38,7 @@ class Whole(Pytree):
 # Marking
 
 
-def observed_by(constraints: Any, trace: Any, *, is_start: bool = True) -> tuple[Any, ...]:
+def observed_by(constraints: Constraints, trace: AnyTrace, *, is_start: bool = True) -> tuple[Any, ...]:
     """`(marks,)` of a trace that was made with these constraints, or `()` where there is nothing to mark.
 
     Args:
@@ -96,26 +100,26 @@ def _covers(marks: Any, known: Any) -> bool:
     return isinstance(marks, Whole)
 
 
-def observed_marks(trace: Any) -> Any:
+def observed_marks(trace: AnyTrace) -> Any:
     """The marks of a trace without a batch axis; `{}` where nothing is marked."""
     stored = stored_marks(trace)
     return unshare(stored[0], trace.raw_score()) if stored else {}
 
 
-def observed_paths(trace: Any) -> list[tuple[str, ...]]:
+def observed_paths(trace: AnyTrace) -> list[tuple[str, ...]]:
     """The paths of a trace, or batch of traces, that are marked as observed, in full or in part."""
     stored = stored_marks(trace)
     whole, partial = _split(stored[0]) if stored and stored[0] != {} else ([], [])
     return [*whole, *partial]
 
 
-def observed_whole(trace: Any) -> list[tuple[str, ...]]:
+def observed_whole(trace: AnyTrace) -> list[tuple[str, ...]]:
     """The paths of a trace, or batch of traces, that are marked as observed in full."""
     stored = stored_marks(trace)
     return _split(stored[0])[0] if stored and stored[0] != {} else []
 
 
-def like(args: tuple[Any, ...], kwargs: dict[str, Any], trace: Any) -> tuple[Any, ...]:
+def like(args: tuple[Any, ...], kwargs: dict[str, Any], trace: AnyTrace) -> tuple[Any, ...]:
     """What a move of `trace` to new arguments stores: the arguments, and the trace's own marks."""
     return args, kwargs, *stored_marks(trace)
 
@@ -136,7 +140,7 @@ class Movable(NamedTuple):
     held: Any
 
 
-def movable(trace: Any, selection: Any, kernel: str, *, continuous: bool = False) -> Movable:
+def movable(trace: AnyTrace, selection: Selectable, kernel: str, *, continuous: bool = False) -> Movable:
     """What a kernel that was asked to move `selection` moves; see the module's docstring.
 
     Args:
@@ -183,7 +187,7 @@ def hold(held: Any, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda a, b: select_where(held, b, a), new, old)
 
 
-def redraw(trace: Any, selection: SelectionBase, held: Any) -> tuple[Any, jax.Array]:
+def redraw(trace: AnyTrace, selection: SelectionBase, held: Any) -> tuple[Any, jax.Array]:
     """`(proposal, log_alpha)`: draw the selected choices from the model, all but the elements that `held` names.
 
     With y everything that stays, `log_alpha = log p(y | x', args) - log p(y | x, args)`, each the sum of the log
@@ -200,7 +204,7 @@ def redraw(trace: Any, selection: SelectionBase, held: Any) -> tuple[Any, jax.Ar
     return with_args(proposal, unshare(raw_args(trace), trace.raw_score())), scalar(log_new) - scalar(log_old)
 
 
-def staying(choices: Any, selection: SelectionBase, held: Any, drop: bool) -> Any:
+def staying(choices: Choices, selection: SelectionBase, held: Any, drop: bool) -> Any:
     """Constraints that hold what stays. What moves is dropped, or masked: there, but without a density."""
     if isinstance(choices, dict):
         found = {
@@ -246,7 +250,7 @@ def _at(tree: Any, path: tuple[str, ...]) -> Any:
     return tree
 
 
-def _is_continuous(trace: Any, choice: Any, path: tuple[str, ...]) -> bool:
+def _is_continuous(trace: AnyTrace, choice: Any, path: tuple[str, ...]) -> bool:
     """Whether gradients move a choice: its numbers are floating-point, and its support is not a set of integers."""
     floats = all(jnp.issubdtype(jnp.result_type(leaf), jnp.floating) for leaf in jax.tree.leaves(choice))
     return floats and not _is_counting(trace, path)

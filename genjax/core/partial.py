@@ -8,8 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from genjax.core.pytree import Pytree
+from genjax.core.signatures import Choices, Constraints
 
 
 @Pytree.dataclass
@@ -32,11 +34,11 @@ def filled(value: Any) -> Filled:
 class Masked(Pytree):
     """A constraint that holds where `mask` is true; elsewhere the choice is left to the model."""
 
-    mask: Any
+    mask: ArrayLike
     value: Any
 
 
-def masked(mask: Any, choices: Any) -> Any:
+def masked(mask: ArrayLike, choices: Choices) -> Any:
     """Constrain some lanes of a vmapped, or some steps of a scanned, address.
 
     Args:
@@ -52,7 +54,7 @@ class Indexed(Pytree):
     """Constraints of those lanes `indices` of a vmapped address where `where` is true; see `indexed`."""
 
     indices: Any
-    choices: Any
+    choices: Choices
     where: Any = True
 
     def expand(self, n: int) -> Any:
@@ -79,7 +81,7 @@ class Indexed(Pytree):
         return _spoiled(constraints, _is_fault(indices, n)) if is_traced else constraints
 
 
-def indexed(indices: Any, choices: Any) -> Indexed:
+def indexed(indices: Any, choices: Choices) -> Indexed:
     """Constrain the lanes `indices` of a vmapped address, or those steps of a scanned one.
 
     Args:
@@ -90,7 +92,7 @@ def indexed(indices: Any, choices: Any) -> Indexed:
     return Indexed(indices, choices)
 
 
-def _restricted(mask: Any, choices: Any, spread: Callable[[Any], Any] = lambda value: value) -> Any:
+def _restricted(mask: ArrayLike, choices: Choices, spread: Callable[[Any], Any] = lambda value: value) -> Any:
     """Constraints that hold where `mask` is true; partial ones hold where both do. `spread` is applied to leaves."""
 
     def restrict(value: Any) -> Any:
@@ -107,7 +109,7 @@ def _restricted(mask: Any, choices: Any, spread: Callable[[Any], Any] = lambda v
     return jax.tree.map(restrict, choices, is_leaf=lambda node: isinstance(node, (Masked, Indexed, Filled)))
 
 
-def _both(mask: Any, other: Any) -> Any:
+def _both(mask: ArrayLike, other: Any) -> Any:
     """`mask & other`, with leading axes aligned."""
     masks = [jnp.asarray(mask), jnp.asarray(other)]
     rank = max(m.ndim for m in masks)
@@ -138,7 +140,7 @@ def _is_fault(indices: Any, n: int) -> Any:
     return is_outside | jnp.any(jnp.diff(jnp.sort(indices % n)) == 0)
 
 
-def _spoiled(constraints: Any, is_fault: Any) -> Any:
+def _spoiled(constraints: Constraints, is_fault: Any) -> Any:
     """`Masked` constraints; where `is_fault`, they hold everywhere, with values that have no density."""
 
     def spoil(node: Any) -> Any:
@@ -154,7 +156,7 @@ def _spoiled(constraints: Any, is_fault: Any) -> Any:
     return jax.tree.map(spoil, constraints, is_leaf=lambda node: isinstance(node, (Masked, Indexed)))
 
 
-def with_lanes(constraints: Any, n: int) -> Any:
+def with_lanes(constraints: Constraints, n: int) -> Any:
     """Constraints of `n` lanes, each leaf with the axis of lanes: masks and indices that lanes share get it."""
 
     def give_axis(value: Any) -> Any:
@@ -172,7 +174,7 @@ def with_lanes(constraints: Any, n: int) -> Any:
     return jax.tree.map(give, constraints, is_leaf=lambda node: isinstance(node, (Masked, Indexed, Filled)))
 
 
-def select_where(mask: Any, new: Any, old: Any) -> Any:
+def select_where(mask: ArrayLike, new: Any, old: Any) -> Any:
     """`where(mask, new, old)`, with the mask's axes aligned to the leading axes of the values."""
     rank = max(jnp.ndim(new), jnp.ndim(old))
     mask = jnp.asarray(mask)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,10 @@ from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.trace import Trace
 
+if TYPE_CHECKING:
+    from genjax.core.gfi import AnyGFI
+    from genjax.core.trace import AnyTrace
+
 X = TypeVar("X")
 
 
@@ -29,9 +33,9 @@ X = TypeVar("X")
 class ScanTr(Trace[X, Any]):
     """The trace of a `Scan`: its steps' traces stacked along the leading axis."""
 
-    gen_fn: Any
+    gen_fn: AnyGFI
     args: Any
-    traces: Any
+    traces: AnyTrace
     final_carry: Any
     outs: Any
     score: Any
@@ -113,7 +117,7 @@ class Scan(GFI[X, Any], Generic[X]):
         check_lanes(x, n_steps, f"the number of steps of {self!r}")
         return x
 
-    def _record(self, traces: Any, stored: Any, carry: Any, outs: Any) -> ScanTr[X]:
+    def _record(self, traces: AnyTrace, stored: Any, carry: Any, outs: Any) -> ScanTr[X]:
         score = jnp.sum(traces.raw_score(), axis=0)
         return ScanTr(self, stored, traces, carry, outs, score)
 

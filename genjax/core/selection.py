@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from genjax.core.const import Const
 from genjax.core.pytree import Pytree
 
 Match = tuple[bool, "Selection"]
+
+Selectable: TypeAlias = "SelectionBase | str | tuple[Any, ...] | dict[str, Any] | None"
+"""What `sel` makes a selection of: a selection, or its written form."""
 
 
 class SelectionBase(Pytree):
@@ -27,10 +30,10 @@ class SelectionBase(Pytree):
     def __contains__(self, addr: Any) -> bool:
         return self.match(addr)[0]
 
-    def __or__(self, other: Any) -> Selection:
+    def __or__(self, other: Selectable) -> Selection:
         return Selection(OrSel(_wrapped(self), sel(other)))
 
-    def __and__(self, other: Any) -> Selection:
+    def __and__(self, other: Selectable) -> Selection:
         return Selection(InSel(_wrapped(self), sel(other)))
 
     __xor__ = __and__  # the published spelling of intersection
@@ -83,7 +86,7 @@ class TupleSel(SelectionBase):
 class DictSel(SelectionBase):
     """A selection for each of some addresses."""
 
-    d: dict[str, Any]
+    d: dict[str, SelectionBase]
 
     def match(self, addr: Any) -> Match:
         try:
@@ -97,7 +100,7 @@ class DictSel(SelectionBase):
 class ComplSel(SelectionBase):
     """Everything but another selection."""
 
-    s: Any
+    s: SelectionBase
 
     def match(self, addr: Any) -> Match:
         matched, rest = self.s.match(addr)
@@ -108,8 +111,8 @@ class ComplSel(SelectionBase):
 class InSel(SelectionBase):
     """Intersection."""
 
-    s1: Any
-    s2: Any
+    s1: SelectionBase
+    s2: SelectionBase
 
     def match(self, addr: Any) -> Match:
         (m1, r1), (m2, r2) = self.s1.match(addr), self.s2.match(addr)
@@ -120,8 +123,8 @@ class InSel(SelectionBase):
 class OrSel(SelectionBase):
     """Union."""
 
-    s1: Any
-    s2: Any
+    s1: SelectionBase
+    s2: SelectionBase
 
     def match(self, addr: Any) -> Match:
         (m1, r1), (m2, r2) = self.s1.match(addr), self.s2.match(addr)
@@ -138,7 +141,7 @@ class Selection(SelectionBase):
         force: whether kernels also move those selected choices that were observed.
     """
 
-    s: Any
+    s: SelectionBase
     strict: bool = Pytree.static(default=True)
     force: bool = Pytree.static(default=False)
 
@@ -151,7 +154,7 @@ class Selection(SelectionBase):
         return f"Selection({self.s!r}{flags})"
 
 
-def _wrapped(selection: Any) -> Selection:
+def _wrapped(selection: SelectionBase) -> Selection:
     return selection if isinstance(selection, Selection) else Selection(selection)
 
 
@@ -159,7 +162,7 @@ def _same(addr: Any, own: Any) -> bool:
     return type(addr) is type(own) and bool(addr == own)
 
 
-def sel(*addresses: Any, strict: bool = True, force: bool = False) -> Selection:
+def sel(*addresses: Selectable, strict: bool = True, force: bool = False) -> Selection:
     """A selection from its written form.
 
     Args:
@@ -176,7 +179,7 @@ def sel(*addresses: Any, strict: bool = True, force: bool = False) -> Selection:
     return selection if strict and not force else Selection(selection, strict, force)
 
 
-def _written(addresses: tuple[Any, ...]) -> Selection:
+def _written(addresses: tuple[Selectable, ...]) -> Selection:
     if not addresses:
         return Selection(NoneSel())
     if len(addresses) > 1:
@@ -218,7 +221,7 @@ def lenient(selection: SelectionBase) -> Selection:
     )
 
 
-def named(selection: Any) -> Iterator[Any]:
+def named(selection: SelectionBase) -> Iterator[str]:
     """The addresses of the first level that a selection names and that must exist."""
     if isinstance(selection, Selection) and not selection.strict:
         return
@@ -232,12 +235,12 @@ def named(selection: Any) -> Iterator[Any]:
         yield from named(part)
 
 
-def is_forced(selection: Any) -> bool:
+def is_forced(selection: SelectionBase) -> bool:
     """Whether a selection, or a part of it, was written with `force=True`."""
     return getattr(selection, "force", False) is True or any(map(is_forced, _parts(selection)))
 
 
-def _parts(selection: Any) -> list[Any]:
+def _parts(selection: SelectionBase) -> list[SelectionBase]:
     """The selections that one of this level is made of."""
     if isinstance(selection, (Selection, ComplSel)):
         return [selection.s]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,11 @@ from genjax.core.choices import Fixed, NotFixedException
 from genjax.core.lanes import scalar
 from genjax.core.observed import Whole, observed_by, observed_marks
 from genjax.core.pytree import Pytree
+from genjax.core.signatures import Choices, Constraints, PyTree
 from genjax.shapes import Float
+
+if TYPE_CHECKING:
+    from genjax.core.gfi import AnyGFI, Weight
 
 X = TypeVar("X")
 R = TypeVar("R")
@@ -25,11 +30,11 @@ class Trace(Pytree, Generic[X, R]):
     Subclasses give `get_gen_fn`, `get_args`, `get_retval`, `raw_choices` and `raw_score`.
     """
 
-    def get_gen_fn(self) -> Any:
+    def get_gen_fn(self) -> AnyGFI:
         """The generative function that made the trace."""
         raise TypeError(f"{type(self).__name__} does not define get_gen_fn().")
 
-    def get_args(self) -> Any:
+    def get_args(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """`(positional arguments, keyword arguments)` of the run.
 
         In a batch, arguments that all runs share have no batch axis.
@@ -40,7 +45,7 @@ class Trace(Pytree, Generic[X, R]):
         """The return value."""
         raise TypeError(f"{type(self).__name__} does not define get_retval().")
 
-    def raw_choices(self) -> Any:
+    def raw_choices(self) -> Choices:
         """The choices as stored: subtraces and `Fixed` marks not taken off."""
         raise TypeError(f"{type(self).__name__} does not define raw_choices().")
 
@@ -56,7 +61,7 @@ class Trace(Pytree, Generic[X, R]):
         """The choices as plain nested dicts of values."""
         return get_choices(self.raw_choices())
 
-    def get_fixed_choices(self) -> Any:
+    def get_fixed_choices(self) -> Choices:
         """The choices with `Fixed` marks kept."""
         return get_fixed_choices(self.raw_choices())
 
@@ -80,7 +85,7 @@ class Trace(Pytree, Generic[X, R]):
             is_leaf=lambda mark: isinstance(mark, Whole),
         )
 
-    def observe(self, constraints: Any) -> Any:
+    def observe(self, constraints: Constraints) -> Self:
         """The same trace, with the addresses in `constraints` marked as observed, and no others.
 
         `generate` does this with what it was given, unless that was everything. Kernels move what is not observed.
@@ -100,7 +105,7 @@ class Trace(Pytree, Generic[X, R]):
         if not all(jax.tree.leaves(status)):
             raise NotFixedException(status)
 
-    def update(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def update(self, x: X | None, *args: Any, **kwargs: Any) -> tuple[Trace[X, R], Weight, X]:
         """`gen_fn.update(self, x, *args, **kwargs)`; without arguments, with those of the trace."""
         if not args and not kwargs:
             args, kwargs = self.get_args()
@@ -130,7 +135,7 @@ class Trace(Pytree, Generic[X, R]):
     def __bool__(self) -> bool:
         return True
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Self]:
         return (self[i] for i in range(len(self)))
 
     def _require_batch(self, what: str) -> None:
@@ -152,22 +157,22 @@ AnyTrace: TypeAlias = Trace[Any, Any]
 class Tr(Trace[X, R]):
     """The standard trace. For a `Fn` the choices are a dict from address to subtrace."""
 
-    _gen_fn: Any
+    _gen_fn: AnyGFI
     _args: Any
-    _choices: Any
-    _retval: Any
-    _score: Any
+    _choices: Choices
+    _retval: R
+    _score: Any  # an array; in a tree of axes or of flags made from traces, what stands for it
 
-    def get_gen_fn(self) -> Any:
+    def get_gen_fn(self) -> AnyGFI:
         return self._gen_fn
 
-    def get_args(self) -> Any:
+    def get_args(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return unshare(self._args[:2], self._score)
 
     def get_retval(self) -> R:
         return self._retval
 
-    def raw_choices(self) -> Any:
+    def raw_choices(self) -> Choices:
         return self._choices
 
     def raw_score(self) -> Float[jax.Array, "..."] | jax.ShapeDtypeStruct:
@@ -176,17 +181,17 @@ class Tr(Trace[X, R]):
     __repr__ = Trace.__repr__
 
 
-def get_choices(x: Any) -> Any:
+def get_choices(x: PyTree) -> Choices:
     """The plain choices of x: a trace, or any pytree that may contain traces. Other values are returned as they are."""
     return _strip(x, strip_fixed=True)
 
 
-def get_fixed_choices(x: Any) -> Any:
+def get_fixed_choices(x: PyTree) -> Choices:
     """The choices of x as by `get_choices`, with `Fixed` marks kept."""
     return _strip(x, strip_fixed=False)
 
 
-def _strip(x: Any, strip_fixed: bool) -> Any:
+def _strip(x: PyTree, strip_fixed: bool) -> Choices:
     if isinstance(x, Trace):
         return x.get_choices() if strip_fixed else x.get_fixed_choices()
     if isinstance(x, Fixed):
@@ -200,7 +205,7 @@ def _strip(x: Any, strip_fixed: bool) -> Any:
     )
 
 
-def _fixed_status(choices: Any) -> Any:
+def _fixed_status(choices: Choices) -> Any:
     if isinstance(choices, dict):
         return {addr: _fixed_status(value) for addr, value in choices.items()}
     return isinstance(choices, Fixed)

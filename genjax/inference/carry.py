@@ -15,9 +15,10 @@ import jax.numpy as jnp
 
 from genjax.core import CondTr, Distribution, ScanTr, Tr, Trace, Vmap
 from genjax.core.arguments import stored_marks, unshared, with_marks
+from genjax.core.trace import AnyTrace
 
 
-def lean(trace: Any) -> Any:
+def lean(trace: AnyTrace) -> Any:
     """`trace` without return values that repeat a choice."""
     if isinstance(trace, Tr):
         if type(trace._gen_fn) is Distribution:
@@ -27,7 +28,7 @@ def lean(trace: Any) -> Any:
     return _map_inner(lean, trace)
 
 
-def restore(trace: Any) -> Any:
+def restore(trace: AnyTrace) -> Any:
     """The inverse of `lean`. On a full trace: a return value that repeats a choice becomes the same array."""
     if isinstance(trace, Tr):
         if type(trace._gen_fn) is Distribution:
@@ -38,7 +39,7 @@ def restore(trace: Any) -> Any:
     return _map_inner(restore, trace)
 
 
-def _map_inner(function: Callable[[Any], Any], trace: Any) -> Any:
+def _map_inner(function: Callable[[Any], Any], trace: AnyTrace) -> Any:
     if isinstance(trace, Tr) and isinstance(trace._choices, dict):
         return dataclasses.replace(trace, _choices={addr: function(sub) for addr, sub in trace._choices.items()})
     if isinstance(trace, ScanTr):
@@ -54,7 +55,7 @@ def map_traces(function: Callable[[Any], Any], tree: Any) -> Any:
     return jax.tree.map(lambda node: function(node) if is_trace(node) else node, tree, is_leaf=is_trace)
 
 
-def plain(trace: Any) -> Any:
+def plain(trace: AnyTrace) -> Any:
     """`trace` with arguments of its own and repeated values as one array: the form that moves return."""
     return restore(unshared(trace))
 

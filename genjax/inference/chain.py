@@ -6,23 +6,27 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
 from genjax.core import Const, Pytree, Trace, get_choices
-from genjax.core.const import count, unwrap
+from genjax.core.const import Size, count, unwrap
+from genjax.core.signatures import PyTree
 from genjax.core.trace import AnyTrace
 from genjax.inference.adaptation.warmup import Tuned, adapted, aim
 from genjax.inference.diagnostics import diagnose
 from genjax.inference.kernels.function import as_kernel
-from genjax.inference.kernels.kernel import Info, Kernel
+from genjax.inference.kernels.kernel import Collect, Info, Kernel, Move
 from genjax.inference.kernels.start import check_start
 from genjax.inference.repeat import Lanes, Schedule, Start, begin, repeat
 from genjax.shapes import Bool, Float
 
 #: Read by `seed`, which would otherwise trace plain numbers.
+Progress: TypeAlias = bool | Callable[[int, int], None]
+"""Whether to report the steps made, or what is called with their number and that of all steps."""
+
 _STATIC = (
     "n_steps", "burn_in", "autocorrelation_resampling", "n_chains", "n_warmup", "target_acceptance", "progress",
 )  # fmt: skip
@@ -46,16 +50,16 @@ class MCMCResult(Pytree):
         kernel: the kernel that ran, adapted if there was a warm-up. None for a function.
     """
 
-    traces: Any
+    traces: PyTree
     accepts: Bool[jax.Array, "*chains steps"]
     acceptance_rate: Float[jax.Array, ""]
     n_steps: Const[int]
     n_chains: Const[int]
-    rhat: Any = Pytree.field(default=None)
-    ess_bulk: Any = Pytree.field(default=None)
-    ess_tail: Any = Pytree.field(default=None)
-    info: Any = Pytree.field(default=None)
-    kernel: Any = Pytree.field(default=None)
+    rhat: PyTree = Pytree.field(default=None)
+    ess_bulk: PyTree = Pytree.field(default=None)
+    ess_tail: PyTree = Pytree.field(default=None)
+    info: Info = Pytree.field(default=None)
+    kernel: Kernel = Pytree.field(default=None)
 
     def to_dict(self) -> dict[str, dict[str, jax.Array]]:
         """Plain arrays with leading axes (chains, steps), by group and name, as `arviz.from_dict` takes them.
@@ -77,9 +81,7 @@ class MCMCResult(Pytree):
         return {"posterior": posterior, "sample_stats": statistics}
 
 
-def chain(
-    kernel: Kernel | Callable[[Any], Any], *, collect: Callable[[Any], Any] | None = None
-) -> Callable[..., MCMCResult]:
+def chain(kernel: Kernel | Move, *, collect: Collect | None = None) -> Callable[..., MCMCResult]:
     """`run = chain(kernel)`; `result = seed(run)(key, initial_trace, n_steps)`: repeat a kernel.
 
     Args:
@@ -133,19 +135,19 @@ class Chain(Pytree):
     """What `chain` makes of a `Kernel`: the arrays in the kernel stay arguments when it is seeded or jitted."""
 
     kernel: Kernel
-    collect: Callable[[Any], Any] | None = Pytree.static(default=None)
+    collect: Collect | None = Pytree.static(default=None)
 
     def __call__(
         self,
         initial_trace: AnyTrace,
-        n_steps: Any,
+        n_steps: Size,
         *,
-        burn_in: Any = 0,
-        autocorrelation_resampling: Any = 1,
-        n_chains: Any = 1,
-        n_warmup: Any = 0,
-        target_acceptance: Any = None,
-        progress: Any = False,
+        burn_in: Size = 0,
+        autocorrelation_resampling: Size = 1,
+        n_chains: Size = 1,
+        n_warmup: Size = 0,
+        target_acceptance: float | Const[float] | None = None,
+        progress: Progress | Const[Progress] = False,
     ) -> MCMCResult:
         check_start(initial_trace)
         schedule = _schedule(n_steps, burn_in, autocorrelation_resampling)
@@ -173,7 +175,7 @@ class Chain(Pytree):
         return _STATIC
 
 
-def _runs_of(kernel: Callable[[Any], Any]) -> dict[Any, Any]:
+def _runs_of(kernel: Move) -> dict[Any, Callable[..., MCMCResult]]:
     """The runs made of a kernel, kept on the kernel itself: they live as long as it does."""
     owner, runs = getattr(kernel, "__chains__", (None, {}))
     if owner is not kernel:  # none yet, or an attribute that functools.wraps copied
@@ -183,14 +185,14 @@ def _runs_of(kernel: Callable[[Any], Any]) -> dict[Any, Any]:
     return runs
 
 
-def _make_run(kernel: Callable[[Any], Any], collect: Callable[[Any], Any] | None) -> Callable[..., MCMCResult]:
+def _make_run(kernel: Move, collect: Collect | None) -> Callable[..., MCMCResult]:
     def run(
         initial_trace: AnyTrace,
-        n_steps: Any,
+        n_steps: Size,
         *,
-        burn_in: Any = 0,
-        autocorrelation_resampling: Any = 1,
-        n_chains: Any = 1,
+        burn_in: Size = 0,
+        autocorrelation_resampling: Size = 1,
+        n_chains: Size = 1,
     ) -> MCMCResult:
         schedule = _schedule(n_steps, burn_in, autocorrelation_resampling)
         lanes, moves = _lanes(initial_trace, count(n_chains, "n_chains", 1)), as_kernel(kernel)
@@ -201,12 +203,12 @@ def _make_run(kernel: Callable[[Any], Any], collect: Callable[[Any], Any] | None
     return run
 
 
-def _schedule(n_steps: Any, burn_in: Any, thinning: Any) -> Schedule:
+def _schedule(n_steps: Size, burn_in: Size, thinning: Size) -> Schedule:
     counts = count(n_steps, "n_steps", 0), count(burn_in, "burn_in", 0)
     return Schedule(*counts, count(thinning, "autocorrelation_resampling", 1))
 
 
-def _reporter(progress: Any, n_steps: int) -> Callable[[Any], None] | None:
+def _reporter(progress: Progress, n_steps: int) -> Callable[[jax.Array], None] | None:
     """What is called with the number of steps made; None for no reports."""
     if not progress:
         return None
@@ -215,7 +217,7 @@ def _reporter(progress: Any, n_steps: int) -> Callable[[Any], None] | None:
     return lambda step: print(f"chain: {int(step):,} of {n_steps:,} steps", file=sys.stderr)  # noqa: T201
 
 
-def _lanes(initial: Any, n_chains: int) -> Lanes | None:
+def _lanes(initial: AnyTrace, n_chains: int) -> Lanes | None:
     if n_chains == 1:
         return None
     batch_shape = jnp.shape(initial.raw_score())
@@ -229,17 +231,18 @@ def _lanes(initial: Any, n_chains: int) -> Lanes | None:
 
 def _run_chains(
     kernel: Kernel,
-    collect: Callable[[Any], Any] | None,
+    collect: Collect | None,
     start: Start,
     schedule: Schedule,
     lanes: Lanes | None,
-    report: Callable[[Any], None] | None = None,
+    report: Callable[[jax.Array], None] | None = None,
 ) -> MCMCResult:
     traces, info, constants, _ = repeat(kernel, collect, start, schedule, lanes, report)
+    # None for a function, which says nothing else than whether it was accepted.
     accepts, info = (info.accept, info) if isinstance(info, Info) else (info, None)
     rate = jnp.mean(accepts) if accepts.size else jnp.array(jnp.nan)
     n_chains = 1 if lanes is None else lanes.size
-    result = MCMCResult(traces, accepts, rate, Const(schedule.n_kept), Const(n_chains), info=info)
+    result = MCMCResult(traces, accepts, rate, Const(schedule.n_kept), Const(n_chains), info=info)  # type: ignore[arg-type]
     if lanes is None:
         return result
     rhat, ess_bulk, ess_tail = diagnose(get_choices(traces), constants)

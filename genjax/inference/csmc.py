@@ -15,9 +15,11 @@ from jax import Array
 from genjax.core.addresses import path_text
 from genjax.core.arguments import as_args, is_shared, raw_args, with_args, without_args
 from genjax.core.choices import without_strict
-from genjax.core.const import count
+from genjax.core.const import Size, count
+from genjax.core.gfi import AnyGFI
 from genjax.core.lanes import scalar
 from genjax.core.partial import Indexed, Masked
+from genjax.core.signatures import Choices, Constraints
 from genjax.core.trace import AnyTrace, get_choices
 from genjax.inference.particles import ParticleCollection, copied, extend, init
 from genjax.inference.proposed import addresses_of, choices_by_path, merged, overlap
@@ -25,12 +27,12 @@ from genjax.inference.resampling import log_normalized_weights, resample_ancesto
 
 
 def init_csmc(
-    target_gf: Any,
+    target_gf: AnyGFI,
     target_args: tuple[Any, ...],
-    n_samples: Any,
-    constraints: Any,
-    retained_choices: Any,
-    proposal_gf: Any = None,
+    n_samples: Size,
+    constraints: Constraints,
+    retained_choices: Choices,
+    proposal_gf: AnyGFI | None = None,
 ) -> ParticleCollection:
     """`init`, with the retained choices as particle 0.
 
@@ -60,11 +62,11 @@ def init_csmc(
 
 def extend_csmc(
     particles: ParticleCollection,
-    gf: Any,
+    gf: AnyGFI,
     args: Any,
-    constraints: Any,
-    retained_choices: Any,
-    extension_proposal: Any = None,
+    constraints: Constraints,
+    retained_choices: Choices,
+    extension_proposal: AnyGFI | None = None,
 ) -> ParticleCollection:
     """`extend`, with the retained choices as the extension of particle 0. See `init_csmc`.
 
@@ -101,7 +103,12 @@ def resample_csmc(particles: ParticleCollection) -> ParticleCollection:
 
 
 def _retained(
-    gf: Any, args: tuple[Any, ...], constraints: Any, retained: Any, proposal: Any, proposal_args: tuple[Any, ...]
+    gf: AnyGFI,
+    args: tuple[Any, ...],
+    constraints: Constraints,
+    retained: Choices,
+    proposal: Any,
+    proposal_args: tuple[Any, ...],
 ) -> tuple[Any, Array]:
     """The retained trace, and `log p(x, y) - log Q(x)`: over sites that Q takes from the target itself both cancel."""
     observed, retained = without_strict(constraints), get_choices(without_strict(retained))
@@ -136,7 +143,7 @@ def _with_first(particles: ParticleCollection, trace: AnyTrace, log_weight: Arra
     )
 
 
-def _check_retained(gf: Any, args: tuple[Any, ...], observed: Any, retained: Any) -> None:
+def _check_retained(gf: AnyGFI, args: tuple[Any, ...], observed: Any, retained: Choices) -> None:
     partial = [c for c in jax.tree.leaves(observed, is_leaf=_is_partial) if _is_partial(c)]
     if partial:
         raise ValueError("Conditional SMC takes whole constraints, not masked() or indexed() ones.")

@@ -15,7 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtri
+from jax.typing import ArrayLike
 
+from genjax.core.signatures import PyTree
 from genjax.shapes import Bool, Float
 
 Draws: TypeAlias = Float[jax.Array, "chains draws *quantity"]
@@ -24,7 +26,7 @@ Quantity: TypeAlias = Float[jax.Array, "*quantity"]
 _FEWEST_DRAWS = 4  # half a chain must have a variance
 
 
-def compute_rhat(samples: Any) -> Float[jax.Array, "..."]:
+def compute_rhat(samples: ArrayLike) -> Float[jax.Array, "..."]:
     """Split rank-normalised R-hat, the larger of its bulk and its folded version.
 
     With chains split in halves, and z the normal scores of the ranks of all draws (equation 14),
@@ -45,7 +47,7 @@ def compute_rhat(samples: Any) -> Float[jax.Array, "..."]:
 
 
 @jax.jit
-def _rhat_of_draws(samples: Any) -> jax.Array:
+def _rhat_of_draws(samples: ArrayLike) -> jax.Array:
     x = _as_draws(samples, "compute_rhat")
     if x.shape[0] < 2 or x.shape[1] < _FEWEST_DRAWS:
         return jnp.full(x.shape[2:], jnp.nan, x.dtype)
@@ -53,7 +55,7 @@ def _rhat_of_draws(samples: Any) -> jax.Array:
     return _or_nan(_worst_rhat(_normal_scores(_beside(halves, folded)), folded), x)
 
 
-def compute_ess(samples: Any, kind: str = "bulk") -> Float[jax.Array, "..."]:
+def compute_ess(samples: ArrayLike, kind: str = "bulk") -> Float[jax.Array, "..."]:
     """Effective sample size: the number of independent draws with the same precision.
 
         S_eff = M N / tau,    tau = 1 + 2 sum over t of rho_t    (equations 10 to 13),
@@ -78,7 +80,7 @@ def compute_ess(samples: Any, kind: str = "bulk") -> Float[jax.Array, "..."]:
 
 
 @functools.partial(jax.jit, static_argnames="kind")
-def _ess_of_draws(samples: Any, kind: str) -> jax.Array:
+def _ess_of_draws(samples: ArrayLike, kind: str) -> jax.Array:
     x = _as_draws(samples, "compute_ess")
     if x.shape[1] < _FEWEST_DRAWS:
         return jnp.full(x.shape[2:], jnp.nan, x.dtype)
@@ -88,7 +90,7 @@ def _ess_of_draws(samples: Any, kind: str) -> jax.Array:
     return _or_nan(_smaller(_ess(indicators), indicators), x)
 
 
-def diagnose(samples: Any, constants: list[Any]) -> tuple[Any, Any, Any]:
+def diagnose(samples: PyTree, constants: list[jax.Array]) -> tuple[PyTree, PyTree, PyTree]:
     """`(rhat, ess_bulk, ess_tail)` of every leaf, each a tree like `samples`.
 
     All quantities are computed as one array, which compiles once instead of once per leaf.
@@ -171,7 +173,7 @@ def _or_nan(value: Quantity, x: Draws) -> Quantity:
     return jnp.where(_is_constant(x) | ~jnp.all(jnp.isfinite(x), axis=(0, 1)), jnp.nan, value)
 
 
-def _centred(samples: Any) -> Any:
+def _centred(samples: ArrayLike) -> Any:
     """Draws of double precision less their median, where single precision would lose their spread beside it."""
     is_double = isinstance(samples, np.ndarray) and samples.dtype == np.float64 and samples.ndim > 0
     if not is_double or samples.size == 0:
@@ -183,7 +185,7 @@ def _centred(samples: Any) -> Any:
     return samples - np.where(is_far, centre, 0)
 
 
-def _as_draws(samples: Any, what: str) -> Draws:
+def _as_draws(samples: ArrayLike, what: str) -> Draws:
     x = jnp.asarray(samples)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         x = x.astype(jnp.result_type(float))

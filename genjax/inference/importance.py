@@ -14,12 +14,15 @@ from jax import Array
 
 from genjax.core.arguments import as_args, map_batch, share, with_args, without_args
 from genjax.core.choices import as_choices, without_strict
-from genjax.core.const import count
+from genjax.core.const import Size, count
+from genjax.core.gfi import AnyGFI
 from genjax.core.lanes import scalar
 from genjax.core.observed import observed_by
 from genjax.core.pytree import Pytree
+from genjax.core.signatures import Constraints
+from genjax.core.trace import AnyTrace
 from genjax.inference.proposed import addresses_of, check_proposed, merged, overlap
-from genjax.inference.resampling import effective_sample_size, log_mean_weight, resample_ancestors
+from genjax.inference.resampling import Method, effective_sample_size, log_mean_weight, resample_ancestors
 from genjax.pjax.partition import take_lanes
 from genjax.shapes import Float
 
@@ -34,7 +37,7 @@ class ImportanceResult(Pytree):
         draws: `n_draws` traces resampled by weight, approximate posterior draws; None if none were asked for.
     """
 
-    traces: Any
+    traces: AnyTrace
     log_weights: Float[Array, "*batch n"]
     draws: Any = None
 
@@ -48,14 +51,14 @@ class ImportanceResult(Pytree):
 
 
 def importance_sampling(
-    target_gf: Any,
+    target_gf: AnyGFI,
     target_args: tuple[Any, ...],
-    n_samples: Any,
-    constraints: Any,
-    proposal_gf: Any = None,
+    n_samples: Size,
+    constraints: Constraints,
+    proposal_gf: AnyGFI | None = None,
     *,
-    n_draws: Any = None,
-    method: Any = "categorical",
+    n_draws: Size | None = None,
+    method: Method = "categorical",
 ) -> ImportanceResult:
     """Weighted traces of the target, and posterior draws resampled from them.
 
@@ -82,7 +85,11 @@ def importance_sampling(
 
 
 def log_evidence(
-    target_gf: Any, target_args: tuple[Any, ...], n_samples: Any, constraints: Any, proposal_gf: Any = None
+    target_gf: AnyGFI,
+    target_args: tuple[Any, ...],
+    n_samples: Size,
+    constraints: Constraints,
+    proposal_gf: AnyGFI | None = None,
 ) -> Float[Array, ""]:
     """`log(sum_i w_i / n)` alone: the log of an unbiased estimate of p(constraints).
 
@@ -105,7 +112,7 @@ log_evidence.__static_parameters__ = ("n_samples",)  # type: ignore[attr-defined
 
 
 def weighted_trace(
-    target_gf: Any, args: Any, constraints: Any, proposal_gf: Any = None
+    target_gf: AnyGFI, args: Any, constraints: Constraints, proposal_gf: AnyGFI | None = None
 ) -> tuple[Any, Float[Array, "..."]]:
     """`(trace, log_weight)`, proper for the target with the constraints.
 
@@ -131,7 +138,7 @@ def weighted_trace(
 
 
 def weighted_traces(
-    target_gf: Any, args: tuple[Any, ...], n: int, constraints: Any, proposal_gf: Any = None
+    target_gf: AnyGFI, args: tuple[Any, ...], n: int, constraints: Constraints, proposal_gf: AnyGFI | None = None
 ) -> tuple[Any, Float[Array, "n"]]:
     """A batch of n `weighted_trace`s that share their arguments: `(traces, log_weights (n,))`."""
     args = as_args(args)
@@ -144,6 +151,6 @@ def weighted_traces(
     return with_args(traces, share((args, {}, *observed_in_lanes(constraints, traces)))), log_weights
 
 
-def observed_in_lanes(constraints: Any, traces: Any) -> tuple[Any, ...]:
+def observed_in_lanes(constraints: Constraints, traces: AnyTrace) -> tuple[Any, ...]:
     """The marks of a batch of traces that were made under the same constraints: those of one lane."""
     return observed_by(constraints, jax.eval_shape(lambda batch: jax.tree.map(lambda leaf: leaf[0], batch), traces))

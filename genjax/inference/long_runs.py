@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from genjax.core.const import count
+from genjax.core.const import Size, count
 from genjax.core.pytree import Pytree
 from genjax.pjax import seed
 
@@ -62,7 +62,7 @@ class Moments(Pytree):
 
 
 def resumable(
-    step: Callable[[Any, Array], Any], *, path: str | os.PathLike[str], segment: Any = 1000
+    step: Callable[[Any, Array], Any], *, path: str | os.PathLike[str], segment: Size = 1000
 ) -> Callable[[Any, Any, Any], Any]:
     """`run(key, start, n_steps)`: `step` applied `n_steps` times, with the state on disk between segments.
 

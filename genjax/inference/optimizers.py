@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from genjax.core.signatures import PyTree
+
 
 @dataclass(frozen=True)
 class Adam:
@@ -30,12 +32,12 @@ class Adam:
     second_decay: float = 0.999
     epsilon: float = 1e-8
 
-    def init(self, params: Any) -> tuple[Any, Any, jax.Array]:
+    def init(self, params: PyTree) -> tuple[Any, Any, jax.Array]:
         """Zero means, and the number of steps so far."""
         zeros = jax.tree.map(jnp.zeros_like, params)
         return zeros, zeros, jnp.zeros((), jnp.int32)
 
-    def update(self, gradients: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+    def update(self, gradients: PyTree, state: Any, params: PyTree | None = None) -> tuple[Any, Any]:
         """`(updates, state)`: `-r m / (sqrt(v) + epsilon)` of means m and v, corrected for their start."""
         first, second, n_steps = state
         n_steps = n_steps + 1
@@ -60,9 +62,9 @@ class GradientDescent:
 
     learning_rate: Any
 
-    def init(self, params: Any) -> None:
+    def init(self, params: PyTree) -> None:
         """There is no state."""
 
-    def update(self, gradients: Any, state: None, params: Any = None) -> tuple[Any, None]:
+    def update(self, gradients: PyTree, state: None, params: PyTree | None = None) -> tuple[Any, None]:
         """`(-r gradients, None)`."""
         return jax.tree.map(lambda g: -self.learning_rate * g, gradients), None

@@ -19,18 +19,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from genjax.core.arguments import argument_axes, as_args, is_shared, map_batch, raw_args, share, with_args, without_args
 from genjax.core.choices import without_strict
-from genjax.core.const import Const, count, unwrap
+from genjax.core.const import Const, Size, count, unwrap
+from genjax.core.gfi import AnyGFI
 from genjax.core.lanes import scalar
 from genjax.core.observed import observed_whole
 from genjax.core.pytree import Pytree
 from genjax.core.selection import sel
+from genjax.core.signatures import Choices, Constraints
 from genjax.core.trace import AnyTrace
 from genjax.inference.importance import observed_in_lanes, weighted_traces
 from genjax.inference.proposed import check_proposed, merged
 from genjax.inference.resampling import (
+    Method,
     effective_sample_size,
     log_mean_weight,
     log_normalized_weights,
@@ -39,7 +43,7 @@ from genjax.inference.resampling import (
 )
 from genjax.inference.smcp3 import moved
 from genjax.pjax.partition import take_lanes
-from genjax.shapes import Float, Int32
+from genjax.shapes import Float, Int32, Integer
 
 
 @Pytree.dataclass
@@ -55,12 +59,12 @@ class ParticleCollection(Pytree):
         ancestor_indices: (N,) int32, of which particle of the last move each is the copy or extension; None if unknown.
     """
 
-    traces: Any
+    traces: AnyTrace
     log_weights: Float[Array, "*batch n"]
     diagnostic_weights: Float[Array, "*batch n"]
-    n_samples: Any
-    log_marginal_estimate: Any = Pytree.field(default=0.0)
-    ancestor_indices: Any = None
+    n_samples: Const[int]
+    log_marginal_estimate: ArrayLike = Pytree.field(default=0.0)
+    ancestor_indices: Integer[Array, "..."] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_samples", Const(unwrap(self.n_samples)))
@@ -96,7 +100,11 @@ class ParticleCollection(Pytree):
 
 
 def init(
-    target_gf: Any, target_args: tuple[Any, ...], n_samples: Any, constraints: Any, proposal_gf: Any = None
+    target_gf: AnyGFI,
+    target_args: tuple[Any, ...],
+    n_samples: Size,
+    constraints: Constraints,
+    proposal_gf: AnyGFI | None = None,
 ) -> ParticleCollection:
     """Particles by importance sampling.
 
@@ -122,12 +130,12 @@ def init(
 
 def change(
     particles: ParticleCollection,
-    new_target_gf: Any,
+    new_target_gf: AnyGFI,
     new_target_args: tuple[Any, ...],
     choice_fn: Callable[..., Any],
     *,
-    forward: Any = None,
-    backward: Any = None,
+    forward: AnyGFI | None = None,
+    backward: AnyGFI | None = None,
 ) -> ParticleCollection:
     """Move particles to another model of the same choices, or with kernels to any model.
 
@@ -155,7 +163,7 @@ def change(
     choice_fn = unwrap(choice_fn)
     data = sel(*observed_whole(particles.traces), strict=False)
 
-    def lane(choices: Any) -> Any:
+    def lane(choices: Choices) -> Any:
         if forward is None and backward is None:
             constraints, extra = choice_fn(choices), jnp.zeros(())
         else:
@@ -182,13 +190,13 @@ def change(
 
 def extend(
     particles: ParticleCollection,
-    gf: Any,
+    gf: AnyGFI,
     args: Any,
-    constraints: Any,
-    extension_proposal: Any = None,
+    constraints: Constraints,
+    extension_proposal: AnyGFI | None = None,
     *,
     transform: Callable[..., Any] | None = None,
-    backward: Any = None,
+    backward: AnyGFI | None = None,
 ) -> ParticleCollection:
     """Extend particles by the choices of one more model, whose arguments differ from particle to particle.
 
@@ -219,7 +227,7 @@ def extend(
     args = as_args(args) if isinstance(args, (tuple, list)) else (args,)
     _check_leading_axis(args, particles.n_samples.value)
 
-    def lane(args: Any, old_choices: Any) -> Any:
+    def lane(args: Any, old_choices: Choices) -> Any:
         kernels = extension_proposal, unwrap(transform), backward
         trace, weight = _extended_trace(gf, args, constraints, old_choices, *kernels)
         return without_args(trace), scalar(weight)
@@ -250,7 +258,7 @@ def rejuvenate(particles: ParticleCollection, kernel: Any) -> ParticleCollection
     args = raw_args(particles.traces)
     score = particles.traces.raw_score()
 
-    def lane(bare: Any, args: Any) -> Any:
+    def lane(bare: AnyTrace, args: Any) -> Any:
         return without_args(kernel(with_args(bare, args)))
 
     bare = with_args(particles.traces, ((), {}))
@@ -258,7 +266,7 @@ def rejuvenate(particles: ParticleCollection, kernel: Any) -> ParticleCollection
     return distinct(dataclasses.replace(particles, traces=with_args(traces, args)))
 
 
-def resample(particles: ParticleCollection, method: Any = "categorical") -> ParticleCollection:
+def resample(particles: ParticleCollection, method: Method = "categorical") -> ParticleCollection:
     """Draw N particles with replacement, in proportion to their weights.
 
     Args:
@@ -293,7 +301,7 @@ def copied(particles: ParticleCollection, ancestors: Int32[Array, "n"]) -> Parti
     )
 
 
-def resample_vectorized_trace(trace: AnyTrace, log_weights: Array, n: Any, method: Any = "categorical") -> Any:
+def resample_vectorized_trace(trace: AnyTrace, log_weights: Array, n: Any, method: Method = "categorical") -> Any:
     """Traces drawn with replacement from a batch of traces, in proportion to `exp(log_weights)`.
 
     Args:
@@ -321,10 +329,10 @@ resample.__static_parameters__ = ("method",)  # type: ignore[attr-defined]
 # Parts of the moves
 
 
-def _collection(traces: Any, log_weights: Array, n: int, log_marginal_estimate: Any) -> ParticleCollection:
+def _collection(traces: AnyTrace, log_weights: Array, n: int, log_marginal_estimate: ArrayLike) -> ParticleCollection:
     themselves = jnp.arange(n, dtype=jnp.int32)
     diagnostic = log_normalized_weights(log_weights)
-    return distinct(ParticleCollection(traces, log_weights, diagnostic, n, log_marginal_estimate, themselves))
+    return distinct(ParticleCollection(traces, log_weights, diagnostic, Const(n), log_marginal_estimate, themselves))
 
 
 def distinct(particles: ParticleCollection) -> ParticleCollection:
@@ -343,7 +351,7 @@ def distinct(particles: ParticleCollection) -> ParticleCollection:
     return jax.tree.map(own, particles)
 
 
-def _moved(particles: ParticleCollection, traces: Any, log_weights: Array) -> ParticleCollection:
+def _moved(particles: ParticleCollection, traces: AnyTrace, log_weights: Array) -> ParticleCollection:
     n, log_marginal_estimate = particles.n_samples.value, particles.log_marginal_estimate
     return _collection(traces, log_weights, n, log_marginal_estimate)
 
@@ -359,7 +367,7 @@ def lane_args(args: Any) -> Any:
 
 
 def _extended_trace(
-    gf: Any, args: Any, constraints: Any, old_choices: Any, proposal: Any, transform: Any, backward: Any
+    gf: AnyGFI, args: Any, constraints: Constraints, old_choices: Choices, proposal: Any, transform: Any, backward: Any
 ) -> tuple[Any, Any]:
     if transform is not None:
         given = without_strict(constraints), old_choices

@@ -10,12 +10,14 @@ import jax.numpy as jnp
 from genjax.core import Trace, get_choices, sel
 from genjax.core.arguments import as_args, is_shared, raw_args
 from genjax.core.choices import choice_path, is_empty
-from genjax.core.const import count
+from genjax.core.const import Size, count
+from genjax.core.gfi import AnyGFI
 from genjax.core.observed import observed_paths
+from genjax.core.signatures import Choices
 from genjax.core.sites import Site
 
 
-def prior_predictive(model: Any, args: Any, n_draws: Any) -> Any:
+def prior_predictive(model: AnyGFI, args: Any, n_draws: Size) -> Any:
     """n_draws independent draws of all choices of a model: a tree with leading axis (n_draws,).
 
     Args:
@@ -34,7 +36,7 @@ def prior_predictive(model: Any, args: Any, n_draws: Any) -> Any:
 prior_predictive.__static_parameters__ = ("n_draws",)  # type: ignore[attr-defined]
 
 
-def predictive(model: Any, draws: Any, args: Any = None, *, given: Any = None) -> Any:
+def predictive(model: AnyGFI, draws: Any, args: Any = None, *, given: Any = None) -> Any:
     """Choices drawn from the model given posterior draws of its parameters.
 
     Args:
@@ -69,7 +71,7 @@ def predictive(model: Any, draws: Any, args: Any = None, *, given: Any = None) -
     return one(held_choices)
 
 
-def log_likelihood(model: Any, draws: Any, observed: Any = None, args: Any = None) -> dict[str, Any]:
+def log_likelihood(model: AnyGFI, draws: Any, observed: Any = None, args: Any = None) -> dict[str, Any]:
     """The log density of each observation at each posterior draw, as leave-one-out cross-validation needs it.
 
     Args:
@@ -88,7 +90,7 @@ def log_likelihood(model: Any, draws: Any, observed: Any = None, args: Any = Non
     args, kwargs, n_axes = _arguments(draws, args)
     wanted = sel(*_observed(draws), strict=False) if observed is None else sel(observed)
 
-    def one(choices: Any) -> dict[str, Any]:
+    def one(choices: Choices) -> dict[str, Any]:
         sites, _ = model.sites(choices, *args, **kwargs)
         densities = jax.tree.map(lambda site: site.log_density, sites, is_leaf=lambda node: isinstance(node, Site))
         chosen, _ = model.filter(densities, wanted)

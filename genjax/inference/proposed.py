@@ -6,10 +6,12 @@ from typing import Any
 
 from genjax.core.addresses import Path, path_text
 from genjax.core.choices import Strict, is_empty, without_strict
+from genjax.core.gfi import AnyGFI
 from genjax.core.selection import Selection, sel
+from genjax.core.signatures import Choices
 
 
-def merged(gen_fn: Any, choices: Any, winner: Any) -> Any:
+def merged(gen_fn: AnyGFI, choices: Choices, winner: Any) -> Any:
     """The union of two choice maps for `gen_fn`; `winner` wins. `Strict` stays."""
     if isinstance(choices, Strict) or isinstance(winner, Strict):
         return Strict(merged(gen_fn, without_strict(choices), without_strict(winner)))
@@ -29,7 +31,7 @@ def overlap(x: Any, other: Any) -> bool:
     return True
 
 
-def addresses_of(choices: Any) -> Selection:
+def addresses_of(choices: Choices) -> Selection:
     """The selection of exactly the addresses in a choice map."""
     if is_empty(choices):
         return sel()
@@ -38,7 +40,7 @@ def addresses_of(choices: Any) -> Selection:
     return sel(())
 
 
-def check_proposed(proposed: Any, present: Any, gen_fn: Any) -> None:
+def check_proposed(proposed: Any, present: Any, gen_fn: AnyGFI) -> None:
     """Raise ValueError if a proposal made a choice that the target does not have: its weight would be wrong."""
     known = choices_by_path(present)
     unknown = [path for path in choices_by_path(proposed) if path not in known]
@@ -51,7 +53,7 @@ def check_proposed(proposed: Any, present: Any, gen_fn: Any) -> None:
         )
 
 
-def choices_by_path(choices: Any, prefix: Path = ()) -> dict[Path, Any]:
+def choices_by_path(choices: Choices, prefix: Path = ()) -> dict[Path, Any]:
     """The values of a choice map by their path, a tuple of addresses; a single value is at `()`."""
     if choices is None:
         return {}

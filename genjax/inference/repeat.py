@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.core.arguments import Shared, is_shared, raw_args, with_args
+from genjax.core.trace import AnyTrace
 from genjax.inference.carry import lean, map_traces, plain, require_same_structure, restore
 from genjax.inference.kernels.function import Function
 from genjax.inference.kernels.kernel import Kernel
@@ -339,7 +340,7 @@ def _spread(value: Any, n_axes: int, batch: tuple[int, ...]) -> jax.Array:
     )
 
 
-def _with_shared_args(traces: Any, step: _Step, lanes: Lanes | None) -> Any:
+def _with_shared_args(traces: AnyTrace, step: _Step, lanes: Lanes | None) -> Any:
     """Traces that hold arguments which never change once, along an axis of size 1 in place of the steps'."""
     handed_through = step.fixed()
     is_fixed = [not isinstance(out, jax_internals.Literal) and out in handed_through for out in step.records]

@@ -17,16 +17,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.core.const import unwrap
+from genjax.core.const import Const, Size, unwrap
 from genjax.distributions import exponential, uniform
 from genjax.pjax.partition import on_every_device
 from genjax.shapes import Float, Int32, Integer
+
+Method: TypeAlias = str | Const[str]
+"""The name of a resampling method; see `resample_ancestors`."""
 
 # Log weights
 
@@ -76,7 +79,7 @@ def _live(log_weights: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
 # Resampling
 
 
-def systematic_resample(log_weights: Array, n: Any = None) -> Int32[Array, "n"]:
+def systematic_resample(log_weights: Array, n: Size | None = None) -> Int32[Array, "n"]:
     """Ancestor indices by systematic resampling: positions `i + u`, with one u ~ U(0, 1).
 
     Args:
@@ -90,7 +93,7 @@ def systematic_resample(log_weights: Array, n: Any = None) -> Int32[Array, "n"]:
     return resample_ancestors(log_weights, n, "systematic")
 
 
-def stratified_resample(log_weights: Array, n: Any = None) -> Int32[Array, "n"]:
+def stratified_resample(log_weights: Array, n: Size | None = None) -> Int32[Array, "n"]:
     """Ancestor indices by stratified resampling: positions `i + u_i`, u_i ~ U(0, 1) independent.
 
     Arguments and result as for `systematic_resample`. Its variance is never above that of multinomial resampling
@@ -99,7 +102,7 @@ def stratified_resample(log_weights: Array, n: Any = None) -> Int32[Array, "n"]:
     return resample_ancestors(log_weights, n, "stratified")
 
 
-def residual_resample(log_weights: Array, n: Any = None) -> Int32[Array, "n"]:
+def residual_resample(log_weights: Array, n: Size | None = None) -> Int32[Array, "n"]:
     """Ancestor indices by residual resampling: `floor(n w_i)` copies, the rest multinomial in what is left over.
 
     Its variance is never above that of multinomial resampling (Douc, Cappe and Moulines, section 3.1).
@@ -107,7 +110,7 @@ def residual_resample(log_weights: Array, n: Any = None) -> Int32[Array, "n"]:
     return resample_ancestors(log_weights, n, "residual")
 
 
-def categorical_resample(log_weights: Array, n: Any = None) -> Int32[Array, "n"]:
+def categorical_resample(log_weights: Array, n: Size | None = None) -> Int32[Array, "n"]:
     """Ancestor indices by multinomial resampling: n independent draws with probabilities w, sorted.
 
     Positions are n sorted uniforms, made of exponential spacings. See `systematic_resample`.
@@ -115,7 +118,7 @@ def categorical_resample(log_weights: Array, n: Any = None) -> Int32[Array, "n"]
     return resample_ancestors(log_weights, n, "categorical")
 
 
-def resample_ancestors(log_weights: Array, n: Any = None, method: Any = "categorical") -> Int32[Array, "n"]:
+def resample_ancestors(log_weights: Array, n: Size | None = None, method: Method = "categorical") -> Int32[Array, "n"]:
     """Ancestor indices by the named method: "categorical" (or "multinomial"), "systematic", "stratified", "residual".
 
     Args:
@@ -129,20 +132,22 @@ def resample_ancestors(log_weights: Array, n: Any = None, method: Any = "categor
     Raises:
         ValueError: an unknown method, or weights of another shape than (m,) with m > 0.
     """
-    method, n = unwrap(method), unwrap(n)
-    if method not in _METHODS:
-        raise ValueError(f"Unknown resampling method: {method!r}. Known: {', '.join(map(repr, _METHODS))}.")
+    name = unwrap(method)
+    if name not in _METHODS:
+        raise ValueError(f"Unknown resampling method: {name!r}. Known: {', '.join(map(repr, _METHODS))}.")
     log_weights = jnp.asarray(log_weights)
     if log_weights.ndim != 1 or log_weights.shape[0] == 0:
         raise ValueError(
             f"Resampling takes log weights of shape (n_particles,), at least one, got shape {log_weights.shape}. "
             "For a batch of collections use vmap."
         )
-    n = log_weights.shape[0] if n is None else n
-    if n < 1:
-        raise ValueError(f"Resampling needs at least one draw, got n={n}.")
-    draw_noise, ancestors = _METHODS[method]
-    return on_every_device(lambda log_weights, noise: ancestors(log_weights, noise, n))(log_weights, draw_noise(n))
+    n_draws: int = log_weights.shape[0] if n is None else unwrap(n)
+    if n_draws < 1:
+        raise ValueError(f"Resampling needs at least one draw, got n={n_draws}.")
+    draw_noise, ancestors = _METHODS[name]
+    return on_every_device(lambda log_weights, noise: ancestors(log_weights, noise, n_draws))(
+        log_weights, draw_noise(n_draws)
+    )
 
 
 def ancestral_lineage(ancestor_indices: Integer[Array, "steps n"], index: Any = 0) -> Int32[Array, "steps *k"]:

@@ -16,7 +16,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.core.arguments import Shared, as_args, is_shared, raw_args, share, with_args
-from genjax.core.const import const, count, unwrap
+from genjax.core.const import Size, const, count, unwrap
+from genjax.core.gfi import AnyGFI
+from genjax.core.signatures import Constraints
 from genjax.inference.csmc import extend_csmc as extend_csmc
 from genjax.inference.csmc import init_csmc as init_csmc
 from genjax.inference.csmc import resample_csmc as resample_csmc
@@ -28,23 +30,24 @@ from genjax.inference.particles import init as init
 from genjax.inference.particles import rejuvenate as rejuvenate
 from genjax.inference.particles import resample as resample
 from genjax.inference.particles import resample_vectorized_trace as resample_vectorized_trace
+from genjax.inference.resampling import Method
 from genjax.inference.resampling import ancestral_lineage as ancestral_lineage
 from genjax.inference.resampling import effective_sample_size as effective_sample_size
 from genjax.inference.resampling import systematic_resample as systematic_resample
 
 
 def rejuvenation_smc(
-    model: Any,
-    transition_proposal: Any = None,
+    model: AnyGFI,
+    transition_proposal: AnyGFI | None = None,
     mcmc_kernel: Any = None,
-    observations: Any = None,
+    observations: Constraints | None = None,
     initial_model_args: Any = None,
-    n_particles: Any = const(1000),  # noqa: B008
+    n_particles: Size = const(1000),  # noqa: B008
     return_all_particles: Any = const(False),  # noqa: B008
-    n_rejuvenation_moves: Any = const(1),  # noqa: B008
+    n_rejuvenation_moves: Size = const(1),  # noqa: B008
     *,
     ess_threshold: Any = 0.5,
-    resampling_method: Any = "categorical",
+    resampling_method: Method = "categorical",
 ) -> ParticleCollection:
     """Filter a sequence with particles; the return value of each step feeds the next.
 
@@ -99,7 +102,8 @@ def rejuvenation_smc(
         new = _like(_detached(new), particles)
         return (new, used, _like(following, varying)), ((new, used) if keeps_all else None)
 
-    start = ParticleCollection(None, jnp.zeros(n), jnp.zeros(n), n)
+    nothing: Any = None  # traces that `extend` begins, instead of extending them
+    start = ParticleCollection(nothing, jnp.zeros(n), jnp.zeros(n), const(n))
     shapes = jax.eval_shape(lambda: _detached(extend(start, model, args, _at(observations, 0))))
     start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     varying = _varying(args, leaves)
@@ -126,7 +130,7 @@ def as_step_args(retval: Any) -> tuple[Any, ...]:
     return retval if type(retval) is tuple else (retval,)
 
 
-def _resampled_below(particles: ParticleCollection, threshold: Array, method: Any) -> ParticleCollection:
+def _resampled_below(particles: ParticleCollection, threshold: Array, method: Method) -> ParticleCollection:
     is_low = particles.effective_sample_size() < threshold
     return jax.lax.cond(is_low, lambda p: resample(p, method), lambda p: p, particles)
 
@@ -134,7 +138,7 @@ def _resampled_below(particles: ParticleCollection, threshold: Array, method: An
 # The arguments of all steps: those that the model hands on unchanged are stored once, the others vary
 
 
-def _arguments(model: Any, initial: Any, observed: Any, n: int, n_steps: int) -> Any:
+def _arguments(model: AnyGFI, initial: Any, observed: Any, n: int, n_steps: int) -> Any:
     """The arguments of step 0, per particle (n, ...) or `Shared`."""
     args = jax.tree.map(jnp.asarray, as_args(() if initial is None else initial))
     if n_steps == 1:
@@ -199,11 +203,11 @@ def _like(tree: Any, reference: Any) -> Any:
     return jax.tree.map(lambda leaf, like: jax.lax.convert_element_type(leaf, like.dtype), tree, reference)
 
 
-def _at(observations: Any, t: int) -> Any:
+def _at(observations: Constraints, t: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[t], observations)
 
 
-def _length(observations: Any) -> int:
+def _length(observations: Constraints) -> int:
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(observations)]
     lengths = {shape[0] if shape else 0 for shape in shapes}
     if len(lengths) != 1 or 0 in lengths:

@@ -8,14 +8,22 @@ import jax
 import jax.numpy as jnp
 
 from genjax.core.arguments import map_batch
-from genjax.core.const import count
+from genjax.core.const import Size, count
+from genjax.core.gfi import AnyGFI
+from genjax.core.signatures import Constraints
 from genjax.distributions import categorical
 from genjax.inference.importance import weighted_traces
 from genjax.pjax.partition import take_lanes
 
 
 def starting_points(
-    model: Any, args: tuple[Any, ...], constraints: Any, n_chains: Any, *, n_tries: Any = 10, power: Any = 1.0
+    model: AnyGFI,
+    args: tuple[Any, ...],
+    constraints: Constraints,
+    n_chains: Size,
+    *,
+    n_tries: Size = 10,
+    power: Any = 1.0,
 ) -> Any:
     """A batch of traces for `chain(kernel)(..., n_chains=n_chains)`, one for each chain; needs `seed`.
 

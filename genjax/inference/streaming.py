@@ -22,8 +22,10 @@ from jax import Array
 
 from genjax.core import get_choices
 from genjax.core.arguments import as_args
-from genjax.core.const import Const, count
+from genjax.core.const import Const, Size, count
+from genjax.core.gfi import AnyGFI
 from genjax.core.pytree import Pytree
+from genjax.core.signatures import Choices, Constraints
 from genjax.distributions import uniform
 from genjax.inference.importance import weighted_traces
 from genjax.inference.resampling import resample_ancestors
@@ -45,10 +47,10 @@ class StreamedResult(Pytree):
             when every weight is 0. None if none were asked for.
     """
 
-    n_samples: Any
+    n_samples: Const[int]
     log_total: Float[Array, "*batch"]
     log_total_of_squares: Float[Array, "*batch"]
-    draws: Any = None
+    draws: Choices = None
 
     def log_evidence(self) -> Float[Array, "..."]:
         """`log(sum_i w_i / n)`: the log of an unbiased estimate of p(constraints)."""
@@ -60,14 +62,14 @@ class StreamedResult(Pytree):
 
 
 def streaming_importance_sampling(
-    target_gf: Any,
+    target_gf: AnyGFI,
     target_args: tuple[Any, ...],
-    n_samples: Any,
-    constraints: Any,
-    proposal_gf: Any = None,
+    n_samples: Size,
+    constraints: Constraints,
+    proposal_gf: AnyGFI | None = None,
     *,
-    n_draws: Any = None,
-    block_size: Any = BLOCK,
+    n_draws: Size | None = None,
+    block_size: Size = BLOCK,
 ) -> StreamedResult:
     """Log evidence, effective sample size and posterior draws from any number of particles, in the memory of one block.
 
@@ -122,7 +124,7 @@ class _Streamed(NamedTuple):
     draws: Any
 
 
-def _joined(state: _Streamed, choices: Any, log_weights: Array, n_slots: int) -> _Streamed:
+def _joined(state: _Streamed, choices: Choices, log_weights: Array, n_slots: int) -> _Streamed:
     """The state after one more block."""
     of_block = jax.nn.logsumexp(log_weights)
     total = jnp.logaddexp(state.log_total, of_block)

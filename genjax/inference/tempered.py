@@ -19,8 +19,10 @@ from jax import Array
 
 from genjax.core import GFI, CondTr, Masked, Pytree, ScanTr, Tr, sel
 from genjax.core.arguments import raw_args, stored_marks, unshared, with_args
+from genjax.core.gfi import AnyGFI
 from genjax.core.lanes import scalar
 from genjax.core.observed import Whole, observed_marks
+from genjax.core.selection import SelectionBase
 from genjax.core.sites import Site
 from genjax.core.trace import AnyTrace
 
@@ -36,7 +38,7 @@ class Tempered(GFI[Any, Any]):
         marks: what is observed, as `observed_marks` of a trace.
     """
 
-    model: Any
+    model: AnyGFI
     marks: Any
 
     def simulate(self, *args: Any, **kwargs: Any) -> Any:
@@ -59,24 +61,26 @@ class Tempered(GFI[Any, Any]):
         trace = with_args(trace, (args, kwargs, self.marks))
         return temper(trace, b), _power(scalar(weight), data_log_density(trace), b)
 
-    def update(self, tr: Any, x: Any, b: Any, *args: Any, **kwargs: Any) -> tuple[Any, Array, Any]:
+    def update(self, tr: AnyTrace, x: Any, b: Any, *args: Any, **kwargs: Any) -> tuple[Any, Array, Any]:
         new, _, discard = self.model.update(untemper(tr), x, *args, **kwargs)
         new = temper(new, b)
         return new, tr.raw_score() - new.raw_score(), discard
 
-    def regenerate(self, tr: Any, selection: Any, b: Any, *args: Any, **kwargs: Any) -> tuple[Any, Array, Any]:
+    def regenerate(
+        self, tr: AnyTrace, selection: SelectionBase, b: Any, *args: Any, **kwargs: Any
+    ) -> tuple[Any, Array, Any]:
         old, (old_b, *_) = untemper(tr), tr.get_args()[0]
         new, weight, discard = self.model.regenerate(old, selection, *args, **kwargs)
         before = _power(jnp.zeros(()), data_log_density(old), old_b)
         return temper(new, b), _power(scalar(weight), data_log_density(new), b) - before, discard
 
-    def project(self, tr: Any, selection: Any) -> Array:
+    def project(self, tr: AnyTrace, selection: SelectionBase) -> Array:
         raise TypeError("A tempered model has no densities of single choices. Project the trace of the model itself.")
 
     def merge(self, x: Any, x_: Any, check: Any = None) -> tuple[Any, Any]:
         return self.model.merge(x, x_, check)
 
-    def filter(self, x: Any, selection: Any) -> tuple[Any, Any]:
+    def filter(self, x: Any, selection: SelectionBase) -> tuple[Any, Any]:
         return self.model.filter(x, selection)
 
 
@@ -105,7 +109,9 @@ def untemper(trace: AnyTrace) -> Any:
     """The trace of the model itself, with the same choices."""
     trace, (gen_name, score_name) = unshared(trace), _field_names(trace)
     (b, *args), kwargs = trace.get_args()
-    bare = dataclasses.replace(trace, **{gen_name: trace.get_gen_fn().model})
+    tempered = trace.get_gen_fn()
+    assert isinstance(tempered, Tempered), "its trace was made by `temper`"
+    bare = dataclasses.replace(trace, **{gen_name: tempered.model})
     bare = with_args(bare, (tuple(args), kwargs, *stored_marks(trace)))
     score = -_power(-trace.raw_score(), data_log_density(bare), 2 - b)
     return dataclasses.replace(bare, **{score_name: score})

@@ -15,12 +15,15 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.core.arguments import argument_axes, as_args, raw_args, with_args
-from genjax.core.const import count, unwrap
+from genjax.core.const import Const, Size, count, unwrap
+from genjax.core.gfi import AnyGFI
 from genjax.core.pytree import Pytree
+from genjax.core.signatures import Constraints
+from genjax.core.trace import AnyTrace
 from genjax.inference.kernels.kernel import Kernel
 from genjax.inference.kernels.parallel_tempering import kernel_at
 from genjax.inference.particles import ParticleCollection, init, lane_args
-from genjax.inference.resampling import effective_sample_size, log_mean_weight, resample_ancestors
+from genjax.inference.resampling import Method, effective_sample_size, log_mean_weight, resample_ancestors
 from genjax.inference.tempered import data_log_density, temper, untemper
 from genjax.pjax.partition import take_lanes
 from genjax.shapes import Float, Int32
@@ -54,16 +57,16 @@ class TemperedParticles(Pytree):
 
 
 def tempered_smc(
-    model: Any,
+    model: AnyGFI,
     args: tuple[Any, ...],
-    n_particles: Any,
-    constraints: Any,
+    n_particles: Size,
+    constraints: Constraints,
     kernel: Kernel | Callable[[Any], Kernel],
     *,
     ess_threshold: Any = 0.5,
-    n_moves: Any = 1,
-    max_steps: Any = 50,
-    resampling_method: Any = "systematic",
+    n_moves: Size = 1,
+    max_steps: Size = 50,
+    resampling_method: Method = "systematic",
 ) -> TemperedParticles:
     """Particles from the prior, moved to the posterior through tempered models; needs `seed`.
 
@@ -101,11 +104,11 @@ def tempered_smc(
     start = init(model, args, n, constraints)
     shared = raw_args(start.traces)
 
-    def move(bare: Any, b: Array) -> tuple[Any, Array, Array]:
+    def move(bare: AnyTrace, b: Array) -> tuple[Any, Array, Array]:
         """Bare traces, the log likelihoods and the mean acceptance after moves at b."""
         chosen = kernel_at(kernel, b, "tempered_smc")
 
-        def lane(bare: Any, args: Any) -> tuple[Any, Array, Array]:
+        def lane(bare: AnyTrace, args: Any) -> tuple[Any, Array, Array]:
             state = chosen.init(temper(with_args(bare, args), b))
             state, infos = jax.lax.scan(lambda state, _: chosen.step(state), state, None, length=n_moves)
             trace = untemper(state.trace)
@@ -136,7 +139,7 @@ def tempered_smc(
     loop = _Loop(bare, start.log_weights, zero, zero, jnp.zeros((), jnp.int32), jnp.ones(max_steps), unknown)
     loop = jax.lax.while_loop(lambda loop: loop.b < 1, step, loop)
     traces = with_args(loop.bare, shared)
-    particles = ParticleCollection(traces, jnp.zeros(n), jnp.full(n, -jnp.log(n)), n, loop.log_evidence)
+    particles = ParticleCollection(traces, jnp.zeros(n), jnp.full(n, -jnp.log(n)), Const(n), loop.log_evidence)
     return TemperedParticles(particles, loop.temperatures, loop.acceptance, loop.index)
 
 
@@ -152,7 +155,7 @@ tempered_smc.__static_parameters__ = (  # type: ignore[attr-defined]
 class _Loop(NamedTuple):
     """Traces without arguments, their log likelihoods (N,), and what is known after `index` steps."""
 
-    bare: Any
+    bare: AnyTrace
     likelihoods: Array
     b: Array
     log_evidence: Array

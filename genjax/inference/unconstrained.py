@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,10 @@ from jax import Array
 
 from genjax.core import CondTr, Distribution, Trace
 from genjax.core.choices import choice_path
+from genjax.core.gfi import AnyGFI
 from genjax.core.observed import hold, movable
+from genjax.core.selection import Selectable
+from genjax.core.signatures import Choices, PyTree
 from genjax.core.sites import DIFFERS, Site
 from genjax.core.trace import AnyTrace
 from genjax.inference.bijectors import Bijector, Identity, bijector_of
@@ -30,7 +34,7 @@ class Unconstrained(NamedTuple):
         held: the elements of partly observed choices that stay as they are; see `genjax.core.observed`.
     """
 
-    choices: Any
+    choices: Choices
     position: list[Array]
     bijectors: list[Bijector]
     addresses: list[str]
@@ -46,7 +50,7 @@ class Unconstrained(NamedTuple):
         """The coordinates as one vector (n,)."""
         return self.join(self.position)
 
-    def constrain(self, position: Any) -> tuple[Any, Array]:
+    def constrain(self, position: PyTree) -> tuple[Any, Array]:
         """`(choices, log_determinant)`: from coordinates to choices, and `log |det d choices / d coordinates|`, ().
 
         Args:
@@ -62,7 +66,7 @@ class Unconstrained(NamedTuple):
         choices = jax.tree.unflatten(structure, [x for x, _ in pairs])
         return hold(self.held, choices, self.choices), total
 
-    def unconstrain(self, choices: Any) -> list[Array]:
+    def unconstrain(self, choices: Choices) -> list[Array]:
         """The coordinates of choices of the same addresses; the inverse of `constrain`."""
         values = jax.tree.leaves(choices)
         return [bijector.inverse(jnp.asarray(x)) for bijector, x in zip(self.bijectors, values, strict=True)]
@@ -86,7 +90,7 @@ class Unconstrained(NamedTuple):
 
 
 def unconstrained(
-    trace: AnyTrace, selection: Any, *, transform: bool = True, kernel: str = "unconstrained"
+    trace: AnyTrace, selection: Selectable, *, transform: bool = True, kernel: str = "unconstrained"
 ) -> Unconstrained:
     """Coordinates of the selected choices in R^n, by the supports of their distributions.
 
@@ -171,7 +175,7 @@ def _supports(trace: AnyTrace) -> Any:
     return _supports(inner)
 
 
-def distribution_at(trace: Any, path: Any) -> Any:
+def distribution_at(trace: AnyTrace | None, path: Sequence[Any]) -> AnyGFI | None:
     """The distribution of a choice, by its key path; None where there is no single one."""
     for key in (*path, None):
         while isinstance(trace, Trace) and not isinstance(trace.get_gen_fn(), Distribution):

@@ -14,6 +14,7 @@ from genjax.adev.estimators import (
     multivariate_normal_reparam,
 )
 from genjax.core.fn import Fn, gen
+from genjax.core.signatures import Constraints, PyTree
 
 
 @functools.lru_cache(maxsize=64)
@@ -34,7 +35,7 @@ def mean_field_normal_family(n_dims: int, gradient_estimator: str = "reparam") -
     _check_estimator(gradient_estimator)
 
     @gen
-    def mean_field_normal(constraint: Any, params: Any) -> Any:
+    def mean_field_normal(constraint: Constraints, params: PyTree) -> Any:
         means, stds = params[:n_dims], jnp.exp(params[n_dims:])
         if gradient_estimator == "reparam":
             return multivariate_normal_diag_reparam(means, stds) @ "x"
@@ -62,7 +63,7 @@ def full_covariance_normal_family(n_dims: int, gradient_estimator: str = "repara
     normal = multivariate_normal_reparam if gradient_estimator == "reparam" else multivariate_normal_reinforce
 
     @gen
-    def full_covariance_normal(constraint: Any, params: Any) -> Any:
+    def full_covariance_normal(constraint: Constraints, params: PyTree) -> Any:
         factor = jnp.tril(params["chol_cov"])
         covariance = jnp.matmul(factor, factor.T, precision=jax.lax.Precision.HIGHEST)
         return normal(params["mean"].reshape(n_dims), covariance) @ "x"

@@ -19,9 +19,10 @@ import jax.numpy as jnp
 from genjax.adev import Expectation, expectation
 from genjax.adev.expectation import independent_estimates
 from genjax.adev.primitive import draw_key
-from genjax.core.const import Const, count, unwrap
+from genjax.core.const import Const, Size, count, unwrap
 from genjax.core.gfi import GFI
 from genjax.core.pytree import Pytree
+from genjax.core.signatures import Constraints, PyTree
 from genjax.inference.optimizers import Adam
 from genjax.inference.variational_families import full_covariance_normal_family as full_covariance_normal_family
 from genjax.inference.variational_families import mean_field_normal_family as mean_field_normal_family
@@ -40,8 +41,8 @@ class VariationalApproximation(Pytree):
         n_iterations: number of steps.
     """
 
-    final_params: Any
-    param_history: Any
+    final_params: PyTree
+    param_history: PyTree
     loss_history: Float[jax.Array, "n_iterations"]
     n_iterations: Const[int]
 
@@ -64,7 +65,7 @@ class VariationalApproximation(Pytree):
 def elbo_factory(
     target_gf: GFI[Any, Any],
     variational_family: GFI[Any, Any],
-    constraint: Any,
+    constraint: Constraints,
     target_args: tuple[Any, ...] = (),
     n_samples: int | Const[int] = 1,
     is_importance_weighted: bool = False,
@@ -113,7 +114,7 @@ def elbo_factory(
 
 def optimize_vi(
     elbo_fn: Expectation,
-    init_params: Any,
+    init_params: PyTree,
     learning_rate: Any = 1e-3,
     n_iterations: int | Const[int] = 1000,
     track_history: bool | Const[bool] = True,
@@ -153,8 +154,8 @@ optimize_vi.__static_parameters__ = ("n_iterations", "track_history", "optimizer
 def elbo_vi(
     target_gf: GFI[Any, Any],
     variational_family: GFI[Any, Any],
-    init_params: Any,
-    constraint: Any,
+    init_params: PyTree,
+    constraint: Constraints,
     target_args: tuple[Any, ...] = (),
     learning_rate: Any = 1e-3,
     n_iterations: int | Const[int] = 1000,
@@ -197,13 +198,15 @@ elbo_vi.__static_parameters__ = (  # type: ignore[attr-defined]
 )
 
 
-def _fit(models: Any, constraint: Any, target_args: Any, params: Any, learning_rate: Any, settings: Any) -> Any:
+def _fit(
+    models: Any, constraint: Constraints, target_args: Any, params: PyTree, learning_rate: Any, settings: Any
+) -> Any:
     target_gf, variational_family, objective = models
     elbo = elbo_factory(target_gf, variational_family, constraint, tuple(target_args), *objective.value)
     return _ascend(elbo, params, learning_rate, settings)
 
 
-def _ascend(elbo: Expectation, params: Any, learning_rate: Any, settings: Any) -> VariationalApproximation:
+def _ascend(elbo: Expectation, params: PyTree, learning_rate: Any, settings: Any) -> VariationalApproximation:
     n_iterations, is_tracked, given = settings.value
     optimizer = Adam(learning_rate) if given is None else given
 
@@ -221,7 +224,7 @@ def _ascend(elbo: Expectation, params: Any, learning_rate: Any, settings: Any) -
     return VariationalApproximation(params, history, losses, Const(n_iterations))
 
 
-def _prepare(init_params: Any, n_iterations: Any, track_history: Any, optimizer: Any) -> tuple[Any, Const[Any]]:
+def _prepare(init_params: PyTree, n_iterations: Size, track_history: Any, optimizer: Any) -> tuple[Any, Const[Any]]:
     """The parameters as arrays, and what is static about the optimisation."""
     optimizer = unwrap(optimizer)
     if optimizer is not None and not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):

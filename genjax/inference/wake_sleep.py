@@ -15,20 +15,24 @@ import jax.numpy as jnp
 from genjax.adev import Expectation
 from genjax.core import sel
 from genjax.core.arguments import as_args
-from genjax.core.const import count
+from genjax.core.const import Size, count
+from genjax.core.gfi import AnyGFI
 from genjax.core.lanes import scalar
+from genjax.core.signatures import Constraints, PyTree
 from genjax.inference.resampling import normalized_weights
 from genjax.inference.vi import elbo_factory
 
 Loss = Callable[..., jax.Array]
 
 
-def iwelbo(model: Any, family: Any, constraint: Any, args: tuple[Any, ...] = (), n_samples: Any = 10) -> Expectation:
+def iwelbo(
+    model: AnyGFI, family: AnyGFI, constraint: Constraints, args: tuple[Any, ...] = (), n_samples: Size = 10
+) -> Expectation:
     """`E log (1/n) sum_i p(x_i, y) / q(x_i)`, x_i ~ q independent: `elbo_factory` with importance weighting."""
     return elbo_factory(model, family, constraint, args, n_samples, is_importance_weighted=True)
 
 
-def sleep_loss(model: Any, family: Any, observed: Any, args: tuple[Any, ...] = (), n_samples: Any = 1) -> Loss:
+def sleep_loss(model: AnyGFI, family: AnyGFI, observed: Any, args: tuple[Any, ...] = (), n_samples: Size = 1) -> Loss:
     """`loss(*params)`: an estimate of `-E log q(x; y, params)` over (x, y) drawn from the model.
 
     Draws do not depend on the parameters, so that `jax.grad` of the loss is an unbiased gradient whatever the family's
@@ -43,7 +47,7 @@ def sleep_loss(model: Any, family: Any, observed: Any, args: tuple[Any, ...] = (
     """
     args, n, observed = as_args(args), count(n_samples, "n_samples", least=1), sel(observed)
 
-    def one(params: Any) -> jax.Array:
+    def one(params: PyTree) -> jax.Array:
         choices = jax.lax.stop_gradient(model.simulate(*args).get_choices())
         data, latent = model.filter(choices, observed)
         return -scalar(family.assess(latent, data, *params)[0])
@@ -51,7 +55,9 @@ def sleep_loss(model: Any, family: Any, observed: Any, args: tuple[Any, ...] = (
     return lambda *params: jnp.mean(jax.vmap(lambda: one(params), in_axes=(), axis_size=n)())
 
 
-def wake_loss(model: Any, family: Any, constraint: Any, args: tuple[Any, ...] = (), n_samples: Any = 10) -> Loss:
+def wake_loss(
+    model: AnyGFI, family: AnyGFI, constraint: Constraints, args: tuple[Any, ...] = (), n_samples: Size = 10
+) -> Loss:
     """`loss(*params)`: an estimate of `-E log q(x; y, params)` over x from the posterior given the data y.
 
     The posterior is approximated by n draws of the family with self-normalised importance weights, through which no
@@ -64,7 +70,7 @@ def wake_loss(model: Any, family: Any, constraint: Any, args: tuple[Any, ...] = 
     """
     args, n = as_args(args), count(n_samples, "n_samples", least=1)
 
-    def one(params: Any) -> tuple[jax.Array, jax.Array]:
+    def one(params: PyTree) -> tuple[jax.Array, jax.Array]:
         fixed = jax.lax.stop_gradient(params)
         latent = jax.lax.stop_gradient(family.simulate(constraint, *fixed).get_choices())
         log_q = scalar(family.assess(latent, constraint, *params)[0])

@@ -21,8 +21,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.core.arguments import is_shared, unshared
-from genjax.core.const import count
+from genjax.core.const import Size, count
 from genjax.core.pytree import Pytree
+from genjax.core.trace import AnyTrace
 from genjax.inference.adaptation.dual_averaging import DualAveraging
 from genjax.inference.kernels.hmc import HMC
 from genjax.inference.kernels.jittered_hmc import JitteredHMC, halton
@@ -45,7 +46,7 @@ class Chees(Pytree):
     """
 
     kernel: JitteredHMC
-    traces: Any
+    traces: AnyTrace
     acceptance: Array
 
 
@@ -84,7 +85,7 @@ def chees(kernel: HMC, *, target: float = _TARGET) -> Callable[..., Chees]:
             f"{type(kernel).__name__}. NUTS finds its own, and `warmup` adapts the step size of others."
         )
 
-    def run(initial_traces: Any, n_steps: Any, *, n_chains: Any) -> Chees:
+    def run(initial_traces: AnyTrace, n_steps: Any, *, n_chains: Size) -> Chees:
         n, n_steps = count(n_chains, "n_chains", least=1), count(n_steps, "n_steps", least=1)
         if n < 2:
             raise ValueError("chees got n_chains=1. It follows the spread between chains: run some tens of them.")
@@ -147,7 +148,7 @@ def _is_traced(kernel: HMC) -> bool:
     return isinstance(kernel.n_steps, jax.Array)
 
 
-def _batch(traces: Any, n: int) -> Any:
+def _batch(traces: AnyTrace, n: int) -> Any:
     """A batch of n traces with arguments of their own."""
     shape = jnp.shape(traces.raw_score())
     if shape and shape[0] != n:

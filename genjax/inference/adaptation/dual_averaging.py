@@ -5,9 +5,9 @@ Source: Hoffman and Gelman, *The No-U-Turn Sampler* (JMLR 2014), section 3.2, eq
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
 
 from genjax.core.pytree import Pytree
 
@@ -26,20 +26,20 @@ class DualAveraging(Pytree):
         n_updates: t.
     """
 
-    log_step_size: Any
-    log_average: Any
-    error: Any
-    centre: Any
-    n_updates: Any
+    log_step_size: Array
+    log_average: Array
+    error: Array
+    centre: Array
+    n_updates: Array
 
     @staticmethod
-    def start(step_size: Any) -> DualAveraging:
+    def start(step_size: ArrayLike) -> DualAveraging:
         """From a first guess; shrunk towards ten times that, since large steps are cheap to try."""
         log_step_size = jnp.log(jnp.asarray(step_size, float))
         zero = jnp.zeros_like(log_step_size)
         return DualAveraging(log_step_size, log_step_size, zero, log_step_size + jnp.log(10.0), zero)
 
-    def update(self, acceptance: Any, target: float) -> DualAveraging:
+    def update(self, acceptance: Array, target: float) -> DualAveraging:
         """After a step with this acceptance probability, () float."""
         t = self.n_updates + 1
         share = 1 / (t + _DELAY)

@@ -11,6 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from genjax.core.pytree import Pytree
+from genjax.core.signatures import PyTree
 
 
 @Pytree.dataclass
@@ -26,7 +27,7 @@ class Moments(Pytree):
         """Of no vectors, for an inverse mass matrix like this one: (d,) or (d, d)."""
         return Moments(jnp.zeros((), like.dtype), jnp.zeros(like.shape[:1], like.dtype), jnp.zeros_like(like))
 
-    def add(self, position: Any) -> Moments:
+    def add(self, position: PyTree) -> Moments:
         """With one more vector."""
         n = self.n + 1
         before = position - self.mean

@@ -8,14 +8,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
-from genjax.core.const import Const, count, unwrap
+from genjax.core.const import Const, Size, count, unwrap
 from genjax.core.pytree import Pytree
+from genjax.core.signatures import PyTree
 from genjax.core.trace import AnyTrace
 from genjax.inference.adaptation.dual_averaging import DualAveraging
 from genjax.inference.adaptation.moments import Moments
 from genjax.inference.adaptation.windows import windows
-from genjax.inference.kernels.kernel import Info, Kernel
+from genjax.inference.kernels.kernel import Info, Kernel, State
 from genjax.inference.kernels.metric import factor_of
 from genjax.inference.repeat import Lanes, Schedule, Start, begin, repeat
 from genjax.inference.unconstrained import unconstrained
@@ -27,14 +29,14 @@ _MOST_STEPS = 1024  # of a trajectory of adapted length
 class AdaptingState(Pytree):
     """The kernel as it is now, its state, and what is known for the next adaptation."""
 
-    inner: Any
-    kernel: Any
-    averaging: Any
-    moments: Any
-    index: Any
+    inner: Any  # the state of `kernel`
+    kernel: Any  # one with a step size
+    averaging: DualAveraging
+    moments: Moments | None
+    index: jax.Array
 
     @property
-    def trace(self) -> Any:
+    def trace(self) -> AnyTrace:
         return self.inner.trace
 
 
@@ -53,9 +55,9 @@ class Adapting(Kernel):
 
     kernel: Any
     n_steps: Const[int]
-    target: Any = Pytree.static(default=None)
+    target: float | None = Pytree.static(default=None)
     dense: bool = Pytree.static(default=False)
-    trajectory_length: Any = Pytree.static(default=None)
+    trajectory_length: float | None = Pytree.static(default=None)
 
     def init(self, trace: AnyTrace) -> AdaptingState:
         kernel = self.kernel
@@ -94,7 +96,7 @@ class Adapting(Kernel):
         kernel = self._with_step_size(kernel, step_size)
         return AdaptingState(inner, kernel, averaging, moments, state.index + 1), info
 
-    def _with_step_size(self, kernel: Any, step_size: Any) -> Any:
+    def _with_step_size(self, kernel: Any, step_size: ArrayLike) -> Any:
         kernel = dataclasses.replace(kernel, step_size=step_size)
         if self.trajectory_length is None or not hasattr(kernel, "n_steps"):
             return kernel
@@ -106,11 +108,11 @@ class Adapting(Kernel):
 class TunedState(Pytree):
     """A kernel and its state. Each chain has its own."""
 
-    inner: Any
-    kernel: Any
+    inner: State
+    kernel: Kernel
 
     @property
-    def trace(self) -> Any:
+    def trace(self) -> AnyTrace:
         return self.inner.trace
 
 
@@ -128,7 +130,7 @@ class Tuned(Kernel):
         return TunedState(inner, state.kernel), info
 
 
-def adapted(kernel: Kernel, initial: Any, n_warmup: int, lanes: Lanes | None, options: dict[str, Any]) -> Start:
+def adapted(kernel: Kernel, initial: AnyTrace, n_warmup: int, lanes: Lanes | None, options: dict[str, Any]) -> Start:
     """The states of `Tuned(kernel)` after a warm-up from `initial`, one per lane."""
     adapting = Adapting(kernel, Const(n_warmup), **options)
     schedule = Schedule(n_warmup, n_warmup, 1, runs_all=True)
@@ -149,8 +151,8 @@ class Warmed(Pytree):
         step_sizes: of each chain, () or (n_chains,).
     """
 
-    kernel: Any
-    step_sizes: Any
+    kernel: Kernel
+    step_sizes: jax.Array
 
 
 def aim(value: Any, what: str) -> float | None:
@@ -196,7 +198,7 @@ def warmup(
     """
     options = {"target": aim(target, "The target of warmup"), "dense": dense, "trajectory_length": trajectory_length}
 
-    def run(initial_trace: AnyTrace, n_steps: Any, *, n_chains: Any = 1) -> Warmed:
+    def run(initial_trace: AnyTrace, n_steps: Size, *, n_chains: Size = 1) -> Warmed:
         n_chains = count(n_chains, "n_chains", least=1)
         lanes = None if n_chains == 1 else Lanes(n_chains, jnp.ndim(initial_trace.raw_score()) > 0)
         start = adapted(kernel, initial_trace, count(n_steps, "n_steps", least=1), lanes, options)
@@ -217,5 +219,5 @@ def _position(kernel: Any, inner: Any) -> Any:
     return unconstrained(inner.trace, kernel.selection, transform=kernel.transform, kernel="warmup").vector
 
 
-def _where(check: Any, new: Any, old: Any) -> Any:
+def _where(check: jax.Array, new: PyTree, old: PyTree) -> PyTree:
     return jax.tree.map(lambda a, b: jnp.where(check, a, b), new, old)

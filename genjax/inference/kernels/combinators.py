@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from genjax.core.const import Const, count
 from genjax.core.pytree import Pytree
@@ -23,7 +24,7 @@ from genjax.inference.kernels.memory import remembering
 class Compose(Kernel):
     """All kernels in order, as one step; see `compose`."""
 
-    kernels: tuple[Any, ...]
+    kernels: tuple[Kernel, ...]
 
     def init(self, trace: AnyTrace) -> Any:
         return ComposeState(plain(trace), self.kernels[0].init(trace))
@@ -71,7 +72,7 @@ class CycleState(Pytree):
 class Cycle(Kernel):
     """Kernels in turn, one per step; see `cycle`."""
 
-    kernels: tuple[Any, ...]
+    kernels: tuple[Kernel, ...]
 
     def init(self, trace: AnyTrace) -> CycleState:
         for kernel in self.kernels:
@@ -96,8 +97,8 @@ def cycle(*kernels: Kernel) -> Kernel:
 class Mix(Kernel):
     """One kernel per step, drawn at random; see `mix`."""
 
-    kernels: tuple[Any, ...]
-    probabilities: Any
+    kernels: tuple[Kernel, ...]
+    probabilities: ArrayLike
 
     def init(self, trace: AnyTrace) -> TraceState:
         for kernel in self.kernels:
@@ -110,7 +111,7 @@ class Mix(Kernel):
         return TraceState(trace), info
 
 
-def mix(*kernels: Kernel, probabilities: Any = None) -> Kernel:
+def mix(*kernels: Kernel, probabilities: ArrayLike | None = None) -> Kernel:
     """One of the kernels per step, drawn independently of the trace.
 
     Args:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from genjax.core.observed import movable
 from genjax.core.pytree import Pytree
-from genjax.core.selection import SelectionBase
+from genjax.core.selection import Selectable
+from genjax.core.signatures import PyTree
 from genjax.core.trace import AnyTrace
 from genjax.distributions import normal
 from genjax.inference.carry import plain, require_same_structure, select_trace
@@ -50,7 +51,7 @@ class GradientState(Pytree):
 
     trace: AnyTrace
     gradient: Any
-    position: Any = Pytree.field(default=None)
+    position: PyTree | None = Pytree.field(default=None)
     log_density: Any = Pytree.field(default=None)
     factor: Any = Pytree.field(default=None)
 
@@ -94,7 +95,7 @@ class SelectedDensity(NamedTuple):
 
 def selected_density(
     trace: AnyTrace,
-    selection: SelectionBase,
+    selection: Selectable,
     kernel: str,
     transform: bool = True,
     state: Any = None,
@@ -196,11 +197,11 @@ def init_gradient(
 
 
 def what_is_known(
-    state: GradientState, selection: SelectionBase, transform: bool, as_vector: bool = False
+    state: GradientState, selection: Selectable, transform: bool, as_vector: bool = False
 ) -> tuple[Any, Any] | None:
     """The name and value under which the next move recalls density and gradient."""
-    selection, _ = movable(state.trace, selection, "kernel", continuous=True)
-    chosen, _ = state.trace.get_gen_fn().filter(state.trace.get_choices(), selection)
+    moved, _ = movable(state.trace, selection, "kernel", continuous=True)
+    chosen, _ = state.trace.get_gen_fn().filter(state.trace.get_choices(), moved)
     return _name(chosen, transform, as_vector), (state.gradient, state.position, state.log_density)
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from genjax.core import Const, sel
 from genjax.core.observed import movable
 from genjax.core.pytree import Pytree
+from genjax.core.selection import Selectable
 from genjax.core.trace import AnyTrace
 from genjax.distributions import uniform
 from genjax.inference.carry import plain, select_trace
@@ -32,7 +33,7 @@ class Elliptical(Kernel):
             these.
     """
 
-    selection: Any
+    selection: Selectable
     mean: Any = 0.0
 
     def __post_init__(self) -> None:
@@ -86,7 +87,7 @@ class Elliptical(Kernel):
         return TraceState(new), Info.of(is_inside, is_inside, new.get_score())
 
 
-def elliptical_slice(trace: T, selection: Any, mean: Any = 0.0) -> T:
+def elliptical_slice(trace: T, selection: Selectable, mean: Any = 0.0) -> T:
     """`new_trace = elliptical_slice(trace, selection)`: a slice sampler along ellipses of the normal prior.
 
     With x the selected choices, m their prior mean and v another draw from the prior, points

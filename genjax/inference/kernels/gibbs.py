@@ -13,6 +13,8 @@ from genjax.core import CondTr, Trace, Vmap, sel
 from genjax.core.addresses import Path, addresses, path_text, selected_paths
 from genjax.core.observed import movable
 from genjax.core.pytree import Pytree
+from genjax.core.selection import Selectable
+from genjax.core.signatures import Choices
 from genjax.core.sites import Site
 from genjax.core.trace import AnyTrace
 from genjax.distributions import categorical, supports
@@ -32,7 +34,7 @@ class Gibbs(Kernel):
         selection: the choices to draw.
     """
 
-    selection: Any
+    selection: Selectable
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "selection", sel(self.selection))
@@ -138,13 +140,13 @@ def _at(tree: Any, path: Path) -> Any:
     return tree
 
 
-def _with(choices: Any, path: Path, value: Any) -> Any:
+def _with(choices: Choices, path: Path, value: Any) -> Any:
     if not path:
         return value
     return {**choices, path[0]: _with(choices.get(path[0], {}), path[1:], value)}
 
 
-def gibbs(trace: T, selection: Any) -> T:
+def gibbs(trace: T, selection: Selectable) -> T:
     """`new_trace = gibbs(trace, selection)`: draw finite choices from their distribution given all others.
 
     All values of a choice are enumerated side by side. The lanes of a vmapped choice are independent given what is

@@ -6,10 +6,12 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from genjax.core import Const, sel
 from genjax.core.const import unwrap
 from genjax.core.pytree import Pytree
+from genjax.core.selection import Selectable
 from genjax.core.trace import AnyTrace
 from genjax.inference.kernels.density import (
     GradientState,
@@ -50,10 +52,10 @@ class HMC(Kernel):
         transform: whether constrained choices are moved in unconstrained coordinates.
     """
 
-    selection: Any
-    step_size: Any
+    selection: Selectable
+    step_size: ArrayLike
     n_steps: Any
-    inverse_mass: Any = Pytree.field(default=None)
+    inverse_mass: jax.Array | None = Pytree.field(default=None)
     transform: bool = Pytree.static(default=True)
 
     target_acceptance: ClassVar[float] = 0.8  # of a warm-up
@@ -111,10 +113,10 @@ class HMC(Kernel):
 
 def hmc(
     trace: T,
-    selection: Any,
-    step_size: Any,
+    selection: Selectable,
+    step_size: ArrayLike,
     n_steps: Any,
-    inverse_mass: Any = None,
+    inverse_mass: jax.Array | None = None,
     *,
     transform: bool = True,
 ) -> T:

@@ -14,6 +14,7 @@ from genjax.core.addresses import path_text
 from genjax.core.lanes import scalar
 from genjax.core.observed import hold, movable
 from genjax.core.pytree import Pytree
+from genjax.core.signatures import Choices
 from genjax.core.trace import AnyTrace
 from genjax.inference.carry import plain, select_trace
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
@@ -116,7 +117,7 @@ def _floats(tree: Any) -> Array:
     return jnp.concatenate([jnp.ravel(jnp.asarray(x)) for x in leaves]) if leaves else jnp.zeros(0)
 
 
-def _overlaid(choices: Any, new: Any) -> Any:
+def _overlaid(choices: Choices, new: Any) -> Any:
     if isinstance(choices, dict) and isinstance(new, dict):
         return {addr: _overlaid(value, new[addr]) if addr in new else value for addr, value in choices.items()}
     return new

@@ -6,9 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from genjax.core import sel
 from genjax.core.pytree import Pytree
+from genjax.core.selection import Selectable
 from genjax.core.trace import AnyTrace
 from genjax.inference.kernels.density import GradientState
 from genjax.inference.kernels.hmc import HMC
@@ -49,10 +51,10 @@ class JitteredHMC(Kernel):
     Carlo* (AISTATS 2021), section 3.
     """
 
-    selection: Any
-    step_size: Any
-    trajectory_length: Any
-    inverse_mass: Any = Pytree.field(default=None)
+    selection: Selectable
+    step_size: ArrayLike
+    trajectory_length: ArrayLike
+    inverse_mass: jax.Array | None = Pytree.field(default=None)
     transform: bool = Pytree.static(default=True)
 
     def __post_init__(self) -> None:

@@ -8,14 +8,16 @@ what the published forms `mh(trace, selection)`, `mala` and `hmc` are made of.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from genjax.core.pytree import Pytree
+from genjax.core.signatures import PyTree
 from genjax.core.trace import AnyTrace
 from genjax.inference.kernels.memory import note
 from genjax.shapes import Bool, Float, Int32
@@ -23,12 +25,18 @@ from genjax.state import save
 
 T = TypeVar("T", bound=AnyTrace)
 
+Move: TypeAlias = Callable[[AnyTrace], AnyTrace]
+"""A kernel as a function, from one trace of a model to the next."""
+
+Collect: TypeAlias = Callable[[AnyTrace], PyTree]
+"""What is kept of a trace."""
+
 
 class State(Protocol):
     """A kernel's state: a pytree whose attribute `trace` is the current trace."""
 
     @property
-    def trace(self) -> Any:
+    def trace(self) -> AnyTrace:
         """The trace that the chain is at."""
 
 
@@ -61,12 +69,12 @@ class Info(Pytree):
 
     @staticmethod
     def of(
-        accept: Any,
-        acceptance: Any,
-        energy: Any,
-        is_divergent: Any = False,
-        tree_depth: Any = 0,
-        n_gradients: Any = 0,
+        accept: ArrayLike,
+        acceptance: ArrayLike,
+        energy: ArrayLike,
+        is_divergent: ArrayLike = False,
+        tree_depth: ArrayLike = 0,
+        n_gradients: ArrayLike = 0,
     ) -> Info:
         """The fields as arrays of their dtypes, so that infos of different kernels can stand for each other."""
         return Info(

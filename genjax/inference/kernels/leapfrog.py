@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from genjax.inference.kernels.density import Arrays, Point, SelectedDensity
 from genjax.inference.kernels.metric import velocity
@@ -26,9 +27,9 @@ def leapfrog(
     density: SelectedDensity,
     gradient: Arrays,
     momentum: Arrays,
-    step_size: Any,
+    step_size: ArrayLike,
     n_steps: Any,
-    inverse_mass: Any = None,
+    inverse_mass: jax.Array | None = None,
 ) -> PhasePoint:
     """The end of a trajectory from the density's own position.
 

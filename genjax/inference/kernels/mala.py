@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, ClassVar, TypeVar
 
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from genjax.core import sel
 from genjax.core.pytree import Pytree
+from genjax.core.selection import Selectable
 from genjax.core.trace import AnyTrace
 from genjax.inference.kernels.density import (
     GradientState,
@@ -34,8 +36,8 @@ class MALA(Kernel):
         transform: whether constrained choices are moved in unconstrained coordinates.
     """
 
-    selection: Any
-    step_size: Any
+    selection: Selectable
+    step_size: ArrayLike
     transform: bool = Pytree.static(default=True)
 
     target_acceptance: ClassVar[float] = 0.574  # of a warm-up
@@ -68,7 +70,7 @@ class MALA(Kernel):
         return what_is_known(state, self.selection, self.transform)
 
 
-def mala(trace: T, selection: Any, step_size: Any, *, transform: bool = True) -> T:
+def mala(trace: T, selection: Selectable, step_size: ArrayLike, *, transform: bool = True) -> T:
     """`new_trace = mala(trace, selection, step_size)`: a step along the gradient plus noise, accepted or rejected.
 
     With s the selected choices, g the gradient of `log P` in them and tau the step size,

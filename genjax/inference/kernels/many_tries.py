@@ -12,6 +12,7 @@ from genjax.core.arguments import raw_args, with_args, without_args
 from genjax.core.const import count, unwrap
 from genjax.core.observed import movable, redraw
 from genjax.core.pytree import Pytree
+from genjax.core.selection import Selectable
 from genjax.core.trace import AnyTrace
 from genjax.distributions import categorical
 from genjax.inference.carry import plain, select_trace
@@ -29,7 +30,7 @@ class ManyTries(Kernel):
         n_tries: N, new draws in each step.
     """
 
-    selection: Any
+    selection: Selectable
     n_tries: int = Pytree.static(default=10)
 
     def __post_init__(self) -> None:
@@ -60,7 +61,7 @@ class ManyTries(Kernel):
         return TraceState(new), Info.of(drawn > 0, 1 - jax.nn.softmax(logits)[0], new.get_score())
 
 
-def many_tries(trace: T, selection: Any, n_tries: int = 10) -> T:
+def many_tries(trace: T, selection: Selectable, n_tries: int = 10) -> T:
     """`new_trace = many_tries(trace, selection, n_tries)`: one of many draws, by weight.
 
     With x_0 the selected choices and y the others, x_1 .. x_N are drawn from the model given their parents, and the new

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from genjax.core import sel
 from genjax.core.observed import movable, redraw
 from genjax.core.pytree import Pytree
+from genjax.core.selection import Selectable
 from genjax.core.trace import AnyTrace
 from genjax.inference.carry import plain, select_trace
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
@@ -23,7 +24,7 @@ class MH(Kernel):
         selection: the choices to redraw.
     """
 
-    selection: Any
+    selection: Selectable
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "selection", sel(self.selection))
@@ -40,7 +41,7 @@ class MH(Kernel):
         return TraceState(new), Info.of(accept, acceptance_probability(log_alpha), new.get_score())
 
 
-def mh(trace: T, selection: Any) -> T:
+def mh(trace: T, selection: Selectable) -> T:
     """`new_trace = mh(trace, selection)`: redraw the selected choices from the model, then accept or reject.
 
     With x the selected choices and y the others, the proposal draws x' from the model given its parents, and

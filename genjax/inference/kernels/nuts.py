@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar, TypeVar
 
 import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
 
 from genjax.core import sel
 from genjax.core.const import count, unwrap
 from genjax.core.pytree import Pytree
+from genjax.core.selection import Selectable
 from genjax.core.trace import AnyTrace
 from genjax.inference.carry import plain
 from genjax.inference.kernels.density import (
@@ -38,9 +41,9 @@ class NUTS(Kernel):
         transform: whether constrained choices are moved in unconstrained coordinates.
     """
 
-    selection: Any
-    step_size: Any = 0.1
-    inverse_mass: Any = Pytree.field(default=None)
+    selection: Selectable
+    step_size: ArrayLike = 0.1
+    inverse_mass: Array | None = Pytree.field(default=None)
     max_depth: int = Pytree.static(default=10)
     transform: bool = Pytree.static(default=True)
 
@@ -95,9 +98,9 @@ class NUTS(Kernel):
 
 def nuts(
     trace: T,
-    selection: Any,
-    step_size: Any,
-    inverse_mass: Any = None,
+    selection: Selectable,
+    step_size: ArrayLike,
+    inverse_mass: Array | None = None,
     *,
     max_depth: int = 10,
     transform: bool = True,

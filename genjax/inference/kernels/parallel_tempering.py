@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from genjax.core.const import Const
 from genjax.core.pytree import Pytree
@@ -29,7 +30,7 @@ class ParallelState(Pytree):
         swap_acceptance: (k - 1,) float, mean acceptance probability of swaps of neighbours; 0 before the first.
     """
 
-    traces: Any
+    traces: AnyTrace
     index: Any
     swap_acceptance: Any
 
@@ -60,7 +61,7 @@ class ParallelTempering(Kernel):
     """
 
     kernel: Any
-    temperatures: Any
+    temperatures: ArrayLike
 
     def __post_init__(self) -> None:
         if not isinstance(self.kernel, (Kernel, Const)):

@@ -14,6 +14,8 @@ from genjax.core.const import count, unwrap
 from genjax.core.lanes import scalar
 from genjax.core.observed import movable, staying
 from genjax.core.pytree import Pytree
+from genjax.core.selection import Selectable, SelectionBase
+from genjax.core.signatures import Choices
 from genjax.core.trace import AnyTrace
 from genjax.distributions import categorical
 from genjax.inference.carry import plain, select_trace
@@ -33,7 +35,7 @@ class ParticleGibbs(Kernel):
         n_particles: N, the current path among them.
     """
 
-    selection: Any
+    selection: Selectable
     n_particles: int = Pytree.static(default=20)
 
     def __post_init__(self) -> None:
@@ -72,8 +74,8 @@ class _Steps(NamedTuple):
     scan: Any
     args: Any
     kwargs: Any
-    choices: Any
-    selection: Any
+    choices: Choices
+    selection: SelectionBase
     held: Any
 
 
@@ -143,7 +145,7 @@ def _at(trace: AnyTrace, path: Path) -> Any:
     return trace
 
 
-def particle_gibbs(trace: T, selection: Any, n_particles: int = 20) -> T:
+def particle_gibbs(trace: T, selection: Selectable, n_particles: int = 20) -> T:
     """`new_trace = particle_gibbs(trace, selection, n_particles)`: a new path through the steps of a `Scan`.
 
     N particles go through the steps side by side. Number 0 has the current choices; at each step the others draw the

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from genjax.core import sel
 from genjax.core.pytree import Pytree
+from genjax.core.selection import Selectable
 from genjax.core.trace import AnyTrace
 from genjax.inference.carry import plain, select_trace
 from genjax.inference.kernels.density import selected_density, standard_normal_like
@@ -27,8 +29,8 @@ class RandomWalk(Kernel):
         transform: whether constrained choices are moved in unconstrained coordinates.
     """
 
-    selection: Any
-    step_size: Any
+    selection: Selectable
+    step_size: ArrayLike
     transform: bool = Pytree.static(default=True)
 
     target_acceptance: ClassVar[float] = 0.3  # of a warm-up; the best is 0.44 for one coordinate, 0.23 for many
@@ -53,7 +55,7 @@ class RandomWalk(Kernel):
         return TraceState(new), Info.of(accept, acceptance_probability(log_alpha), new.get_score())
 
 
-def random_walk(trace: T, selection: Any, step_size: Any, *, transform: bool = True) -> T:
+def random_walk(trace: T, selection: Selectable, step_size: ArrayLike, *, transform: bool = True) -> T:
     """`new_trace = random_walk(trace, selection, step_size)`: a normal step, accepted or rejected.
 
     With s the selected choices in unconstrained coordinates, `s' = s + step_size e`, e ~ N(0, I), and

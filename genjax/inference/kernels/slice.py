@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from genjax.core import sel
 from genjax.core.pytree import Pytree
+from genjax.core.selection import Selectable
 from genjax.core.trace import AnyTrace
 from genjax.distributions import uniform
 from genjax.inference.carry import plain
@@ -34,8 +36,8 @@ class Slice(Kernel):
         transform: whether constrained choices are moved in unconstrained coordinates.
     """
 
-    selection: Any
-    width: Any = 2.0
+    selection: Selectable
+    width: ArrayLike = 2.0
     transform: bool = Pytree.static(default=True)
 
     def __post_init__(self) -> None:
@@ -92,7 +94,7 @@ def _shrink(along: Line, level: Array, low: Array, high: Array) -> Array:
     return jnp.where(is_inside, at, 0.0)
 
 
-def slice_sample(trace: T, selection: Any, width: Any = 2.0, *, transform: bool = True) -> T:
+def slice_sample(trace: T, selection: Selectable, width: ArrayLike = 2.0, *, transform: bool = True) -> T:
     """`new_trace = slice_sample(trace, selection)`: a uniform draw from a slice through the density along a line.
 
     With s the selected choices in unconstrained coordinates and d a random direction: a level `log P(s) + log u`, an

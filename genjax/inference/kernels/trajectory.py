@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from genjax.adev.primitive import draw_key
 from genjax.distributions import uniform
@@ -83,7 +84,7 @@ class Trajectory(NamedTuple):
 
 
 def build_trajectory(
-    density: SelectedDensity, gradient: Array, momentum: Array, step_size: Any, inverse_mass: Any, max_depth: int
+    density: SelectedDensity, gradient: Array, momentum: Array, step_size: ArrayLike, inverse_mass: Any, max_depth: int
 ) -> Trajectory:
     """The trajectory of one NUTS transition from the density's own position.
 

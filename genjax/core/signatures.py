@@ -1,0 +1,12 @@
+"""What signatures call the values of which Python's types can say no more than `Any`. The shapes: `genjax.shapes`."""
+
+from typing import Any, TypeAlias
+
+PyTree: TypeAlias = Any
+"""Arrays in any structure that JAX knows: an array, a number, tuples, lists and dicts of these, registered classes."""
+
+Choices: TypeAlias = Any
+"""The choices of a generative function: a nested dict from address to value, or the value itself of a distribution."""
+
+Constraints: TypeAlias = Any
+"""Choices, or some of them: None for nothing, `masked`, `indexed` and `filled` for parts, `strict` for no others."""
