@@ -93,7 +93,7 @@ def measure(context: Context, series: Series, budget: float, limits: Limits, fra
             context.reporter.advance()
     good = [point for point in points if point.status == "ok" and point.seconds is not None]
     fit = log_log([point.amount for point in good], [float(point.seconds or 0) for point in good])
-    title = f"{series.study}/{series.task}" if series.study else "Importance sampling"
+    title = f"{series.study}/{series.task}" if series.study else series.title
     return {
         "name": series.name, "title": title, "axis": series.axis, "cores": series.cores,
         "points": [asdict(point) for point in points], "fit": None if fit is None else asdict(fit),

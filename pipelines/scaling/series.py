@@ -24,6 +24,7 @@ class Series:
         study, task: whose cells are measured; empty for a program.
         overrides: of the study's configuration, `{size}` standing for the size.
         program: the word for `programs/growth.py`, instead of a study.
+        title: of a program's table.
         power: the number on the axis is `size ** power`.
         cores: of each process; "size" for as many as the size; None for all.
     """
@@ -35,6 +36,7 @@ class Series:
     task: str = ""
     overrides: tuple[str, ...] = ()
     program: str = ""
+    title: str = "Importance sampling"
     power: int = 1
     cores: Any = 1
 
@@ -64,7 +66,7 @@ def read_series(folder: Path, n_cores: int, smoke: bool = False) -> dict[str, Se
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise ConfigurationFaults([f"{path} cannot be read: {type(error).__name__}: {error}"]) from error
     found, faults = {}, []
-    known = {"axis", "sizes", "smoke", "study", "task", "overrides", "program", "power", "cores"}
+    known = {"axis", "sizes", "smoke", "study", "task", "overrides", "program", "title", "power", "cores"}
     for name, entry in content.items():
         faults += [f"{path}, {name}: {unknown('word', word, sorted(known))}" for word in entry if word not in known]
         sizes = _sizes(entry.get("smoke" if smoke else "sizes"), n_cores)

@@ -10,6 +10,8 @@ import pytest
 import yaml
 from rich.console import Console
 
+from pipelines.bench.child import run_program
+from pipelines.bench.programs import growth
 from pipelines.config.configuration import configure
 from pipelines.errors import ConfigurationFaults
 from pipelines.output.progress import Reporter
@@ -96,6 +98,29 @@ def test_entries_that_cannot_be_used(tmp_path, change, message):
     (tmp_path / "scaling.yaml").write_text(yaml.safe_dump({"series": {"one": {**SERIES["points"], **change}}}))
     with pytest.raises(ConfigurationFaults, match=message.replace("?", r"\?")):
         read_series(tmp_path, 2)
+
+
+# Programs of processes of their own
+
+
+@pytest.mark.parametrize(("program", "size"), [("sites", 3), ("devices", 2), ("chains", 2)])
+def test_programs_time_calls_whose_outputs_they_have_checked(program, size):
+    found = run_program("growth", program, str(size), "0")
+    assert len(found["seconds"]) >= 5 and min(found["seconds"]) > 0 and found["draws"] > 0
+
+
+def test_programs_refuse_wrong_outputs():
+    rng = np.random.default_rng(0)
+    right = np.exp(-0.25) / np.sqrt(4 * np.pi)
+    growth.check_weights(np.log(right * rng.uniform(0.5, 1.5, 10_000)))
+    with pytest.raises(AssertionError, match="mean weight"):
+        growth.check_weights(np.log(1.05 * right * rng.uniform(0.5, 1.5, 10_000)))
+    powers, ys = (np.asarray(value, np.float64) for value in growth.curve())
+    covariance = np.linalg.inv(np.eye(3) + powers.T @ powers)
+    states = rng.multivariate_normal(covariance @ powers.T @ ys, covariance, growth.N_CHAINS)
+    growth.check_states(states)
+    with pytest.raises(AssertionError, match="last states have means"):
+        growth.check_states(states + [0.1, 0, 0])
 
 
 # Fits and counts

@@ -1,6 +1,7 @@
-"""Importance sampling over the number of sites of a model, or divided among forced devices of this CPU.
+"""Importance sampling over the number of sites of a model, or divided among forced devices of this CPU; chains likewise.
 
-`growth.py sites N SECONDS` and `growth.py devices N SECONDS` print seconds of calls, and of compiling.
+`growth.py sites N SECONDS`, `growth.py devices N SECONDS` and `growth.py chains N SECONDS` print seconds of calls, and of
+compiling.
 """
 
 import json
@@ -8,18 +9,19 @@ import os
 import sys
 import time
 
-if __name__ == "__main__" and sys.argv[1] == "devices":
+if __name__ == "__main__" and sys.argv[1] in ("devices", "chains"):
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={sys.argv[2]}"
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax import gen, normal, seed
-from genjax.inference import importance_sampling
+from genjax import gen, normal, sel, seed
+from genjax.inference import HMC, chain, importance_sampling
 from genjax.inference.sharded import sharded
 
 N_PARTICLES = {"sites": 1_000, "devices": 1 << 20}
+N_CHAINS, N_STEPS, N_BURN_IN = 1_000, 100, 50
 FEWEST = 5
 STANDARD_ERRORS = 6.0
 
@@ -49,8 +51,32 @@ def devices_program(n_devices):
     return sharded(run, mesh)
 
 
-def check(log_weights):
-    """In both, y ~ N(0, 2) at 1: the mean of the weights is its density, within standard errors."""
+def curve():
+    """(50, 3) powers of the points, and (50,) observations."""
+    xs = np.linspace(0.0, 1.0, 50, dtype=np.float32)
+    return np.stack([np.ones_like(xs), xs, xs * xs], axis=1), 1 + xs - xs * xs
+
+
+def chains_program(n_devices):
+    """A thousand chains of Hamiltonian Monte Carlo on a curve through fifty points, divided among the devices."""
+    powers, ys = map(jnp.asarray, curve())
+
+    @gen
+    def model():
+        coefficients = normal.repeat(3)(0.0, 1.0) @ "coefficients"
+        normal.vmap(in_axes=(0, None))(powers @ coefficients, 1.0) @ "ys"
+
+    def last():
+        trace, _ = model.generate({"ys": ys, "coefficients": jnp.zeros(3)})
+        loop = chain(HMC(sel("coefficients"), 0.05, 20), collect=lambda trace: trace.get_choices()["coefficients"])
+        return loop(trace.observe({"ys": ys}), N_STEPS, burn_in=N_BURN_IN, n_chains=N_CHAINS).traces[:, -1]
+
+    mesh = jax.make_mesh((n_devices,), ("chains",))
+    return sharded(seed(last), mesh, size=N_CHAINS)
+
+
+def check_weights(log_weights):
+    """Of importance sampling: y ~ N(0, 2) at 1; the mean of the weights is its density, within standard errors."""
     weights = np.exp(np.asarray(log_weights, np.float64))
     expected = np.exp(-0.25) / np.sqrt(4 * np.pi)
     error = weights.std() / np.sqrt(len(weights))
@@ -58,14 +84,24 @@ def check(log_weights):
         raise AssertionError(f"mean weight is {weights.mean()}, expected {expected} +- {error}")
 
 
+def check_states(states):
+    """Of chains: the last states are a sample of the conjugate posterior, whose means they have within standard errors."""
+    powers, ys = (np.asarray(value, np.float64) for value in curve())
+    covariance = np.linalg.inv(np.eye(3) + powers.T @ powers)
+    expected, errors = covariance @ powers.T @ ys, np.sqrt(np.diag(covariance) / N_CHAINS)
+    found = np.asarray(states, np.float64).mean(0)
+    if np.any(np.abs(found - expected) > STANDARD_ERRORS * errors):
+        raise AssertionError(f"the chains' last states have means {found}, expected {expected} +- {errors}")
+
+
 def main(what, size, budget):
     """Checks one call, then times calls for so many seconds, five at least."""
-    program = {"sites": sites_program, "devices": devices_program}[what](size)
+    program = {"sites": sites_program, "devices": devices_program, "chains": chains_program}[what](size)
     keys = list(jax.random.split(jax.random.key(0), 64))
     start = time.perf_counter()
     compiled = (jax.jit(program) if what == "sites" else program).lower(keys[0]).compile()
     compile_s = time.perf_counter() - start
-    check(jnp.asarray(compiled(keys[0])))
+    (check_states if what == "chains" else check_weights)(jnp.asarray(compiled(keys[0])))
     seconds: list[float] = []
     end = time.perf_counter() + budget
     while len(seconds) < FEWEST or time.perf_counter() < end:
@@ -73,7 +109,8 @@ def main(what, size, budget):
         start = time.perf_counter()
         jax.block_until_ready(compiled(key))
         seconds.append(time.perf_counter() - start)
-    draws = N_PARTICLES[what] * (size if what == "sites" else 1)
+    # A step of a chain draws a momentum of three, and one number for its acceptance.
+    draws = 4 * N_CHAINS * N_STEPS if what == "chains" else N_PARTICLES[what] * (size if what == "sites" else 1)
     print(json.dumps({"seconds": seconds, "compile_s": compile_s, "draws": draws}))
 
 
