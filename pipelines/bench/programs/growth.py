@@ -1,7 +1,6 @@
-"""Importance sampling over the number of sites of a model, or divided among forced devices of this CPU; chains likewise.
+"""Importance sampling over the number of sites of a model; particles or chains on forced devices of this CPU.
 
-`growth.py sites N SECONDS`, `growth.py devices N SECONDS` and `growth.py chains N SECONDS` print seconds of calls, and of
-compiling.
+`growth.py sites N SECONDS` prints seconds of calls, and of compiling; likewise with `devices` or `chains` for `sites`.
 """
 
 import json
@@ -16,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax import gen, normal, sel, seed
+from genjax import gen, normal, seed, sel
 from genjax.inference import HMC, chain, importance_sampling
 from genjax.inference.sharded import sharded
 
@@ -85,7 +84,7 @@ def check_weights(log_weights):
 
 
 def check_states(states):
-    """Of chains: the last states are a sample of the conjugate posterior, whose means they have within standard errors."""
+    """Of chains: the last states sample the conjugate posterior, and have its means within standard errors."""
     powers, ys = (np.asarray(value, np.float64) for value in curve())
     covariance = np.linalg.inv(np.eye(3) + powers.T @ powers)
     expected, errors = covariance @ powers.T @ ys, np.sqrt(np.diag(covariance) / N_CHAINS)
