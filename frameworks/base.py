@@ -27,12 +27,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
 CONTRACT = 1
 """The version of this contract and of `studies/base.py`: it changes when a plug-in must be changed with it."""
+
+Inputs: TypeAlias = Any
+"""What a program prepares and takes again, in whatever form suits it; the pipeline only hands it on."""
+
+Outputs: TypeAlias = dict[str, Any]
+"""Arrays of the system, by name."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +56,20 @@ class Program:
         notes: facts worth keeping beside the row, JSON values only (gradient evaluations per call, ...).
     """
 
-    prepare: Callable[[int], Any]
-    run: Callable[[Any], Any]
+    prepare: Callable[[int], Inputs]
+    run: Callable[[Inputs], Outputs]
     notes: dict[str, Any] = field(default_factory=dict)
+
+
+Make = TypeVar("Make", bound=Callable[..., Program])
+"""A function of a model file: `(framework, data, parameters) -> Program`."""
 
 
 class Unavailable(Exception):
     """Raised by a model or framework whose program cannot run on this machine: the cell is skipped with the reason."""
 
 
-def with_outputs(program: Program, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Program:
+def with_outputs(program: Program, change: Callable[[Outputs], Outputs]) -> Program:
     """The program whose outputs are `change(outputs)`; the change is timed with it."""
     return replace(program, run=lambda inputs: change(program.run(inputs)))
 
@@ -74,7 +84,7 @@ class Built:
         cost: the compiler's own count of one call, if it has one: `flops`, `bytes_accessed`, `temporary_bytes`.
     """
 
-    run: Callable[[Any], Any]
+    run: Callable[[Inputs], Outputs]
     phases: dict[str, float] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
 
@@ -101,7 +111,7 @@ def mutant(
     cheap: bool = False,
     strengths: tuple[float, ...] = (),
     not_reported: tuple[str, ...] = (),
-) -> Callable[[Callable[..., Program]], Callable[..., Program]]:
+) -> Callable[[Make], Make]:
     """Marks a program that is wrong on purpose, which the study's gate must call invalid.
 
     Mutants live in `studies/<study>/mutants/<framework>.py`, functions `name(framework, data, parameters) -> Program`
@@ -120,7 +130,7 @@ def mutant(
     """
     mutation = Mutation(task, effect, parameters or {}, size, cheap, strengths, not_reported)
 
-    def mark(make: Callable[..., Program]) -> Callable[..., Program]:
+    def mark(make: Make) -> Make:
         make.mutation = mutation  # type: ignore[attr-defined]
         return make
 
@@ -146,14 +156,14 @@ class Form:
     aside: str = ""
 
 
-def form(name: str, idiom: str, *, source: str = "", mark: str = "", aside: str = "") -> Callable[[Callable], Callable]:
+def form(name: str, idiom: str, *, source: str = "", mark: str = "", aside: str = "") -> Callable[[Make], Make]:
     """Registers a function of a model file as a form of a program; see `Form` for the arguments.
 
     The arguments must be literals: planning reads them from the text. In a Julia file the same call stands in a comment
     directly above the function, `# form("name", "idiom", ...)`, on as many comment lines as it needs.
     """
 
-    def register(function: Callable) -> Callable:
+    def register(function: Make) -> Make:
         function.form = Form(name, idiom, source, mark, aside)  # type: ignore[attr-defined]
         return function
 
@@ -229,7 +239,7 @@ class Framework(ABC):
         """The device's own name for provenance, such as "NVIDIA H200"; empty when there is nothing to add."""
         return ""
 
-    def inputs_of_calls(self, program: Program, seed: int, calls: int) -> Sequence[Any]:
+    def inputs_of_calls(self, program: Program, seed: int, calls: int) -> Sequence[Inputs]:
         """Inputs for `calls` calls, each with random state that no other call has; untimed, but should be quick.
 
         The first are `program.prepare(seed)`. By default the others are prepared one by one from seeds that derive from
@@ -243,17 +253,17 @@ class Framework(ABC):
         """
         return [program.prepare(one) for one in call_seeds(seed, calls)]
 
-    def build(self, program: Program, inputs: Any) -> Built:
+    def build(self, program: Program, inputs: Inputs) -> Built:
         """Makes `program.run` ready for `inputs`; by default there is nothing to trace or compile."""
         del inputs
         return Built(run=program.run)
 
     @abstractmethod
-    def synchronize(self, values: Any) -> None:
+    def synchronize(self, values: Inputs | Outputs) -> None:
         """Waits until every array in `values` (outputs, or prepared inputs) is computed and on its device."""
 
     @abstractmethod
-    def to_numpy(self, outputs: Any) -> dict[str, np.ndarray]:
+    def to_numpy(self, outputs: Outputs) -> dict[str, np.ndarray]:
         """The outputs as NumPy arrays, same names, dtypes as computed."""
 
     def device_memory_bytes(self) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from frameworks.base import Built, Framework, Program, phase
+from frameworks.base import Built, Framework, Inputs, Outputs, Program, phase
 
 
 class JaxFramework(Framework):
@@ -41,7 +41,7 @@ class JaxFramework(Framework):
         """The device kind that XLA reports."""
         return str(self._device.device_kind)
 
-    def inputs_of_calls(self, program: Program, seed: int, calls: int) -> Sequence[Any]:
+    def inputs_of_calls(self, program: Program, seed: int, calls: int) -> Sequence[Inputs]:
         """Inputs that share every array but the typed keys, which are new for each call; see `Framework`.
 
         Inputs without a typed key are prepared one by one.
@@ -64,7 +64,7 @@ class JaxFramework(Framework):
             found.append(jax.tree.unflatten(tree, own))
         return found
 
-    def build(self, program: Program, inputs: Any) -> Built:
+    def build(self, program: Program, inputs: Inputs) -> Built:
         """Traces, lowers and compiles `program.run` for the shapes of `inputs`, each phase on its own clock."""
         phases: dict[str, float] = {}
         with phase(phases, "trace"):
@@ -90,11 +90,11 @@ class JaxFramework(Framework):
                 f"out of memory: the program needs {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are available"
             )
 
-    def synchronize(self, values: Any) -> None:
+    def synchronize(self, values: Inputs | Outputs) -> None:
         """Blocks on every array in the tree."""
         jax.block_until_ready(values)
 
-    def to_numpy(self, outputs: Any) -> dict[str, np.ndarray]:
+    def to_numpy(self, outputs: Outputs) -> dict[str, np.ndarray]:
         """Copies every output to the host."""
         return {name: np.asarray(value) for name, value in outputs.items()}
 

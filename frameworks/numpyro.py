@@ -24,7 +24,7 @@ class NumPyro(JaxFramework):
     distributions = (*JaxFramework.distributions, "numpyro")
 
     def importance_sampling(
-        self, model: Callable[..., Any], args: tuple[Any, ...], guide: Callable[[], Any], *, n_particles: int
+        self, model: Callable[..., object], args: tuple[Any, ...], guide: Callable[[], Any], *, n_particles: int
     ) -> Program:
         """Importance sampling of a model by a guide, vectorised over particles as NumPyro's own ELBO estimators are.
 
@@ -56,9 +56,9 @@ class NumPyro(JaxFramework):
 
     def prior_importance_sampling(
         self,
-        model: Callable[..., Any],
+        model: Callable[..., object],
         args: tuple[Any, ...],
-        prior: Callable[[], Any],
+        prior: Callable[[], object],
         *,
         n_particles: int,
         batch_ndims: int = 1,
@@ -101,7 +101,7 @@ class NumPyro(JaxFramework):
 
     def hmc(
         self,
-        model: Callable[..., Any],
+        model: Callable[..., object],
         args: tuple[Any, ...],
         start: dict[str, Any],
         *,
@@ -170,7 +170,7 @@ class NumPyro(JaxFramework):
         return Program(prepare, run, {"gradient_evaluations": n_steps * n_leapfrog + n_chains})
 
     def nuts(
-        self, model: Callable[..., Any], args: tuple[Any, ...], starts: dict[str, Any], chains: AdaptiveChains
+        self, model: Callable[..., object], args: tuple[Any, ...], starts: dict[str, Any], chains: AdaptiveChains
     ) -> Program:
         """The No-U-Turn Sampler through NumPyro's functional `hmc`, each chain adapted by itself, under `vmap`.
 
@@ -187,7 +187,7 @@ class NumPyro(JaxFramework):
         return self._adaptive("NUTS", {}, model, args, starts, chains)
 
     def adaptive_hmc(
-        self, model: Callable[..., Any], args: tuple[Any, ...], starts: dict[str, Any],
+        self, model: Callable[..., object], args: tuple[Any, ...], starts: dict[str, Any],
         chains: AdaptiveChains, *, n_leapfrog: int,
     ) -> Program:  # fmt: skip
         """Hamiltonian Monte Carlo with `n_leapfrog` steps, adapted likewise; see `nuts`."""
@@ -195,7 +195,7 @@ class NumPyro(JaxFramework):
         return self._adaptive("HMC", options, model, args, starts, chains)
 
     def _adaptive(
-        self, algorithm: str, options: dict[str, Any], model: Callable[..., Any], args: tuple[Any, ...],
+        self, algorithm: str, options: dict[str, Any], model: Callable[..., object], args: tuple[Any, ...],
         starts: dict[str, Any], chains: AdaptiveChains,
     ) -> Program:  # fmt: skip
         found = initialize_model(jax.random.key(0), model, model_args=args, dynamic_args=True)

@@ -13,7 +13,7 @@ from pyro.infer.mcmc.util import initialize_model
 from pyro.ops.jit import trace as jit_trace
 
 from frameworks.adaptive_base import AdaptiveChains
-from frameworks.base import Program
+from frameworks.base import Inputs, Program
 from frameworks.torch_base import TorchFramework
 
 
@@ -31,12 +31,12 @@ class Pyro(TorchFramework):
         super().start(device, dtype)
         pyro.enable_validation(False)
 
-    def inputs_of_calls(self, program: Program, seed: int, calls: int) -> Sequence[Any]:
+    def inputs_of_calls(self, program: Program, seed: int, calls: int) -> Sequence[Inputs]:
         """The same tensors for all calls: each call draws on from where the last one left the global generator."""
         return [program.prepare(seed)] * calls
 
     def importance_sampling(
-        self, model: Callable[..., Any], args: tuple[Any, ...], guide: Callable[..., Any], *, n_particles: int
+        self, model: Callable[..., object], args: tuple[Any, ...], guide: Callable[..., Any], *, n_particles: int
     ) -> Program:
         """Importance sampling of a model by a guide with Pyro's own vectorised weights.
 
@@ -64,9 +64,9 @@ class Pyro(TorchFramework):
 
     def prior_importance_sampling(
         self,
-        model: Callable[..., Any],
+        model: Callable[..., object],
         args: tuple[Any, ...],
-        prior: Callable[[], Any],
+        prior: Callable[[], object],
         *,
         n_particles: int,
         jit_compile: bool,
@@ -112,7 +112,7 @@ class Pyro(TorchFramework):
 
     def hmc(
         self,
-        model: Callable[..., Any],
+        model: Callable[..., object],
         args: tuple[Any, ...],
         start: dict[str, Any],
         *,
@@ -191,7 +191,7 @@ class Pyro(TorchFramework):
         return Program(self._prepare(args), run, notes)
 
     def nuts(
-        self, model: Callable[..., Any], args: tuple[Any, ...], starts: dict[str, Any], chains: AdaptiveChains
+        self, model: Callable[..., object], args: tuple[Any, ...], starts: dict[str, Any], chains: AdaptiveChains
     ) -> Program:
         """Pyro's `NUTS` in `MCMC`, the potential compiled by Pyro's jit; chains one after the other.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from frameworks.base import Program, Unavailable, call_seeds
+from frameworks.base import Inputs, Program, Unavailable, call_seeds
 from frameworks.torch_base import TorchFramework
 
 Tensors = dict[str, torch.Tensor]
@@ -42,7 +42,7 @@ class Torch(TorchFramework):
             raise Unavailable("torch.compile needs a C++ compiler, and neither CXX, g++ nor clang++ is one here")
         return torch.compile(function, fullgraph=True, dynamic=False)
 
-    def inputs_of_calls(self, program: Program, seed: int, calls: int) -> Sequence[Any]:
+    def inputs_of_calls(self, program: Program, seed: int, calls: int) -> Sequence[Inputs]:
         """Inputs that share every tensor, each with a generator of its own; see `Framework.inputs_of_calls`."""
         first = program.prepare(seed)
         if not isinstance(first, dict) or "generator" not in first:

@@ -1,12 +1,12 @@
 """What every system on PyTorch shares: device selection, threads, synchronisation, memory. No probabilistic system."""
 
 import os
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from frameworks.base import Framework
+from frameworks.base import Framework, Inputs, Outputs
 
 
 class TorchFramework(Framework):
@@ -33,7 +33,7 @@ class TorchFramework(Framework):
         """The GPU's name; empty on CPU."""
         return torch.cuda.get_device_name() if self._device.type == "cuda" else ""
 
-    def synchronize(self, values: Any) -> None:
+    def synchronize(self, values: Inputs | Outputs) -> None:
         """Waits for the GPU's queue; operations on the CPU are done when they return."""
         del values
         if self._device.type == "cuda":

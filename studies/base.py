@@ -20,7 +20,8 @@ with `figures`, `export` or `flags`, which never do.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 
@@ -110,7 +111,13 @@ class Rows(Sequence[Row]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Rows": ...
+
+    def __getitem__(self, index: int | slice) -> "Row | Rows":
         return Rows(self._rows[index]) if isinstance(index, slice) else self._rows[index]
 
     def __iter__(self) -> Iterator[Row]:
@@ -256,13 +263,15 @@ class FigureSpecification:
     draw: Callable[[FigureContext], Any]
 
 
+Draw = TypeVar("Draw", bound=Callable[[FigureContext], Any])
+"""Returns a matplotlib figure, or an `Animation`."""
+
+
 class NothingToDrawError(Exception):
     """A figure's rows hold nothing that it shows; the message says why. The run goes on, and a file of it stays."""
 
 
-def figure(
-    *, file: str, tasks: Sequence[str], timing: bool = False, tight: bool = False
-) -> Callable[[Callable[..., Any]], Any]:
+def figure(*, file: str, tasks: Sequence[str], timing: bool = False, tight: bool = False) -> Callable[[Draw], Draw]:
     """Declares `draw(context: FigureContext) -> matplotlib.figure.Figure` as a figure named like the function.
 
     The function is pure: it reads the context and opens no file. It builds its figure with
@@ -276,7 +285,7 @@ def figure(
         tight: whether the saved file is cropped to what is drawn, with a margin of 0.05 in.
     """
 
-    def mark(draw: Callable[[FigureContext], Any]) -> Callable[[FigureContext], Any]:
+    def mark(draw: Draw) -> Draw:
         specification = FigureSpecification(draw.__name__, file, tuple(tasks), timing, tight, draw)
         draw.figure_specification = specification  # type: ignore[attr-defined]
         return draw
@@ -284,7 +293,7 @@ def figure(
     return mark
 
 
-def figures_of(module: Any) -> dict[str, FigureSpecification]:
+def figures_of(module: ModuleType) -> dict[str, FigureSpecification]:
     """The figures declared in a study's `figures.py`, by name, in the order of the file."""
     found = (getattr(value, "figure_specification", None) for value in vars(module).values())
     return {specification.name: specification for specification in found if specification is not None}

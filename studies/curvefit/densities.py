@@ -13,7 +13,7 @@ from studies.curvefit.truth import design
 LOG_ROOT_TWO_PI = 0.5 * np.log(2 * np.pi)
 
 
-def log_normal(values: np.ndarray, means: Any, sd: Any) -> np.ndarray:
+def log_normal(values: np.ndarray, means: np.ndarray | float, sd: np.ndarray | float) -> np.ndarray:
     """log N(value; mean, sd), elementwise."""
     return -0.5 * ((values - means) / sd) ** 2 - np.log(sd) - LOG_ROOT_TWO_PI
 

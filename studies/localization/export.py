@@ -95,7 +95,7 @@ def _of_method(row: Row) -> dict[str, str]:
 
 
 def _accuracy(rows: list[Row], problem: Callable[[dict[str, Any]], Problem]) -> str:
-    lines: list[Sequence[Any]] = []
+    lines: list[Sequence[str | float]] = []
     for row in rows:
         poses, arrays = problem(row.parameters).truth["poses"], row.arrays
         position, heading = (of(arrays["mean"], poses) for of in (scores.position_rmse, scores.heading_rmse))
@@ -123,7 +123,7 @@ def _exact_filter(problem: Problem) -> str:
     return _csv(header, ([t, *mean, *sd, log, n] for t, (mean, sd, log, n) in enumerate(columns)))
 
 
-def _csv(header: list[str], lines: Iterable[Sequence[Any]]) -> str:
+def _csv(header: list[str], lines: Iterable[Sequence[str | float]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

@@ -1,7 +1,7 @@
 """Figures of the posteriors: effective draws per second and per gradient, warm-up apart, and error against time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -149,7 +149,7 @@ def draws_per_gradient(run: Run) -> float | None:
     return 1000 * found["effective_sample_size"] / found["gradients"] if "gradients" in found else None
 
 
-def draw_groups(axes: Axes, runs: dict[str, dict[str, Run]], value: Any) -> None:
+def draw_groups(axes: Axes, runs: dict[str, dict[str, Run]], value: Callable[[Run], float | None]) -> None:
     """A group of bars for each task, one for each system; what has no number keeps its place, with the reason."""
     numbers = [value(run) for systems in runs.values() for run in systems.values() if run.row.status == "ok"]
     known = [number for number in numbers if number]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -167,12 +166,12 @@ def starts(target: Target, n_chains: int, seed: int) -> dict[str, np.ndarray]:
     return found
 
 
-def ascending(x: Any) -> Any:
+def ascending(x: np.ndarray) -> np.ndarray:
     """x_1, then steps of exp(x_k) upwards, along the last axis."""
     return np.cumsum(np.concatenate([x[..., :1], np.exp(x[..., 1:])], axis=-1), axis=-1)
 
 
-INVERSES: dict[str, Callable[[Any], Any]] = {
+INVERSES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "real": lambda x: x,
     "positive": np.exp,
     "unit": lambda x: 1 / (1 + np.exp(-x)),
