@@ -2,8 +2,8 @@
 
 JAX compiles its counter-based generator for the CPU as a loop of five turns, each of which passes the whole array
 through memory; and XLA computes what surrounds it again for every use of a draw. Here the rounds are written out, so
-that they are one kernel with the transform of the bits, and a large draw is made in blocks that stay in the cache: a
-loop, whose result is computed once however many read it. On other devices, large draws are not made in blocks.
+that they are one kernel with the transform of the bits, which XLA divides among all cores; and a large draw is the
+branch of a conditional, whose result is computed once however many read it. Other devices get no conditional.
 
 A float32 uniform of `jax.random` is a multiple of 2^-23, so it cannot tell rarer events apart: it is exactly 0 once in
 2^23 draws, and the logarithm of that is an exponential draw of any size. Threefry, however, makes 64 bits for each
@@ -44,7 +44,8 @@ __all__ = [
 
 #: Elements up to which a draw is `jax.random`'s own, which compiles sooner: written-out rounds are a larger program.
 SMALL = 64
-#: Elements of a block, whose intermediate values stay in the first-level cache; larger draws are made in blocks.
+#: Elements of a block of draws by rejection, whose intermediate values stay in the first-level cache. Draws of more
+#: elements are computed once, whatever reads them.
 BLOCK = 512
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -104,14 +105,17 @@ def _draw(draw: Callable[[Array, Shape], Array], key: Array, shape: Shape, dtype
         return draw(_from_element(key, jnp.uint32(0)), shape)
 
     def kept(key: Array) -> Array:
-        # XLA:CPU would compute the draw again inside of each of its consumers, but it does not fuse across the border
-        # of a conditional, and it does not know that this one is always true: barriers go after conditionals are
-        # simplified. The predicate depends on no key, so under `vmap` this stays a conditional.
+        # XLA:CPU would compute the draw again inside each of its consumers. It does not fuse across the border of a
+        # conditional, and it cannot tell that this one is always true: barriers are only removed after conditionals
+        # are simplified. The predicate does not depend on the key, so under `vmap` it stays one conditional.
         always = jax.lax.optimization_barrier(jnp.array(True))
-        return jax.lax.cond(always, whole, lambda _: jnp.zeros(shape, dtype), key)
+        # Flat, because XLA's code for consumers that slice a row of an array of several axes is ten times slower.
+        flat = jax.lax.cond(always, lambda key: whole(key).reshape(-1), lambda _: jnp.zeros(size, dtype), key)
+        return flat.reshape(shape)
 
-    # XLA divides an array among devices, but nothing was shown for branches.
-    on_cpu = whole if size <= BLOCK or is_partitioned() else kept
+    if size <= BLOCK:
+        return whole(key)
+    on_cpu = whole if is_partitioned() else kept  # a partitioner divides arrays, not branches
     return jax.lax.platform_dependent(key, cpu=on_cpu, default=lambda key: draw(key, shape))
 
 

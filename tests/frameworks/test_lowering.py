@@ -148,14 +148,17 @@ def test_bisection_is_parallel():
     assert not faults_of_growth(*both_sizes(by_halves), GROWTH)
 
 
-def test_draws_in_blocks_stay_on_the_cpu():
+def test_large_draws_are_parallel_and_the_conditional_around_them_stays_on_the_cpu():
     def draw(n):
         return lambda key: noise.normal(key, (n,), jnp.float32)
 
-    for platform in PLATFORMS:
+    for platform in (*PLATFORMS, "cpu"):
         small, large = both_sizes(draw, platform)
-        assert not faults_of_growth(small, large, GROWTH) + faults_of_device(large)
-    assert faults_of_growth(*both_sizes(draw, "cpu"), GROWTH)
+        assert not faults_of_growth(small, large, GROWTH)
+        assert platform == "cpu" or not faults_of_device(large)
+        traced = jax.jit(draw(1000)).trace(jax.random.key(0))
+        text = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert ("optimization_barrier" in text) is (platform == "cpu")
 
 
 def test_gammas_are_drawn_side_by_side():

@@ -80,6 +80,29 @@ def test_a_large_draw_needs_no_temporary_array():
     assert memory.temp_size_in_bytes < 10_000, "the bits are written out to memory before they are used"
 
 
+@pytest.mark.usefixtures("optimised")
+@pytest.mark.parametrize("shape", [(100_000,), (20_000, 5)], ids=str)
+@pytest.mark.parametrize("over_keys", [False, True])
+def test_a_large_draw_is_computed_once_however_many_read_it(shape, over_keys):
+    """By XLA's count: five readers cost less than half a draw more; with the draw fused into each, four draws more."""
+
+    def draw(key):
+        return noise.normal(key, shape, jnp.float32)
+
+    def read(key):
+        drawn = draw(key)
+        return drawn, drawn.sum(), (2 * drawn).max(0), drawn[::2] + 1, jnp.sum(drawn * drawn)
+
+    keys = jax.random.split(jax.random.key(7), 3) if over_keys else jax.random.key(7)
+    alone, used = (
+        jax.jit(jax.vmap(function) if over_keys else function).lower(keys).compile() for function in (draw, read)
+    )
+    flops = [program.cost_analysis()["flops"] for program in (alone, used)]
+    assert flops[1] < 1.5 * flops[0]
+    assert " while(" not in used.as_text(), "a loop runs on one core"
+    np.testing.assert_array_equal(used(keys)[0], alone(keys))
+
+
 @pytest.mark.parametrize("size", [50, 1_000])
 def test_transforms_of_the_same_words_as_jax_random(size):
     key = jax.random.key(8)

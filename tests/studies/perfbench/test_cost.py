@@ -40,17 +40,12 @@ def assert_chains_cost_no_more(n_chains):
         assert ours[count] <= 1.02 * theirs[count], count
 
 
-@pytest.mark.parametrize("n_chains", [4, 100])
-def test_chains_cost_at_most_two_percent_more_than_handcoded_jax(n_chains):
-    """XLA counts the body of a loop once, so this compares the steps themselves, whatever their number."""
-    assert_chains_cost_no_more(n_chains)
-
-
-@pytest.mark.parametrize("n_chains", [1, 100])
+@pytest.mark.parametrize("n_chains", [1, 4, 100])
 def test_chains_cost_at_most_two_percent_more_with_the_same_draws(n_chains, monkeypatch):
-    """The noise of one chain is a small draw, of which XLA counts all written-out rounds but one turn of JAX's loop.
+    """XLA counts the body of a loop once, so this compares the steps themselves, whatever their number.
 
-    With `jax.random`'s own draws on both sides, the counts compare.
+    Noise is drawn before the loop. XLA counts all written-out rounds of its generator, but one of five turns of JAX's
+    loop over rounds. With `jax.random`'s own draws on both sides, the counts compare.
     """
     monkeypatch.setattr(noise, "SMALL", 2**32)
     assert_chains_cost_no_more(n_chains)
