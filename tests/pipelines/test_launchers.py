@@ -1,12 +1,14 @@
 """Sweeps through Hydra's launchers: jobs run in other processes, and their records come home to one store.
 
-Each launcher's test is skipped where its plugin is not installed (`RUN_WITH=sweep ./run test tests/pipelines`).
+Each launcher's test is skipped where its plugin is not installed (`RUN_WITH=sweep ./run test tests/pipelines`). Ray's
+needs an environment of its own, because its launcher wants an old cloudpickle; `.ci/run` makes one.
 """
 
 import importlib.metadata
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 
@@ -27,7 +29,7 @@ DEADLY = 13
 LAUNCHERS = {
     "joblib": ("hydra-joblib-launcher", ["hydra.launcher.n_jobs=2"]),
     "submitit_local": ("hydra-submitit-launcher", ["hydra.launcher.timeout_min=5"]),
-    "ray": ("hydra-ray-launcher", ["hydra.launcher.ray.init.num_cpus=2"]),
+    "ray": ("hydra-ray-launcher", ["+hydra.launcher.ray.init.num_cpus=2"]),
 }
 
 
@@ -37,7 +39,7 @@ def launcher(name):
     try:
         importlib.metadata.version(plugin)
     except importlib.metadata.PackageNotFoundError:
-        pytest.skip(f"{plugin} is not installed: RUN_WITH=sweep installs joblib's and submitit's")
+        pytest.skip(f"{plugin} is not installed: RUN_WITH=sweep installs joblib's and submitit's, .ci/run Ray's")
     return [f"hydra/launcher={name}", *words]
 
 
@@ -65,13 +67,14 @@ def extension(tmp_path):
 
 def run(extension, tmp_path, *words):
     """A sweep in a process of its own, with locks of its own; its status and what it printed."""
-    (tmp_path / "temporary").mkdir(exist_ok=True)
-    environment = {**os.environ, EXTENSIONS: str(extension), "TMPDIR": str(tmp_path / "temporary")}
+    environment = {**os.environ, EXTENSIONS: str(extension)}
     # Python's own way of finding what the suite imports also leads to plugins that lie elsewhere.
     environment["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), environment.get("PYTHONPATH", "")])
     own = [f"hydra.sweep.dir={tmp_path / 'sweep'}", f"hydra.searchpath=[file://{extension / 'configs'}]"]
     command = [sys.executable, "-m", "pipelines.sweep", "study=toy", *FAST, *own, *words]
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300)
+    with tempfile.TemporaryDirectory(prefix="sweep-") as short:  # a path of Ray's sockets has at most 107 characters
+        environment["TMPDIR"] = short
+        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout + done.stderr
 
 
