@@ -114,6 +114,19 @@ def test_timing_draws_the_slope_and_not_the_whole_time():
     assert "†" not in shown
 
 
+@pytest.mark.parametrize("by_hand", [0.5, 1.0, 2.0])
+def test_timing_gives_the_number_of_every_mark_behind_both(by_hand):
+    rows = sweep_rows()
+    for row in rows:
+        if row.framework == "handcoded_jax":
+            row.samples_s[:] *= by_hand
+    (axes,) = figures.timing(context(*rows)).axes
+    numbers = [text for text in axes.texts if "ms" in text.get_text()]
+    assert len(numbers) == 2 and all("(by hand " in text.get_text() for text in numbers)
+    diamonds = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"]
+    assert all(text.get_position()[0] >= max(diamonds[i], 1.98 * 4**i) for i, text in enumerate(numbers))
+
+
 def test_timing_says_how_much_faster_the_other_device_is():
     drawing = figures.timing(context(*sweep_rows(), others=sweep_rows("cuda", 0.5)))
     shown = texts(drawing)
