@@ -5,13 +5,14 @@ Design" (2008), followed by Paul Tol's muted scheme ("Colour schemes", technical
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from omegaconf import OmegaConf
 
 from pipelines.errors import ConfigurationFaults
-from pipelines.plan.tree import FrameworkDescription, Tree
+from pipelines.plan.tree import FrameworkDescription, Modified, Reader, Tree
 
 PALETTE = (
     *("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000"),
@@ -27,10 +28,11 @@ def describe(framework: str, tree: Tree) -> FrameworkDescription:
     Raises:
         ConfigurationFaults: the file, or `configs/framework/<name>.yaml`, cannot be read.
     """
-    own = _declared(framework, tree)
+    reader = tree.reader()
+    own = _declared(framework, tree, reader)
     if own.color and own.marker:
         return own
-    return {one.name: one for one in distinct(_all(tree, own))}[framework]
+    return _all(tree, reader.state, tree.overrides(), None if framework in reader.files else framework)[framework]
 
 
 def distinct(descriptions: Iterable[FrameworkDescription]) -> list[FrameworkDescription]:
@@ -56,9 +58,9 @@ def distinct(descriptions: Iterable[FrameworkDescription]) -> list[FrameworkDesc
     return found
 
 
-def _declared(framework: str, tree: Tree) -> FrameworkDescription:
-    known = framework in tree.frameworks()
-    description = tree.describe(framework) if known else FrameworkDescription(framework, framework)
+def _declared(framework: str, tree: Tree, reader: Reader) -> FrameworkDescription:
+    known = framework in reader.files
+    description = reader.describe(framework) if known else FrameworkDescription(framework, framework)
     path = tree.configs / "framework" / f"{framework}.yaml"
     if not path.is_file():
         return description
@@ -69,16 +71,20 @@ def _declared(framework: str, tree: Tree) -> FrameworkDescription:
         raise ConfigurationFaults([f"{path}: {error}"]) from error
 
 
-def _all(tree: Tree, own: FrameworkDescription) -> list[FrameworkDescription]:
-    """Every framework that can be read: another one's fault does not leave this one without a colour."""
-    found = [own]
-    for name in tree.frameworks():
-        if name != own.name:
-            try:
-                found.append(_declared(name, tree))
-            except ConfigurationFaults:
-                found.append(FrameworkDescription(name, name))
-    return found
+@lru_cache(maxsize=16)
+def _all(tree: Tree, state: Modified, overrides: Modified, unknown: str | None) -> Mapping[str, FrameworkDescription]:
+    """Every framework by name, and one that no file describes; computed once for each state of the files.
+
+    Another one's fault does not leave a framework without a colour.
+    """
+    reader = tree.reader()
+    found = [] if unknown is None else [_declared(unknown, tree, reader)]
+    for name in reader.files:
+        try:
+            found.append(_declared(name, tree, reader))
+        except ConfigurationFaults:
+            found.append(FrameworkDescription(name, name))
+    return {one.name: one for one in distinct(found)}
 
 
 def _farthest(taken: list[str]) -> str:

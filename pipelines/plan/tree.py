@@ -9,18 +9,22 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 from frameworks.base import Framework
 from pipelines.attributes import Attributes, Unreadable, is_framework
 from pipelines.errors import ConfigurationFaults
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+Modified: TypeAlias = tuple[tuple[Path, int], ...]
+"""Files, each with the time of its last change in nanoseconds."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +130,16 @@ class Tree:
         Raises:
             ConfigurationFaults: the file has no class of that name, or an attribute that the text does not tell.
         """
-        files = (path for folder in self._framework_folders() for path in folder.glob("*.py"))
-        state = tuple(sorted((path, path.stat().st_mtime_ns) for path in files))
-        return _described(self.frameworks()[framework], self._framework_folders(), state)
+        return self.reader().describe(framework)
+
+    def reader(self) -> "Reader":
+        """Describes frameworks by their files as these are now, which are listed once."""
+        folders = self._framework_folders()
+        return Reader(self.frameworks(), folders, _state(path for folder in folders for path in folder.glob("*.py")))
+
+    def overrides(self) -> Modified:
+        """The files `configs/framework/<name>.yaml`, each with the time of its last change."""
+        return _state((self.configs / "framework").glob("*.yaml"))
 
     def _framework_folders(self) -> tuple[Path, ...]:
         return tuple(dict.fromkeys(place / "frameworks" for place in (*self.places, REPOSITORY)))
@@ -282,8 +293,31 @@ def load_framework(root: Path, name: str) -> Framework:
     raise ImportError(f"frameworks/{name}.py defines no subclass of Framework with name = {name!r}.")
 
 
+@dataclass(frozen=True)
+class Reader:
+    """Reads the attributes of frameworks from their text; see `Tree.describe`.
+
+    Args:
+        files: the files of frameworks by name.
+        folders: where files that they import may be.
+        state: every file of those folders with the time of its last change.
+    """
+
+    files: dict[str, Path]
+    folders: tuple[Path, ...]
+    state: Modified
+
+    def describe(self, framework: str) -> FrameworkDescription:
+        """See `Tree.describe`."""
+        return _described(self.files[framework], self.folders, self.state)
+
+
+def _state(files: Iterable[Path]) -> Modified:
+    return tuple(sorted((path, path.stat().st_mtime_ns) for path in files))
+
+
 @cache
-def _described(path: Path, folders: tuple[Path, ...], state: tuple[tuple[Path, int], ...]) -> FrameworkDescription:
+def _described(path: Path, folders: tuple[Path, ...], state: Modified) -> FrameworkDescription:
     """The attributes of a framework's class, read once for each state of all frameworks' files."""
     attributes = Attributes(folders)
     known = [field.name for field in fields(FrameworkDescription)]

@@ -88,3 +88,26 @@ def test_free_colours_and_markers_are_unlike_those_that_are_taken():
 def test_every_framework_here_has_its_own_colour_and_marker():
     found = [describe(name, Tree()) for name in Tree().frameworks()]
     assert len({one.color for one in found}) == len({one.marker for one in found}) == len(found) >= 8
+
+
+def test_describing_many_frameworks_lists_their_files_a_few_times_each(toy, monkeypatch):
+    names = [f"newcomer_{index:02}" for index in range(20)]
+    for name in names:
+        toy.framework(name)
+        file = toy.root / "frameworks" / f"{name}.py"
+        file.write_text(file.read_text().replace('    color = "#0173B2"\n', ""))  # to be given a free one
+    listed = []
+    frameworks = Tree.frameworks
+    monkeypatch.setattr(Tree, "frameworks", lambda tree: listed.append(tree) or frameworks(tree))
+    found = [describe(name, toy.tree) for name in names]
+    assert len({one.color for one in found if one.color != "#0173B2"}) > 10
+    assert len(listed) <= 3 * len(names), "each would list them again for every other one"
+
+
+def test_a_changed_colour_of_another_framework_counts_at_once(toy):
+    toy.framework("newcomer")
+    file = toy.root / "frameworks" / "newcomer.py"
+    file.write_text(file.read_text().replace('    color = "#0173B2"\n', ""))
+    before = describe("newcomer", toy.tree).color
+    toy.write("configs/framework/second.yaml", f'color: "{before}"\n')
+    assert describe("second", toy.tree).color == before != describe("newcomer", toy.tree).color
