@@ -275,7 +275,8 @@ def figure(*, file: str, tasks: Sequence[str], timing: bool = False, tight: bool
     """Declares `draw(context: FigureContext) -> matplotlib.figure.Figure` as a figure named like the function.
 
     The function is pure: it reads the context and opens no file. It builds its figure with
-    `matplotlib.figure.Figure(...)`, never with pyplot, which keeps global state.
+    `matplotlib.figure.Figure(...)`, never with pyplot, which keeps global state. What is declared here is read from the
+    text of the file as well, without loading it: write literals, or constants of the same file.
 
     Args:
         file: file name without suffix; fields in braces are filled from the study's parameters and the figure's

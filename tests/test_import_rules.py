@@ -35,6 +35,7 @@ SHARED_STUDY_MODULES = (
     "studies.standard_normals",
 )
 PLANNING_ONLY = ("pandas", "hydra", "omegaconf", "matplotlib")
+DRAWING = ("matplotlib", "fontTools", "PIL", "studies.figure_style")
 PIPELINE_LIBRARIES = (
     *("numpy", "scipy", "pandas", "hydra", "omegaconf", "yaml", "rich", "jinja2", "psutil"),
     *("pydantic", "pydantic_core"),
@@ -135,7 +136,9 @@ def rule_for(path: Path) -> Rule | None:
         case ("pipelines", "atomic.py"):  # the same
             return Rule(())
         case ("pipelines", *_):
-            drawing = ("matplotlib", "PIL", "studies.figure_style") if path.parts[1:-1] == ("output",) else ()
+            drawing = (
+                ("matplotlib", "fontTools", "PIL", "studies.figure_style") if path.parts[1:-1] == ("output",) else ()
+            )
             return Rule((*PIPELINE_LIBRARIES, "pipelines", "frameworks.base", "studies.base", *drawing))
     return None
 
@@ -296,7 +299,7 @@ GOOD = {
     "studies/gol/programs.py": ["import numpy as np"],
     "studies/gol/__main__.py": ["from pipelines.cli import main"],
     "pipelines/bench/programs/tracing.py": ["import jax", "from genjax import gen"],
-    "pipelines/output/figures.py": ["from matplotlib.figure import Figure", "from studies.base import Rows"],
+    "pipelines/output/drawing.py": ["from matplotlib.figure import Figure", "from studies.base import Rows"],
 }
 
 

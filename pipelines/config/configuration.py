@@ -307,8 +307,8 @@ def _wanted_tasks(study: str, values: dict[str, Any], tree: Tree) -> list[str]:
     if values["tasks"] is not None:
         return list(values["tasks"])
     if values["figures"] is not None:
-        needed = tree.figure_tasks(study)
-        return [task for figure in values["figures"] for task in needed.get(figure, ())]
+        declared = tree.figures(study)
+        return [task for name in values["figures"] if name in declared for task in declared[name].tasks]
     return list(values["study"]["tasks"])
 
 

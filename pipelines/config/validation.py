@@ -45,8 +45,9 @@ def check(study: str, values: dict[str, Any], tree: Tree, faults: list[str]) -> 
     faults.extend(wrong)
     if not wrong:
         _check_timing(values["timing"], block["tasks"], faults)
-    if tree.figure_tasks(study).keys() != block["figures"].keys():
-        drawn, listed = sorted(tree.figure_tasks(study)), sorted(block["figures"])
+    declared = tree.figures(study)
+    if declared.keys() != block["figures"].keys():
+        drawn, listed = sorted(declared), sorted(block["figures"])
         faults.append(f"configs/study/{study}.yaml lists the figures {listed}, but figures.py draws {drawn}.")
     faults.extend(misplaced_models(tree, study, block["tasks"]))
     faults.extend(support_faults(study, block))

@@ -104,7 +104,7 @@ def _mutants(tree: Tree, study: str, framework: str | None, scratch: Path, found
 
 def _figures(tree: Tree, study: str, scratch: Path, found: Found) -> None:
     """A smoke run of the study must draw every figure that has something to draw."""
-    names = ",".join(tree.figure_tasks(study))
+    names = ",".join(tree.figures(study))
     words = [f"study={study}", *FAST, f"figures=[{names}]", "stages=[run,figures]"]
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.output import claims, report
+from pipelines.output.figures import render
 from pipelines.output.page.build import figure_entries, write_page
 from pipelines.output.progress import Reporter
 from pipelines.output.summary import Outcome, print_closing
@@ -42,8 +43,6 @@ def finish(
     drawn = []
     if "figures" in stages and plan.configuration.figures:
         with reporter.cells(f"{study}: figures", len(plan.configuration.figures)), spent.on(DRAWING):
-            from pipelines.output.figures import render  # matplotlib is loaded only to draw
-
             drawn = render(plan, pairs, store, problems, reporter)
     seconds += time.monotonic() - start
     report.print_summary(plan, rows, drawn, seconds, "run" in stages and plan.to_run > 0, reporter)
@@ -79,7 +78,8 @@ def refresh_page(
     rows |= {one.study: claims.stored_rows(one, store) for one in configurations if one.study in waiting}
     if judged is None:
         judged = claims.judge_all(configurations, store, rows, others)
-    figures = {one.study: figure_entries(one) for one in configurations}
+    reasons = {one.study: {each.name: each.reason or "" for each in one.drawn} for one in outcomes}
+    figures = {one.study: figure_entries(one, reasons=reasons.get(one.study)) for one in configurations}
     notes = [f"The run is still at work: {', '.join(waiting)} not finished."] if waiting else []
     return write_page(configurations, rows, judged, figures, notes)
 

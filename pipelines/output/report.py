@@ -101,7 +101,7 @@ def print_summary(
         reporter.say(f"  {name:40} {_milliseconds(row):>32}  {_ratio(row)}{_flags(row)}")
     for one in drawn:
         if one.files:
-            reporter.say(f"  figure   {one.name}: {one.files[0]}")
+            reporter.say(f"  figure   {one.name}: {one.files[0]}{' (unchanged)' if one.unchanged else ''}")
         else:
             reporter.say(f"  {'FAILED' if one.failed else 'no'} figure {one.name}: {one.reason}")
 

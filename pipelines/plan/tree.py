@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from frameworks.base import Framework
 from pipelines.attributes import Attributes, Unreadable, is_framework
 from pipelines.errors import ConfigurationFaults
+from pipelines.plan.declarations import FigureDeclaration, figure_declarations, parsed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -193,20 +194,9 @@ class Tree:
         )
         return sorted([*own, *(path for path in paths if path is not None)])
 
-    def figure_tasks(self, study: str) -> dict[str, tuple[str, ...]]:
-        """The tasks that each figure of a study declares, read from the text: planning imports no matplotlib."""
-        path = self.study_folder(study) / "figures.py"
-        found: dict[str, tuple[str, ...]] = {}
-        constants: dict[str | None, ast.expr | None] = {}
-        for node in _parsed(path).body if path.is_file() else []:
-            target, value = _assignment(node)
-            constants[target] = value
-            if not isinstance(node, ast.FunctionDef):
-                continue
-            for decorator in node.decorator_list:
-                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith("figure"):
-                    found[node.name] = _literal_tasks(path, node, decorator, constants)
-        return found
+    def figures(self, study: str) -> dict[str, FigureDeclaration]:
+        """The figures that a study declares, by name, read from the text of its `figures.py`."""
+        return figure_declarations(self.study_folder(study) / "figures.py")
 
     def has_task(self, study: str, task: str, description: FrameworkDescription) -> bool:
         """Whether the model file exists and defines the function of the task."""
@@ -221,7 +211,7 @@ class Tree:
         """The functions of a Python model file with the arguments `(framework, data, parameters)`, and their lines."""
         if path.suffix != ".py":
             return {}
-        found = (node for node in _parsed(path).body if isinstance(node, ast.FunctionDef))
+        found = (node for node in parsed(path).body if isinstance(node, ast.FunctionDef))
         return {node.name: node.lineno for node in found if _arguments(node) == ["framework", "data", "parameters"]}
 
     def model_files(self, study: str) -> list[Path]:
@@ -252,7 +242,7 @@ def _arguments(node: ast.FunctionDef) -> list[str]:
 
 def _shared_imports(path: Path) -> Iterator[str]:
     """The modules directly in `studies/` that a file imports."""
-    for node in ast.walk(_parsed(path)):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and node.module == "studies":
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("studies."):
@@ -334,36 +324,9 @@ def _described(path: Path, folders: tuple[Path, ...], state: Modified) -> Framew
 def _functions(path: Path, modified_ns: int) -> frozenset[str]:
     """The functions at the top of a model file, in Python or in a language that writes `name(arguments)`."""
     if path.suffix == ".py":
-        return frozenset(node.name for node in _parsed(path).body if isinstance(node, ast.FunctionDef))
+        return frozenset(node.name for node in parsed(path).body if isinstance(node, ast.FunctionDef))
     text = path.read_text(encoding="utf-8")
     return frozenset(re.findall(r"^(?:function )?(\w+)\(", text, re.MULTILINE))
-
-
-def _literal_tasks(path: Path, node: ast.FunctionDef, decorator: ast.Call, constants: dict) -> tuple[str, ...]:
-    value = {word.arg: word.value for word in decorator.keywords}.get("tasks")
-    if isinstance(value, ast.Name):
-        value = constants.get(value.id)
-    try:
-        return tuple(ast.literal_eval(value))  # type: ignore[arg-type]
-    except (ValueError, TypeError):
-        raise ConfigurationFaults(
-            [f"{path}: the `tasks` of figure {node.name} must be a literal (planning reads the text)."]
-        ) from None
-
-
-def _assignment(statement: ast.stmt) -> tuple[str | None, ast.expr | None]:
-    if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name):
-        return statement.targets[0].id, statement.value
-    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-        return statement.target.id, statement.value
-    return None, None
-
-
-def _parsed(path: Path) -> ast.Module:
-    try:
-        return ast.parse(path.read_text(encoding="utf-8"))
-    except SyntaxError as error:
-        raise ConfigurationFaults([f"{path} is not valid Python: {error.msg}, line {error.lineno}."]) from None
 
 
 def _frozen(value: Any) -> Any:

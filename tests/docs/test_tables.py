@@ -8,7 +8,6 @@ from pipelines.config import flags
 from pipelines.config.configuration import configure
 from pipelines.output.figures import file_name
 from pipelines.plan.tree import REPOSITORY, Tree
-from studies.base import figures_of
 
 TREE = Tree()
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -45,11 +44,11 @@ def test_every_figure_has_its_row_and_every_row_its_figure():
         listed[study, name] = quoted(file)
     expected = {}
     for study in TREE.studies():
-        specifications = figures_of(TREE.figures_module(study))
-        for name in specifications:
+        declared = TREE.figures(study)
+        for name in declared:
             (configuration,) = configure([f"study={study}", f"figures=[{name}]"], TREE)
             values = {**configuration.parameters, **configuration.figures[name]}
-            expected[study, name] = [file_name(specifications[name], values)]
+            expected[study, name] = [file_name(declared[name], values)]
     assert listed == expected
     assert len(listed) == len(rows)
 

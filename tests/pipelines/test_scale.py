@@ -28,7 +28,7 @@ def test_a_plan_reads_each_source_as_often_for_1800_cells_as_for_three(toy, monk
     """Otherwise a plan of 24,000 cells takes minutes."""
     planned(toy, 1)  # functions of files that have not changed are remembered
     calls = []
-    for module, name in [(tree, "_parsed"), (fingerprint, "source_digest"), (fingerprint, "data_digest"),
+    for module, name in [(tree, "parsed"), (fingerprint, "source_digest"), (fingerprint, "data_digest"),
                          (fingerprint, "machine"), (fingerprint, "versions")]:  # fmt: skip
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *given, real=real, name=name: calls.append(name) or real(*given))

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pipelines.atomic import replacing_folder
 from pipelines.config.configuration import Configuration
 from pipelines.output.claims import CANNOT_TELL, NEEDS_CUDA, NOT_REPRODUCED, REPRODUCED, Judged
+from pipelines.output.figures import file_name
 from pipelines.output.page import content
 from pipelines.output.page.recolour import dark
 from pipelines.output.terminal import printable
@@ -129,30 +130,28 @@ def _page(
     )
 
 
-def figure_entries(configuration: Configuration, drawn_in: Path | None = None) -> list[content.FigureEntry]:
-    """The study's chosen figures with what to see in them; `light` is the stem of the files if there are any."""
-    from pipelines.output.figures import BrokenFigures, declared_figures, file_name  # loads matplotlib
+def figure_entries(
+    configuration: Configuration, drawn_in: Path | None = None, reasons: Mapping[str, str] | None = None
+) -> list[content.FigureEntry]:
+    """The study's chosen figures with what to see in them; `light` is the stem of the files if there are any.
 
-    try:
-        specifications = declared_figures(configuration)
-    except BrokenFigures as fault:
-        command = f"./run paper-figures study={configuration.study} stages=[figures]"
-        return [
-            content.FigureEntry(configuration.study, name, "", missing=str(fault), command=command)
-            for name in configuration.figures
-        ]
-    entries = []
+    Args:
+        configuration: of the study.
+        drawn_in: the folder of the files; None for the run's own.
+        reasons: why figures were not drawn in this run.
+    """
+    entries, declared = [], configuration.tree.figures(configuration.study)
     for name, settings in configuration.figures.items():
-        specification = specifications[name]
-        stem = file_name(specification, {**configuration.parameters, **settings})
+        stem = file_name(declared[name], {**configuration.parameters, **settings})
         is_there = bool(content.figure_files(drawn_in or configuration.figs, stem))
+        why = (reasons or {}).get(name) or "none of its cells is right yet, or it was not asked for"
         entries.append(
             content.FigureEntry(
                 configuration.study,
                 name,
-                content.figure_caption(specification),
+                declared[name].caption,
                 light=stem if is_there else "",
-                missing="" if is_there else "none of its cells is right yet, or it was not asked for",
+                missing="" if is_there else why,
                 command=f"./run paper-figures study={configuration.study} figures=[{name}]",
             )
         )

@@ -1,6 +1,5 @@
 """What the page says, as plain data: gathered from stored rows, judged claims and drawn figures; computes no times."""
 
-import inspect
 import json
 import math
 import shlex
@@ -14,7 +13,7 @@ from pipelines.canonical import canonical
 from pipelines.output.claim_metrics import IN_WORDS
 from pipelines.output.claims import CANNOT_TELL, GATED, NEEDS_CUDA, NOT_REPRODUCED, REPRODUCED, Claim, Judged
 from pipelines.race import statistics
-from studies.base import FigureSpecification, Row
+from studies.base import Row
 
 VERDICT_MARKS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", CANNOT_TELL: "?", NEEDS_CUDA: "–"}
 """A mark beside each verdict, so that none is told by its colour alone; other verdicts get a dot."""
@@ -184,11 +183,6 @@ def _strip(judged: Judged) -> dict[str, float]:
         "accept_low": place(accept["at_least"]) if "at_least" in accept else 0.0,
         "accept_high": place(accept["at_most"]) if "at_most" in accept else 1.0,
     }
-
-
-def figure_caption(specification: FigureSpecification) -> str:
-    """What to see in a figure: the first paragraph of its function's docstring."""
-    return " ".join((inspect.getdoc(specification.draw) or "").split("\n\n")[0].split())
 
 
 def row_entry(identifier: int, row: Row, varied: Sequence[str]) -> RowEntry:

@@ -1,0 +1,114 @@
+"""Draws one figure and writes its files. With the GIFs, the only modules of `pipelines/` that load matplotlib.
+
+Every figure becomes `<name>.pdf`, `<name>.png` and `<name>.svg`, each renamed into place when complete.
+"""
+
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# A notebook leaves its own backend here, which may not exist in this process.
+os.environ["MPLBACKEND"] = "Agg"
+import matplotlib
+from fontTools import subset
+
+from pipelines.atomic import replacing
+from pipelines.config.configuration import Configuration
+from pipelines.output.animation import write_gif
+from studies.base import Animation, FigureContext, FigureSpecification, figures_of
+from studies.figure_style import RC_PARAMETERS
+
+WIDEST_PIXELS = 2400
+"""Width of a PNG: sharp in a paper's column and on a page; a wide figure would otherwise have 6,000."""
+
+LARGEST_DOTS_PER_INCH = 300
+
+FORMATS: dict[str, dict[str, Any]] = {
+    ".pdf": {"CreationDate": None},
+    ".png": {"Software": None},
+    ".svg": {"Date": None},
+}
+"""Suffixes of a figure's files, with the metadata that would differ from run to run left out."""
+
+LAYOUT_TABLES = ("GDEF", "GPOS", "GSUB")
+"""Tables of a font that only a program needs which lays text out; a PDF says where each glyph stands."""
+
+
+class BrokenFigures(Exception):
+    """A study's figures.py cannot be loaded; the text says where and why."""
+
+
+def loaded_figures(configuration: Configuration) -> dict[str, FigureSpecification]:
+    """The figures that a study declares, by name, with the functions that draw them.
+
+    Raises:
+        BrokenFigures: its file cannot be loaded.
+    """
+    try:
+        return figures_of(configuration.tree.figures_module(configuration.study))
+    except Exception as error:  # the study's own file, whatever it does: the cells have their rows
+        path = configuration.tree.study_folder(configuration.study) / "figures.py"
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        where = f"{configuration.tree.shown(path)}{f', line {lines[-1]}' if lines else ''}"
+        raise BrokenFigures(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def write_picture(specification: FigureSpecification, context: FigureContext, folder: Path, name: str) -> list[Path]:
+    """Draws a figure and writes its files, whatever the user's own matplotlibrc says.
+
+    Args:
+        specification: of the figure.
+        context: what it gets.
+        folder: for its files; it exists.
+        name: of its files, without suffix.
+
+    Raises:
+        OSError: a file cannot be written.
+        Exception: whatever the study's function raises.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        picture = specification.draw(context)
+        with matplotlib.rc_context(RC_PARAMETERS):  # some of the style acts when a figure is saved
+            return _write(picture, specification, folder, name)
+
+
+def _write(picture: Any, specification: FigureSpecification, folder: Path, name: str) -> list[Path]:
+    options = {"bbox_inches": "tight", "pad_inches": 0.05} if specification.tight else {}
+    written = []
+    if isinstance(picture, Animation):
+        written.append(folder / f"{name}.gif")
+        with replacing(written[-1]) as fresh:
+            write_gif(picture, fresh)
+        picture = picture.figure  # as it is after the last frame
+    dots_per_inch = min(LARGEST_DOTS_PER_INCH, WIDEST_PIXELS / picture.get_figwidth())
+    for suffix, metadata in FORMATS.items():
+        written.append(folder / f"{name}{suffix}")
+        with replacing(written[-1]) as fresh, fonts_without_layout():
+            picture.savefig(fresh, dpi=dots_per_inch, metadata=metadata, **options)
+    return written
+
+
+@contextmanager
+def fonts_without_layout() -> Iterator[None]:
+    """Fonts that a PDF embeds leave their `LAYOUT_TABLES` out.
+
+    To cut these to the glyphs that a figure uses took half of the time of a PDF. What is drawn stays the same.
+    """
+    load = subset.load_font
+
+    def load_without(*given: Any, **options: Any) -> Any:
+        font = load(*given, **options)
+        for table in LAYOUT_TABLES:
+            if table in font:
+                del font[table]
+        return font
+
+    subset.load_font = load_without
+    try:
+        yield
+    finally:
+        subset.load_font = load

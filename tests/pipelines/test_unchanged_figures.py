@@ -1,0 +1,157 @@
+"""Figures are drawn again when anything that decides them has changed, and only then."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+import zlib
+
+import pytest
+from fontTools.ttLib import TTFont
+from matplotlib.figure import Figure
+
+from pipelines.output import drawing, sidecars
+from pipelines.plan.tree import REPOSITORY
+from pipelines.testing.toy import CONFIG, FAST, FIGURES
+
+NAME = "toy_times_points3"
+DRAW = "stages=[run,figures]"
+SECOND = """
+@figure(file="toy_second", tasks=TASKS)
+def second(context):
+    raise RuntimeError("no ink")
+"""
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The names of the figures that were drawn, in order."""
+    names, real = [], drawing.write_picture
+
+    def write_picture(specification, *rest):
+        names.append(specification.name)
+        return real(specification, *rest)
+
+    monkeypatch.setattr(drawing, "write_picture", write_picture)
+    return names
+
+
+@pytest.fixture
+def once(toy, drawn):
+    """The toy after one run, and the content of its figures' files."""
+    assert toy.run(DRAW) == 0
+    assert drawn == ["times"]
+    drawn.clear()
+    return {path.name: path.read_bytes() for path in (toy.root / "figs" / "smoke").iterdir() if path.is_file()}
+
+
+def files(toy, names):
+    return {name: (toy.root / "figs" / "smoke" / name).read_bytes() for name in names}
+
+
+def test_nothing_is_drawn_again_where_nothing_has_changed(toy, drawn, once, capsys):
+    assert toy.run(DRAW) == 0
+    assert toy.run("stages=[figures]") == 0
+    assert drawn == []
+    assert f"figure   times: {toy.root / 'figs/smoke' / NAME}.pdf (unchanged)" in capsys.readouterr().out
+    assert files(toy, once) == once
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"{}")])
+def test_a_file_that_is_gone_or_edited_is_drawn_again_as_it_was(toy, drawn, once, spoil):
+    for name in once:
+        spoil(toy.root / "figs" / "smoke" / name)
+        assert toy.run("stages=[figures]") == 0
+        assert drawn == ["times"], name
+        assert files(toy, once) == once
+        drawn.clear()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda toy: toy.write("studies/toy/figures.py", FIGURES.replace("(2, 2)", "(3, 2)")),
+        lambda toy: toy.write("studies/toy/figures_shared.py", "WIDTH = 2"),
+        lambda toy: toy.write("studies/toy/places.json", "[1, 2]"),
+        lambda toy: toy.write("configs/study/toy.yaml", CONFIG.replace("times: {}", "times: {title: short}")),
+        lambda toy: toy.write("configs/framework/second.yaml", "label: The second"),
+    ],
+    ids=["its function", "a module beside it", "a data file", "its settings", "a label"],
+)
+def test_a_figure_whose_code_or_settings_have_changed_is_drawn_again(toy, drawn, once, change):
+    change(toy)
+    assert toy.run(DRAW) == 0
+    assert drawn == ["times"]
+    drawn.clear()
+    assert toy.run(DRAW) == 0
+    assert drawn == []
+
+
+def test_a_figure_whose_record_has_changed_is_drawn_again(toy, drawn, once):
+    assert toy.run(DRAW, "remeasure=[second]") == 0
+    assert drawn == ["times"]
+    sidecar = json.loads((toy.root / "figs" / "smoke" / f"{NAME}.json").read_text())
+    before = json.loads(once[f"{NAME}.json"])
+    assert sidecar["inputs"].pop("rows") != before["inputs"].pop("rows")
+    assert sidecar["inputs"] == before["inputs"]
+
+
+def test_another_version_of_a_package_draws_again(toy, drawn, once, monkeypatch):
+    monkeypatch.setattr(sidecars, "versions", lambda: {"matplotlib": "0.1"})
+    assert toy.run(DRAW) == 0
+    assert drawn == ["times"]
+
+
+def test_an_edited_model_draws_again_only_what_was_measured_again(toy, drawn, once):
+    toy.write("studies/toy/models/third.py", (toy.root / "studies/toy/models/third.py").read_text() + "\n# a comment\n")
+    assert toy.run(DRAW) == 0
+    assert drawn == []
+
+
+def test_a_figure_that_fails_stops_no_other_and_is_tried_again(toy, drawn, once, capsys):
+    toy.write("configs/study/toy.yaml", CONFIG.replace("times: {}", "times: {}\n  second: {}"))
+    toy.write("studies/toy/figures.py", FIGURES + SECOND)
+    for _ in range(2):
+        assert toy.run(DRAW) == 1
+        shown = capsys.readouterr().out
+        assert "FAILED figure second: RuntimeError: no ink" in shown and "figure   times:" in shown
+    assert drawn == ["times", "second", "second"]
+
+
+def test_a_run_with_nothing_to_measure_or_draw_loads_no_matplotlib(toy):
+    assert toy.run() == 0
+    program = (
+        "import sys; from pathlib import Path; from pipelines.cli import main; from pipelines.plan.tree import Tree; "
+        "status = main(sys.argv[2:], tree=Tree(Path(sys.argv[1]))); "
+        "sys.exit(status or ' '.join({'matplotlib', 'pandas', 'jax'} & set(sys.modules)) or 0)"
+    )
+    command = [sys.executable, "-c", program, str(toy.root), *FAST]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "(unchanged)" in ended.stdout and "page: " in ended.stdout
+
+
+def fonts(pdf):
+    """The fonts that a PDF embeds."""
+    found = []
+    for match in re.finditer(rb"/Length1 .*?stream\r?\n", pdf, re.DOTALL):
+        found.append(TTFont(io.BytesIO(zlib.decompressobj().decompress(pdf[match.end() :]))))
+    return found
+
+
+def test_fonts_without_tables_of_layout_have_the_same_outlines_and_widths():
+    figure = Figure()
+    figure.text(0.1, 0.5, "Affine fi → 95% interval")
+    figure.text(0.1, 0.2, "bold", weight="bold")
+    with drawing.matplotlib.rc_context(drawing.RC_PARAMETERS):
+        whole, light = io.BytesIO(), io.BytesIO()
+        figure.savefig(whole, format="pdf")
+        with drawing.fonts_without_layout():
+            figure.savefig(light, format="pdf")
+    pairs = list(zip(fonts(whole.getvalue()), fonts(light.getvalue()), strict=True))
+    assert len(pairs) > 1
+    for before, after in pairs:
+        assert set(before.keys()) - set(after.keys()) == set(drawing.LAYOUT_TABLES) & set(before.keys()) != set()
+        for glyph in after.getGlyphOrder():
+            assert before["glyf"][glyph] == after["glyf"][glyph] and before["hmtx"][glyph] == after["hmtx"][glyph]
