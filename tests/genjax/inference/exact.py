@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from genjax import Scan, beta, flip, gen, get_choices, multivariate_normal, normal, seed
+from genjax import Scan, beta, flip, gen, multivariate_normal, normal, seed
 from genjax import chain as make_chain
 
 #: Standard errors that a mean may be off. With some 50 batches the tail is that of a t distribution: 1e-5 each.
@@ -95,37 +95,3 @@ def hidden_posterior():
 def run_chain(kernel, trace, n_steps, key=0, **options):
     """A seeded chain's result."""
     return seed(make_chain(kernel))(jax.random.key(key), trace, n_steps, **options)
-
-
-def rank_statistics(kernel, n_replicates, n_draws=19, thinning=10, burn_in=100, key=0):
-    """Simulation-based calibration of a kernel on `conjugate_normal`.
-
-    For each replicate: mu and y from the model, then a chain on mu given y from an independent start, and the rank of
-    mu among `n_draws` thinned draws. If the kernel has the posterior as its invariant distribution and the draws are
-    nearly independent, ranks are uniform on 0..n_draws (Talts et al., *Validating Bayesian inference algorithms with
-    simulation-based calibration*, 2018).
-
-    Returns:
-        Counts of the n_draws + 1 ranks.
-    """
-
-    def replicate(key):
-        simulate_key, start_key, chain_key = jax.random.split(key, 3)
-        truth = seed(conjugate_normal.simulate)(simulate_key)
-        start, _ = seed(conjugate_normal.generate)(start_key, {"y": truth["y"]})
-        run = seed(make_chain(kernel, collect=get_choices))
-        n_steps = burn_in + n_draws * thinning
-        draws = run(chain_key, start, n_steps, burn_in=burn_in, autocorrelation_resampling=thinning).traces["mu"]
-        return jnp.sum(draws < truth["mu"])
-
-    ranks = jax.jit(jax.vmap(replicate))(jax.random.split(jax.random.key(key), n_replicates))
-    return np.bincount(ranks, minlength=n_draws + 1)
-
-
-def uniformity_p_value(counts):
-    """Chi-square test that all ranks are equally likely."""
-    return stats.chisquare(counts).pvalue
-
-
-#: Calibration fails below this p-value: the probability of a false alarm.
-CALIBRATION_LEVEL = 1e-5

@@ -199,11 +199,6 @@ def test_discrete_choices_are_an_error_that_names_them():
         hmc(trace, sel("which", "part"), 0.1, 3)
 
 
-def test_calibration():
-    kernel = lambda t: hmc(t, sel("mu"), 0.3, 4)
-    assert exact.uniformity_p_value(exact.rank_statistics(kernel, 1000)) > exact.CALIBRATION_LEVEL
-
-
 # Cost
 
 XS = jnp.linspace(0.0, 1.0, 50)

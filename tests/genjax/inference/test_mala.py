@@ -126,8 +126,3 @@ def test_nothing_selected():
 def test_discrete_choices_are_an_error_that_names_them():
     with pytest.raises(TypeError, match="mala was asked to move the choice 'which' of dtype int32"):
         mala(mixed.simulate(), sel("which", "x"), 0.1)
-
-
-def test_calibration():
-    kernel = lambda t: mala(t, sel("mu"), 0.6)
-    assert exact.uniformity_p_value(exact.rank_statistics(kernel, 1000)) > exact.CALIBRATION_LEVEL

@@ -167,14 +167,3 @@ def test_user_saves_in_the_kernel_stay_apart():
         return mh(trace, sel("x"))
 
     assert exact.run_chain(kernel, seed(two_sites.simulate)(KEY), 10).accepts.shape == (10,)
-
-
-def test_calibration():
-    assert exact.uniformity_p_value(exact.rank_statistics(lambda t: mh(t, sel("mu")), 1000)) > exact.CALIBRATION_LEVEL
-
-
-def test_calibration_notices_a_wrong_kernel():
-    def shrinks(trace):
-        return mh(trace, sel("mu")).update({"mu": 0.9 * trace["mu"]})[0]
-
-    assert exact.uniformity_p_value(exact.rank_statistics(shrinks, 1000)) < exact.CALIBRATION_LEVEL
