@@ -14,6 +14,7 @@ from pipelines.output.closing import MEASURING, REPORTING, close, finish, is_wri
 from pipelines.output.progress import Reporter
 from pipelines.output.summary import Outcome
 from pipelines.output.terminal import Terminal
+from pipelines.plan.kept import KeptHashes
 from pipelines.plan.participants import without_part
 from pipelines.plan.plan import Problems, StudyPlan, make_plan
 from pipelines.plan.tree import Tree
@@ -38,13 +39,15 @@ def run(configurations: list[Configuration], reporter: Reporter) -> int:
     stages = first.stages
     require_device(first)
     store = Store(first.results, reporter.say)
-    problems = Problems(first.tree)
+    problems = Problems(first.tree, KeptHashes(store.root))
     start, spent = time.monotonic(), Spent()
     # Where everything is stored already, or only drawn, a folder that cannot be written is enough.
     can_write = is_writable(store.root)
     with store.exclusive() if can_write and "run" in stages else nullcontext():
         with spent.on(PLANNING):
             plans = _plan(configurations, store, problems, reporter)
+            if can_write and "run" in stages:
+                _keep(problems.kept, store)
         if stages == ("plan",):
             return 0
         if "run" in stages and not can_write and report.any_to_run(plans):
@@ -58,7 +61,16 @@ def run(configurations: list[Configuration], reporter: Reporter) -> int:
                 if len(outcomes) < len(plans) and plan.to_run and "run" in stages:
                     with spent.on(REPORTING):  # a run that is stopped leaves what it has finished
                         refresh_page(outcomes, plans, store, others)
+        if can_write and "run" in stages:
+            _keep(problems.kept, store)  # and what the data files were made of
         return close(outcomes, plans, store, reporter, start, measure.working, spent, others)
+
+
+def _keep(kept: KeptHashes, store: Store) -> None:
+    try:
+        kept.save()
+    except OSError as error:
+        raise store_error(error, store.root) from error
 
 
 def require_device(configuration: Configuration) -> None:

@@ -236,12 +236,15 @@ def judge_all(
     """
     made = {} if others is None else others
     first, own = configurations[0], {one.study: one for one in configurations}
+    claims = [claim for claim in read_claims(first.tree) if claim.study in own]
     cache: dict[tuple[str, str, str], Sequence[Row]] = {
         (study, first.size, first.device): rows for study, rows in known.items()
     }
 
     def find(study: str, size: str | None, device: str) -> Sequence[Row]:
         place = (study, size or first.size, device)
+        if place not in cache and device == "cuda" != first.device and not _has_gpu_record(store, study, claims):
+            cache[place] = ()  # whatever its configuration, whose making takes a while
         if place not in cache:
             if place[1:] == (first.size, first.device):
                 configuration = own[study]
@@ -253,7 +256,12 @@ def judge_all(
             cache[place] = stored_rows(configuration, store)
         return cache[place]
 
-    return as_family([judge(claim, first.device, find) for claim in read_claims(first.tree) if claim.study in own])
+    return as_family([judge(claim, first.device, find) for claim in claims])
+
+
+def _has_gpu_record(store: Store, study: str, claims: Sequence[Claim]) -> bool:
+    tasks = {claim.task for claim in claims if claim.study == study}
+    return any(record["identity"]["device"] == "cuda" for task in tasks for record in store.records(study, task))
 
 
 def stored_rows(configuration: Configuration, store: Store) -> list[Row]:

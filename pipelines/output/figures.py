@@ -77,9 +77,9 @@ def _drawn(
     study, name = configuration.study, declaration.name
     file = file_name(declaration, {**context.parameters, **context.settings})
     facts = sidecars.facts_of(name, context, configuration, problems)
-    files = sidecars.current_files(facts, configuration.figs, file, declaration.timing)
-    if files is not None:
-        return Drawn(study, name, files, unchanged=True)
+    current = sidecars.current(facts, configuration.figs, file, declaration.timing)
+    if current is not None:
+        return Drawn(study, name, current.files, current.nothing, unchanged=True)
     from pipelines.output import drawing  # and with it matplotlib
 
     try:
@@ -87,8 +87,11 @@ def _drawn(
         return Drawn(study, name, _write(specification, context, configuration, file, facts))
     except UserError:
         raise
-    except (NothingToDrawError, drawing.BrokenFigures) as reason:
-        return Drawn(study, name, reason=str(reason), failed=isinstance(reason, drawing.BrokenFigures))
+    except NothingToDrawError as nothing:
+        _remember(str(nothing), configuration, file, facts)
+        return Drawn(study, name, reason=str(nothing))
+    except drawing.BrokenFigures as fault:
+        return Drawn(study, name, reason=str(fault), failed=True)
     except Exception as error:  # noqa: BLE001 a figure is the study's code; the others are drawn
         traceback.print_exc()
         return Drawn(study, name, reason=f"{type(error).__name__}: {error}", failed=True)
@@ -162,6 +165,19 @@ def _write(
     except OSError as error:
         raise store_error(error, folder, "figs") from error
     return tuple(written)
+
+
+def _remember(nothing: str, configuration: Configuration, name: str, facts: sidecars.Facts) -> None:
+    """Notes that there was nothing to draw, unless files of the figure, and their sidecar, are there from before."""
+    folder = configuration.figs
+    if any((folder / f"{name}{suffix}").exists() for suffix in (".pdf", ".png", ".svg")):
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        text = sidecars.sidecar_text(facts, (), provenance.commit(configuration.tree.root), nothing)
+        write_atomically(folder / f"{name}.json", text)
+    except OSError as error:
+        raise store_error(error, folder, "figs") from error
 
 
 def file_name(declaration: FigureDeclaration, values: Mapping[str, Any]) -> str:

@@ -6,28 +6,31 @@ nothing is drawn again.
 """
 
 import hashlib
-import importlib.metadata
 import json
 import math
-import platform
 from collections.abc import Iterable
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines.config.configuration import Configuration
+from pipelines.plan.fingerprint import computing_versions, content_digest, study_digest
 from pipelines.plan.plan import Problems
-from pipelines.plan.tree import REPOSITORY, Tree
+from pipelines.results.rows import rows_digest
 from studies.base import FigureContext, Row
 
 DRAWING = ("animation.py", "drawing.py", "figures.py", "sidecars.py")
 """The modules of this folder that decide what the files of a figure are."""
 
-PACKAGES = ("contourpy", "fonttools", "kiwisolver", "matplotlib", "numpy", "pillow", "scipy")
-PROGRAMS = ("models", "mutants", "__pycache__")
-"""Folders of a study that no figure reads."""
-
 Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Current:
+    """A figure that need not be drawn: its files, or why there was nothing to draw."""
+
+    files: tuple[Path, ...] = ()
+    nothing: str | None = None
 
 
 def facts_of(name: str, context: FigureContext, configuration: Configuration, problems: Problems) -> Facts:
@@ -43,36 +46,41 @@ def facts_of(name: str, context: FigureContext, configuration: Configuration, pr
         "settings": context.settings,
         "rows": [_row_facts(row) for row in rows],
         "inputs": {
-            "rows": _digest(_everything(row) for row in rows),
-            "data": _digest(problems.digest(configuration.study, point) for point in points),
-            "sources": _sources_digest(configuration.tree, configuration.study),
-            "versions": versions(),
+            "rows": rows_digest(rows),
+            "data": [problems.digest(configuration.study, point) for point in points],
+            "study": study_digest(configuration.tree, configuration.study),
+            "drawing": [content_digest(Path(__file__).with_name(name)) for name in DRAWING],
+            "versions": computing_versions(),
         },
     }
 
 
-def current_files(facts: Facts, folder: Path, name: str, is_timing: bool) -> tuple[Path, ...] | None:
-    """The files of a figure, if they are there as they were written, of just these facts; None otherwise."""
+def current(facts: Facts, folder: Path, name: str, is_timing: bool) -> Current | None:
+    """What a run left of a figure of just these facts, if it is there as it was written; None otherwise."""
     try:
         content = (folder / f"{name}.json").read_bytes()
         told = json.loads(content)
-        hashes = told.pop("files")
+        hashes, nothing = told.pop("files"), told.pop("nothing", None)
         del told["drawn_at_commit"]
         if told != json.loads(_text(facts)):
             return None
+        if nothing is not None:
+            return Current(nothing=str(nothing))
         expected = {**hashes, f"{name}.json": hashlib.sha256(content).hexdigest()}
         if is_timing:
             expected |= {copy_name(one, facts["device"]): sha256 for one, sha256 in expected.items()}
-        if all(_hash(folder / one) == sha256 for one, sha256 in expected.items()):
-            return tuple(folder / one for one in expected)
+        if all(content_digest(folder / one) == sha256 for one, sha256 in expected.items()):
+            return Current(tuple(folder / one for one in expected))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # never drawn, or changed by other hands: it is drawn again
     return None
 
 
-def sidecar_text(facts: Facts, files: Iterable[Path], commit: dict[str, Any]) -> str:
-    """The content of the sidecar of files that were just written."""
-    return _text({**facts, "drawn_at_commit": commit, "files": {path.name: _hash(path) for path in files}}) + "\n"
+def sidecar_text(facts: Facts, files: Iterable[Path], commit: dict[str, Any], nothing: str | None = None) -> str:
+    """The content of the sidecar of files that were just written, or of `nothing` to draw, with the reason."""
+    hashes = {path.name: content_digest(path) for path in files}
+    why = {} if nothing is None else {"nothing": nothing}
+    return _text({**facts, "drawn_at_commit": commit, "files": hashes, **why}) + "\n"
 
 
 def copy_name(name: str, device: str) -> str:
@@ -96,46 +104,3 @@ def _row_facts(row: Row) -> Facts:
         "key": row.record.get("key"),
         "measured_at_commit": where.get("commit"),
     }
-
-
-def _everything(row: Row) -> str:
-    """All of a row as text: its record names the hash of its arrays."""
-    facts = {name: value for name, value in vars(row).items() if name not in ("arrays", "samples_s")}
-    return json.dumps(facts, sort_keys=True, default=repr)
-
-
-def _sources_digest(tree: Tree, study: str) -> str:
-    """A hash of the sources that draw a study's figures and that make its problems."""
-    folder = tree.study_folder(study)
-    shared = dict.fromkeys([folder.parent, tree.root / "studies", REPOSITORY / "studies"])
-    own = (path for path in folder.rglob("*.*") if path.is_file() and not set(PROGRAMS) & set(path.parts))
-    paths = [
-        *sorted(own),
-        *(path for place in shared for path in sorted(place.glob("*.py"))),
-        *(Path(__file__).with_name(name) for name in DRAWING),
-    ]
-    return _digest(f"{tree.shown(path)} {_hash(path)}" for path in paths)
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that draw."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _digest(texts: Iterable[str]) -> str:
-    hashed = hashlib.sha256()
-    for text in texts:
-        hashed.update(text.encode("utf-8", "surrogatepass"))
-        hashed.update(b"\n")
-    return hashed.hexdigest()
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

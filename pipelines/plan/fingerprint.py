@@ -7,6 +7,7 @@ that an edit of comments, docstrings or layout does not re-measure either.
 import ast
 import hashlib
 import importlib.metadata
+import os
 import platform
 from collections import Counter
 from collections.abc import Mapping
@@ -20,13 +21,20 @@ import numpy as np
 from pipelines.canonical import canonical, quoted
 from pipelines.config.configuration import Configuration
 from pipelines.plan.cells import Cell, settings_of
-from pipelines.plan.tree import REPOSITORY, FrameworkDescription
+from pipelines.plan.kept import KeptHashes
+from pipelines.plan.tree import REPOSITORY, FrameworkDescription, Tree
 from pipelines.race.timing import TimingSettings
 from pipelines.results import helpers
 from pipelines.results.machine import acting_variables, machine
 
 MEASURING = ("workers/worker.py", "race/timing.py", "race/gate.py")
 """The modules of `pipelines/` whose edit changes what a measurement means."""
+
+COMPUTING = ("contourpy", "fonttools", "kiwisolver", "matplotlib", "numpy", "pillow", "scipy")
+"""The packages that problems and figures are made with."""
+
+PROGRAMS = ("models", "mutants", "__pycache__")
+"""Folders of a study that neither its problems nor its figures read."""
 
 
 def inputs(
@@ -71,9 +79,21 @@ def own_inputs(cell: Cell, configuration: Configuration, parameters: str, data: 
 
 
 def shared_inputs(
-    configuration: Configuration, study: str, device: str, description: FrameworkDescription
+    configuration: Configuration,
+    study: str,
+    device: str,
+    description: FrameworkDescription,
+    kept: KeptHashes | None = None,
 ) -> dict[str, str]:
-    """The inputs that all cells of a framework in one study share: machine, variables, sources, versions."""
+    """The inputs that all cells of a framework in one study share: machine, variables, sources, versions.
+
+    Args:
+        configuration: of the study.
+        study: its name.
+        device: "cpu" or "cuda".
+        description: of the framework.
+        kept: hashes of sources that were found before.
+    """
     tree = configuration.tree
     found = {
         "machine": machine(device),
@@ -90,7 +110,7 @@ def shared_inputs(
         *tree.framework_sources(description),
         *(REPOSITORY / "pipelines" / name for name in MEASURING),
     ]:
-        found[tree.shown(path)] = source_digest(path)
+        found[tree.shown(path)] = source_digest(path, kept)
     for name, version in versions(description).items():
         found[f"version of {name}"] = version
     return found
@@ -168,6 +188,18 @@ def versions(description: FrameworkDescription) -> dict[str, str]:
     return found
 
 
+@cache
+def computing_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that problems and figures are made with."""
+    found = {"python": platform.python_version()}
+    for name in COMPUTING:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
 def digest(text: str) -> str:
     """SHA-256 of a text, hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
@@ -183,22 +215,49 @@ def data_digest(data: Mapping[str, np.ndarray]) -> str:
     return hashed.hexdigest()
 
 
-def source_digest(path: Path) -> str:
+def source_digest(path: Path, kept: KeptHashes | None = None) -> str:
     """A hash of a source file; for Python, of its meaning."""
-    return _source_digest(path, path.stat().st_mtime_ns, path.stat().st_size)
+    return _source_digest(path, path.stat().st_mtime_ns, path.stat().st_size, kept)
 
 
 @cache
-def _source_digest(path: Path, modified_ns: int, size: int) -> str:
+def _source_digest(path: Path, modified_ns: int, size: int, kept: KeptHashes | None) -> str:
     content = path.read_bytes()
+    raw = hashlib.sha256(content).hexdigest()
     if path.suffix != ".py":
-        return hashlib.sha256(content).hexdigest()
+        return raw
+    return _meaning(content, raw) if kept is None else kept.get(f"source {raw}", lambda: _meaning(content, raw))
+
+
+def _meaning(content: bytes, raw: str) -> str:
     try:
         tree = ast.parse(content)
     except SyntaxError:
-        return hashlib.sha256(content).hexdigest()
+        return raw
     _drop_texts(tree)
     return digest(ast.dump(tree))
+
+
+def study_digest(tree: Tree, study: str) -> str:
+    """A hash of what makes a study's problems and figures: its files but for the programs, and `studies/*.py`."""
+    folder = tree.study_folder(study)
+    shared = dict.fromkeys([folder.parent, tree.root / "studies", REPOSITORY / "studies"])
+    own = (path for path in folder.rglob("*.*") if path.is_file() and not set(PROGRAMS) & set(path.parts))
+    paths = [*sorted(own), *(path for place in shared for path in sorted(place.glob("*.py")))]
+    return digest(canonical([[tree.shown(path), content_digest(path)] for path in paths]))
+
+
+def content_digest(path: Path) -> str:
+    """A hash of a file as it is."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def named_files(value: Any) -> list[Path]:
+    """The files that parameters name, at any depth."""
+    if isinstance(value, str):
+        return [Path(value)] if os.path.isfile(value) else []
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return [path for part in parts for path in named_files(part)]
 
 
 def _drop_texts(tree: ast.Module) -> None:

@@ -15,6 +15,7 @@ from pipelines.install.requirements import all_groups, names_of, normal
 from pipelines.plan import fingerprint
 from pipelines.plan.cells import Cell, Race, races
 from pipelines.plan.descriptions import describe
+from pipelines.plan.kept import KeptHashes
 from pipelines.plan.tree import FrameworkDescription, Tree
 from pipelines.results import helpers
 from pipelines.results.store import Store
@@ -78,10 +79,16 @@ class StudyPlan:
 
 
 class Problems:
-    """Problems by study and parameters, made once each."""
+    """Problems by study and parameters, made once each.
 
-    def __init__(self, tree: Tree):
-        self.tree = tree
+    Args:
+        tree: the checkout.
+        kept: hashes that were found before: a problem whose data's hash is among them is made only when it is used.
+    """
+
+    def __init__(self, tree: Tree, kept: KeptHashes | None = None):
+        self.tree, self.kept = tree, kept or KeptHashes()
+        self._sources: dict[str, str] = {}
         self._made: dict[str, Problem] = {}
         self._digests: dict[str, str] = {}
         self._repeated: set[str] = set()
@@ -105,10 +112,23 @@ class Problems:
         """A hash of the data of these parameters."""
         name = canonical([study, dict(parameters)])
         if name not in self._digests:
-            self._digests[name] = fingerprint.data_digest(self.get(study, parameters).data)
-            if study not in self._repeated:
-                self._require_equal(study, parameters, self._digests[name])
+            self._digests[name] = self.kept.get(
+                canonical(["data", name, self._depends_on(study, parameters)]), lambda: self._found(study, parameters)
+            )
         return self._digests[name]
+
+    def _found(self, study: str, parameters: Mapping[str, Any]) -> str:
+        found = fingerprint.data_digest(self.get(study, parameters).data)
+        if study not in self._repeated:
+            self._require_equal(study, parameters, found)
+        return found
+
+    def _depends_on(self, study: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """What decides data beside the parameters: sources, versions, and files that the parameters name."""
+        if study not in self._sources:
+            self._sources[study] = fingerprint.study_digest(self.tree, study)
+        files = [fingerprint.content_digest(path) for path in fingerprint.named_files(dict(parameters))]
+        return [self._sources[study], fingerprint.computing_versions(), files]
 
     def _require_equal(self, study: str, parameters: Mapping[str, Any], first: str) -> None:
         """Makes the first problem of a study once more: random data would never be found again in the store."""
@@ -252,7 +272,8 @@ class _Planner:
     def _shared_inputs(self, cell: Cell, description: FrameworkDescription) -> fingerprint.SharedInputs:
         slot = (cell.study, cell.device, cell.framework)
         if slot not in self._shared:
-            named = fingerprint.shared_inputs(self.configuration, cell.study, cell.device, description)
+            kept = self.problems.kept
+            named = fingerprint.shared_inputs(self.configuration, cell.study, cell.device, description, kept)
             self._shared[slot] = fingerprint.SharedInputs(named)
         return self._shared[slot]
 

@@ -1,5 +1,8 @@
 """Stored records as rows: every statistic is computed here, when read, from the raw block times."""
 
+import hashlib
+import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -51,6 +54,15 @@ def _read_row(planned: PlannedCell, configuration: Configuration, store: Store, 
             return row_of(*found, planned, configuration, flag=flag)
     status, reason = ("skipped", planned.why) if planned.action == SKIP else ("failed", "not measured")
     return _row(planned, status, reason)
+
+
+def rows_digest(rows: Iterable[Row]) -> str:
+    """A hash of everything that rows say; their records name the hashes of their arrays."""
+    hashed = hashlib.sha256()
+    for row in rows:
+        facts = {name: value for name, value in vars(row).items() if name not in ("arrays", "samples_s")}
+        hashed.update(json.dumps(facts, sort_keys=True, default=repr).encode())
+    return hashed.hexdigest()
 
 
 class Newest:

@@ -24,6 +24,7 @@ from pipelines.output.claims import (
 )
 from pipelines.plan.cells import races
 from pipelines.plan.tree import REPOSITORY, Tree
+from pipelines.results.store import Store
 from pipelines.testing.toy import FAST
 from studies.base import Row, Rows
 
@@ -270,7 +271,7 @@ def test_whole_run_ends_with_the_claims(toy, capsys):
 
 def test_a_run_configures_what_claims_are_about_once(toy, monkeypatch):
     """However often its page is refreshed: a configuration takes a quarter of a second, and claims are about many."""
-    toy.write("configs/claims.yaml", TOY_CLAIMS)
+    toy.write("configs/claims.yaml", TOY_CLAIMS.replace("The third is exact", "The third is exact\n    size: small"))
     for name in ("other", "third"):
         for source in ("configs/study/toy.yaml", "studies/toy/problem.py", "studies/toy/figures.py"):
             text = (toy.root / source).read_text().replace("name: toy", f"name: {name}")
@@ -283,8 +284,17 @@ def test_a_run_configures_what_claims_are_about_once(toy, monkeypatch):
     judge_all = claims.judge_all
     monkeypatch.setattr(claims, "judge_all", lambda *words: judged.append(judge_all(*words)) or judged[-1])
     assert toy.run("frameworks=[first]") == 0
-    assert made == [["study=toy", "size=smoke", "device=cuda"]], "the third claim needs a GPU"
+    assert made == [["study=toy", "size=small", "device=cpu"]], "the second claim is about another size"
     assert len(judged) == 3, "after the first study, after the second, and at the end"
+    assert judged[-1][2].verdict == NEEDS_CUDA, "nothing is configured to find that there is no row of a GPU"
+    store = Store(toy.root / "results")
+    (record,) = store.records("toy", "total")
+    record = {**record, "key": "gpu", "identity": {**record["identity"], "device": "cuda"}}
+    store.save(record, {})
+    made.clear()
+    assert toy.run("frameworks=[first]") == 0
+    assert sorted(made) == [["study=toy", "size=small", "device=cpu"], ["study=toy", "size=smoke", "device=cuda"]]
+    assert judged[-1][2].verdict != NEEDS_CUDA
 
 
 def test_power_is_printed(toy, capsys):

@@ -98,7 +98,7 @@ def test_a_figure_whose_record_has_changed_is_drawn_again(toy, drawn, once):
 
 
 def test_another_version_of_a_package_draws_again(toy, drawn, once, monkeypatch):
-    monkeypatch.setattr(sidecars, "versions", lambda: {"matplotlib": "0.1"})
+    monkeypatch.setattr(sidecars, "computing_versions", lambda: {"matplotlib": "0.1"})
     assert toy.run(DRAW) == 0
     assert drawn == ["times"]
 
