@@ -34,7 +34,7 @@ uniform = define(
 )
 """`uniform(low=0, high=1)`: log p(x) = -log(high - low) for low <= x <= high.
 
-Draws resolve probabilities down to 1e-19 (2^-64) near `low`, and to 1e-7 near `high` in float32.
+Draws resolve probabilities down to 1e-30 near `low`, and to 1e-7 near `high` in float32.
 """
 
 
@@ -78,5 +78,5 @@ beta = define(
 At 0 and at 1 the density is its limit (0, finite or infinite); draws lie strictly inside.
 
 Draws resolve probabilities down to 1e-7 in float32, as do the normals that they are made of; near 0 and 1, for
-concentrations below 1, down to 1e-19 (2^-64).
+concentrations below 1, down to 1e-30.
 """

@@ -162,7 +162,7 @@ def zero_inflated(component: Distribution) -> Distribution:
     Returns:
         A distribution whose first parameter is `gate`, the probability of a zero that the component has no part in; the
         others are the component's: `p(0) = gate + (1 - gate) component(0)`, `p(k) = (1 - gate) component(k)`. It
-        resolves the probabilities that the component resolves, and a zero of the gate down to 1e-19 (2^-64).
+        resolves the probabilities that the component resolves, and a zero of the gate down to 1e-30.
     """
     parts = _made(_ZeroInflated, component)
     return distribution(parts.sample, parts.logpdf, f"ZeroInflated({component!r})", _support_beneath(component, False))

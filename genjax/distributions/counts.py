@@ -71,7 +71,7 @@ geometric = define(
 )
 """`geometric(logits=None, probs=None)`: failures before the first success; log p(k) = k log(1 - p) + log p.
 
-Draws resolve probabilities down to 1e-19 (2^-64).
+Draws resolve probabilities down to 1e-30.
 """
 
 
@@ -132,7 +132,7 @@ binomial = define(
 )
 """`binomial(total_count, logits=None, probs=None)`: successes among total_count trials; logits come second.
 
-Draws are floats, and resolve probabilities down to 1e-19 (2^-64).
+Draws are floats, and resolve probabilities down to 1e-30.
 """
 
 
@@ -181,7 +181,7 @@ poisson = define(
 """`poisson(rate=None, log_rate=None)`: log p(k) = k log rate - rate - log k!.
 
 Draws are floats, rounded above 2^24 in float32, and NaN for a rate that is negative, infinite or NaN. They
-resolve probabilities down to 1e-19 (2^-64).
+resolve probabilities down to 1e-30.
 """
 
 
@@ -329,5 +329,5 @@ zipf = define(
 )
 """`zipf(power, dtype=int32)`: k in 1, 2, ... with log p(k) = -power log k - log zeta(power), power > 1.
 
-Draws resolve probabilities down to 1e-19 (2^-64).
+Draws resolve probabilities down to 1e-30.
 """

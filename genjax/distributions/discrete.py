@@ -105,7 +105,7 @@ bernoulli = define(
 )
 """`bernoulli(logits=None, probs=None)`: 1 with probability probs, else 0; int32. The first parameter is the logits.
 
-Draws resolve probabilities down to 1e-19 (2^-64).
+Draws resolve probabilities down to 1e-30.
 """
 
 
@@ -135,7 +135,7 @@ flip = define(
 )
 """`flip(p)`: True with probability p; bool. A number given as value is read as a truth value: 0 is False.
 
-Draws resolve probabilities down to 1e-19 (2^-64).
+Draws resolve probabilities down to 1e-30.
 """
 
 
@@ -229,5 +229,5 @@ categorical = define(
 )
 """`categorical(logits=None, probs=None)`: k in 0..K-1 with probability softmax(logits)[k], or probs[k] / sum(probs).
 
-Draws are int32, and resolve probabilities down to 1e-19 (2^-64). The last axis holds the categories.
+Draws are int32, and resolve probabilities down to 1e-30. The last axis holds the categories.
 """

@@ -59,7 +59,7 @@ cauchy = define(
 )
 """`cauchy(loc, scale)`: log p(x) = -log(1 + ((x - loc) / scale)^2) - log(pi scale).
 
-Draws resolve probabilities down to 1e-19 (2^-64).
+Draws resolve probabilities down to 1e-30.
 """
 
 
@@ -81,7 +81,7 @@ laplace = define(
 )
 """`laplace(loc, scale)`: log p(x) = -|x - loc| / scale - log(2 scale).
 
-Draws resolve probabilities down to 1e-19 (2^-64).
+Draws resolve probabilities down to 1e-30.
 """
 
 
@@ -109,7 +109,7 @@ half_cauchy = define(
 )
 """`half_cauchy(scale)`: the absolute value of a Cauchy around 0: log p(x) = log(2 / (pi s)) - log(1 + (x / s)^2).
 
-Draws resolve probabilities down to 1e-19 (2^-64) far out, and to 1e-7 near 0 in float32.
+Draws resolve probabilities down to 1e-30 far out, and to 1e-7 near 0 in float32.
 """
 
 
@@ -141,6 +141,6 @@ pareto = define(
 )
 """`pareto(concentration, scale=1)`: log p(x) = log a + a log s - (a + 1) log x for x >= s = scale, a = concentration.
 
-Draws resolve probabilities down to 1e-19 (2^-64) far out, and to 1e-7 near the scale in float32; those beyond the
+Draws resolve probabilities down to 1e-30 far out, and to 1e-7 near the scale in float32; those beyond the
 floats are the largest float.
 """

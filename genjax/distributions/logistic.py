@@ -30,7 +30,7 @@ logistic = define(
 )
 """`logistic(loc, scale)`: with z = (x - loc) / scale, log p(x) = -z - 2 log(1 + exp(-z)) - log scale.
 
-Draws resolve probabilities down to 1e-19 (2^-64).
+Draws resolve probabilities down to 1e-30.
 """
 
 
@@ -55,5 +55,5 @@ gumbel = define(
 )
 """`gumbel(loc, scale)`: with z = (x - loc) / scale, log p(x) = -z - exp(-z) - log scale; a law of largest values.
 
-Draws resolve probabilities down to 1e-19 (2^-64).
+Draws resolve probabilities down to 1e-30.
 """

@@ -7,9 +7,11 @@ branch of a conditional, whose result is computed once however many read it. Oth
 
 A float32 uniform of `jax.random` is a multiple of 2^-23, so it cannot tell rarer events apart: it is exactly 0 once in
 2^23 draws, and the logarithm of that is an exponential draw of any size. Threefry, however, makes 64 bits for each
-element, of which `jax.random` uses 23. Where those are extreme, that is within 2^-18 of 0 or 1, the other bits refine
-the draw, down to 2^-64 (5e-20); no draw is rarer. All other draws are `jax.random`'s bit for bit. There is no branch
-and no further random number: a few operations per element, which hold under `vmap` too. Half precision keeps JAX's.
+element, of which `jax.random` uses 23. Where those are extreme, that is within 2^-18 of 0 or 1, 56 bits count, and
+below them the bits of one more block, which all elements of a draw share: it decides something only where the 56 bits
+of an element are all zeros or all ones, and that two elements of a draw are such at once is rarer than 1e-30. So draws
+go down to 2^-104 (5e-32). All other draws are `jax.random`'s bit for bit. There is no branch: a few operations per
+element, which hold under `vmap` too. Half precision keeps JAX's, and so do normals of eight bytes.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
+from genjax.distributions.normal_quantile import SCALE, normal_of
 from genjax.pjax import jax_internals
 from genjax.pjax.partition import is_partitioned
 
@@ -134,16 +137,18 @@ _SECOND_WORDS = 0x7A115
 
 
 class Words(NamedTuple):
-    """64 random bits for each element: the word that `jax.random` uses, and as many more.
+    """64 random bits for each element: the word that `jax.random` uses, and as many more; and some for all of them.
 
     Attributes:
         first: uint32 for four-byte floats, uint64 for eight-byte ones: the bits of `jax.random`.
         second: uint32; None for eight-byte floats, whose first word has 12 bits left.
+        rest: scalar, at least 2^-49 and at most 1: digits that follow those of every element.
         dtype: of the numbers to be made.
     """
 
     first: Array
     second: Array | None
+    rest: Array
     dtype: DTypeLike
 
     def unit(self) -> Array:
@@ -170,38 +175,52 @@ class Words(NamedTuple):
         """All bits as a number in (0, 1), where `is_low`."""
         return self._refined(self.first)
 
-    def below_one(self) -> Array:
-        """All bits as the distance from 1, in (0, 1), where `is_high`."""
-        return self._refined(~self.first)
+    def from_the_end(self, scale: float = 1.0) -> Array:
+        """All bits as the distance from the nearer end, times a power of two, where `is_extreme`."""
+        return self._refined(jnp.minimum(self.first, ~self.first), scale)
 
-    def from_the_end(self) -> Array:
-        """All bits as the distance from the nearer end, where `is_low` or `is_high`."""
-        return self._refined(jnp.minimum(self.first, ~self.first))
+    def is_extreme(self) -> Array:
+        """Whether `is_low` or `is_high`."""
+        return jnp.minimum(self.first, ~self.first) < self._extreme()
 
     def _extreme(self) -> Any:
         return np.array(_EXTREME if self.second is not None else 1 << 18, self.first.dtype)
 
-    def _refined(self, word: Array) -> Array:
+    def _refined(self, word: Array, scale: float = 1.0) -> Array:
         if self.second is None:
-            return (word.astype(self.dtype) + 0.5) * 2.0**-64
-        # The half keeps the smallest number in the middle of its cell.
-        fraction = self.second.astype(self.dtype) * 2.0**-64 + 2.0**-65
-        return word.astype(jnp.int32).astype(self.dtype) * 2.0**-32 + fraction
+            return (word.astype(self.dtype) + self.rest) * (scale * 2.0**-64)
+        # As signed integers, and 24 bits of the second word: a float holds them, and processors convert them at once.
+        fraction = ((self.second >> 8).astype(jnp.int32).astype(self.dtype) + self.rest) * (scale * 2.0**-56)
+        return word.astype(jnp.int32).astype(self.dtype) * (scale * 2.0**-32) + fraction
+
+
+def _rest(key: Array, dtype: DTypeLike) -> Array:
+    """49 bits of a key's words as a number in (0, 1): 48, and a half, which keeps the smallest one in its cell.
+
+    A hash is enough, where one more block of Threefry would double the cost of a draw of one element: keys are random
+    words already, unless they were made of a number; and a hash makes these differ as well.
+    """
+    data = jax.random.key_data(key)
+    high = ((data[0] ^ data[1]) + jnp.uint32(0x7A115)) * jnp.uint32(0x9E3779B1)
+    low = (data[0] ^ high) * jnp.uint32(0x85EBCA6B)
+    high, low = ((word >> 8).astype(jnp.int32).astype(dtype) for word in (high, low))
+    return (high + (low + 0.5) * 2.0**-24) * 2.0**-24
 
 
 def _words(key: Array, shape: Shape, dtype: DTypeLike) -> Words:
+    rest = _rest(key, dtype)
     if jnp.dtype(dtype).itemsize == 8:
-        return Words(jax.random.bits(key, shape, jnp.uint64), None, dtype)
+        return Words(jax.random.bits(key, shape, jnp.uint64), None, rest, dtype)
     size = math.prod(shape)
     if jax.random.key_impl(key) == _WRITTEN_OUT:
         data = jax.random.key_data(key)
         first, second = _threefry(data[:2], data[2] + jax.lax.iota(jnp.uint32, size).reshape(shape))
-        return Words(first ^ second, first, dtype)
+        return Words(first ^ second, first, rest, dtype)
     if _is_ours(key, dtype) and size < 2**32:
         first, second = jax_internals.threefry_words(key, jax.lax.iota(jnp.uint32, size).reshape(shape))
-        return Words(first ^ second, first, dtype)
+        return Words(first ^ second, first, rest, dtype)
     seconds = jax.random.bits(jax.random.fold_in(key, _SECOND_WORDS), shape, jnp.uint32)
-    return Words(jax.random.bits(key, shape, jnp.uint32), seconds, dtype)
+    return Words(jax.random.bits(key, shape, jnp.uint32), seconds, rest, dtype)
 
 
 def _draw_words(number: Callable[[Words], Array], key: Array, shape: Shape, dtype: DTypeLike) -> Array:
@@ -213,7 +232,7 @@ def _has_words(dtype: DTypeLike) -> bool:
 
 
 def uniform(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
-    """`jax.random.uniform` on (0, 1), refined near 0: no draw is 0, and the smallest has probability 2^-64."""
+    """`jax.random.uniform` on (0, 1), refined near 0: no draw is 0, and the smallest has probability 2^-104."""
     if not _has_words(dtype):
         return jax.random.uniform(key, shape, dtype)
     return _draw_words(_uniform_of, key, shape, dtype)
@@ -224,7 +243,7 @@ def _uniform_of(words: Words) -> Array:
 
 
 def exponential(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
-    """-log of `jax.random.uniform`, refined in the upper tail: draws reach from 1e-7 to 44."""
+    """-log of `jax.random.uniform`, refined in the upper tail: draws reach from 1e-7 to 72."""
     if not _has_words(dtype):
         return -jnp.log(jnp.maximum(uniform(key, shape, dtype), jnp.finfo(dtype).tiny))
     # The logarithm is taken outside of the blocks, where XLA makes better code of it.
@@ -232,7 +251,7 @@ def exponential(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
 
 
 def fine_exponential(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
-    """As `exponential`, refined in both tails: draws reach from 1e-19 to 44, so that their logarithms are right."""
+    """As `exponential`, refined in both tails: draws reach from 1e-31 to 72, so that their logarithms are right."""
     if not _has_words(dtype):
         return exponential(key, shape, dtype)
     return _exponential_of_distance(_draw_words(_signed_distance_of, key, shape, dtype))
@@ -247,21 +266,21 @@ def _exponential_of_distance(distance: Array) -> Array:
 
 
 def gumbel(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
-    """`jax.random.gumbel`, refined in both tails: draws reach from -3.8 to 44."""
+    """`jax.random.gumbel`, refined in both tails: draws reach from -4.3 to 72."""
     if not _has_words(dtype):
         return jax.random.gumbel(key, shape, dtype)
     return -jnp.log(fine_exponential(key, shape, dtype))
 
 
 def laplace(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
-    """`jax.random.laplace`, refined in both tails: draws reach from -43 to 43."""
+    """`jax.random.laplace`, refined in both tails: draws reach from -72 to 72."""
     if not _has_words(dtype):
         return jax.random.laplace(key, shape, dtype)
 
     def centred_or_far(words: Words) -> Array:
         """JAX's uniform on (-1, 1), or where that is extreme, 1 over its distance from the nearer end, signed."""
         centred = words.between(-1.0 + float(jnp.finfo(dtype).epsneg))
-        is_extreme = words.is_low() | words.is_high()
+        is_extreme = words.is_extreme()
         return jnp.where(is_extreme, jnp.sign(centred) / (2 * words.from_the_end()), centred)
 
     drawn = _draw_words(centred_or_far, key, shape, dtype)
@@ -274,7 +293,7 @@ def laplace(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
 
 
 def cauchy(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
-    """`jax.random.cauchy`, refined in both tails: draws reach 3e18 on either side."""
+    """`jax.random.cauchy`, refined in both tails: draws reach 1e31 on either side."""
     if not _has_words(dtype):
         return jax.random.cauchy(key, shape, dtype)
 
@@ -282,7 +301,7 @@ def cauchy(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
         """JAX's uniform on (-1/2, 1/2), or where that is extreme, the draw itself."""
         turn = words.between(jnp.finfo(dtype).eps) - 0.5
         # tan(pi (1/2 - t)) = 1 / (pi t) to working precision, for t below 2^-18.
-        is_extreme = words.is_low() | words.is_high()
+        is_extreme = words.is_extreme()
         return jnp.where(is_extreme, jnp.sign(turn) / (math.pi * words.from_the_end()), turn)
 
     drawn = _draw_words(turn_or_draw, key, shape, dtype)
@@ -291,17 +310,28 @@ def cauchy(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
 
 
 def normal(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
-    """`jax.random.normal`: draws reach from -5.4 to 5.2 in float32, each end a probability of 1e-7."""
-    return _draw(lambda key, shape: jax.random.normal(key, shape, dtype), key, shape, dtype)
+    """`jax.random.normal`, refined in both tails in float32: draws reach from -11.7 to 11.7 (8.2 in float64)."""
+    if not _has_normal_tails(dtype):
+        return _draw(lambda key, shape: jax.random.normal(key, shape, dtype), key, shape, dtype)
+    return _draw_words(_normal_of, key, shape, dtype)
+
+
+def _has_normal_tails(dtype: DTypeLike) -> bool:
+    return jnp.dtype(dtype).itemsize == 4
+
+
+def _normal_of(words: Words) -> Array:
+    centred = words.between(-1.0 + float(jnp.finfo(words.dtype).epsneg))
+    return normal_of(centred, words.from_the_end(SCALE), words.is_extreme())
 
 
 def bernoulli(key: Array, p: Array, shape: Shape) -> Array:
-    """`jax.random.bernoulli`, right for probabilities down to 2^-64; `p` broadcasts against `shape`."""
+    """`jax.random.bernoulli`, right for probabilities down to 2^-104; `p` broadcasts against `shape`."""
     return uniform(key, shape, p.dtype) < p
 
 
 def bernoulli_logits(key: Array, logits: Array, shape: Shape) -> Array:
-    """`jax.random.bernoulli` of probability sigmoid(logits), right for both outcomes down to 2^-64."""
+    """`jax.random.bernoulli` of probability sigmoid(logits), right for both outcomes down to 2^-104."""
     dtype = logits.dtype
     is_likely, rarer = logits > 0, jax.nn.sigmoid(-jnp.abs(logits))
     if not _has_words(dtype):
@@ -316,7 +346,7 @@ def bernoulli_logits(key: Array, logits: Array, shape: Shape) -> Array:
 def _signed_distance_of(words: Words) -> Array:
     """The uniform u where it is below a half, and u - 1 elsewhere, each refined near 0."""
     unit = words.unit()
-    is_upper, is_extreme = unit >= 0.5, words.is_low() | words.is_high()
+    is_upper, is_extreme = unit >= 0.5, words.is_extreme()
     near = jnp.where(is_extreme, words.from_the_end(), jnp.where(is_upper, 1 - unit, unit))
     return jnp.where(is_upper, -near, near)
 
@@ -330,7 +360,7 @@ def _turn_keys(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> tuple
 
 
 def normal_and_uniform(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> tuple[Array, Array]:
-    """Standard normals, and uniforms on (0, 1), of one turn of a loop.
+    """Standard normals, `jax.random`'s without refined tails, and uniforms on (0, 1), of one turn of a loop.
 
     Args:
         key: a key that is used for such turns only.
@@ -344,6 +374,7 @@ def normal_and_uniform(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) 
         if _has_words(dtype)
         else jnp.maximum(jax.random.uniform(keys[1], shape, dtype), jnp.finfo(dtype).epsneg)
     )
+    # Refined tails would cost gamma draws 13 to 20% on a CPU.
     return jax.random.normal(keys[0], shape, dtype), number
 
 

@@ -66,5 +66,5 @@ ordered_logistic = define(
 
 `log p(k) = log(s(c_(k+1) - eta) - s(c_k - eta))` with the sigmoid s, eta the predictor, and K - 1 cutpoints in
 increasing order, c_0 = -inf and c_K = inf; NaN where they do not increase. Draws are int32, and resolve probabilities
-down to 1e-19 (2^-64).
+down to 1e-30.
 """

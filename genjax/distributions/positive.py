@@ -39,7 +39,7 @@ exponential = define(
 )
 """`exponential(rate)`: log p(x) = log rate - rate x for x >= 0; the mean is 1 / rate.
 
-Draws resolve probabilities down to 1e-19 (2^-64) far out, and to 1e-7 near 0 in float32.
+Draws resolve probabilities down to 1e-30 far out, and to 1e-7 near 0 in float32.
 """
 
 
@@ -81,7 +81,7 @@ weibull = define(
 )
 """`weibull(concentration, scale)`: log p(x) = log(k / s) + (k - 1) log(x / s) - (x / s)^k for x >= 0.
 
-Draws resolve probabilities down to 1e-19 (2^-64).
+Draws resolve probabilities down to 1e-30.
 """
 
 
@@ -142,7 +142,7 @@ gamma = define(
 """`gamma(concentration, rate=None, log_rate=None)`: log p(x) = a log r + (a - 1) log x - r x - log Gamma(a), x > 0.
 
 Draws resolve probabilities down to 1e-7 in float32, as do the normals that they are made of; near 0, for
-concentrations below 1, down to 1e-19 (2^-64).
+concentrations below 1, down to 1e-30.
 """
 
 

@@ -114,5 +114,5 @@ truncated_normal = define(
 """`truncated_normal(loc, scale, low, high)`: a normal given that low <= x <= high; a bound may be infinite.
 
 With P the normal's cumulative distribution, log p(x) = log normal(x) - log(P(high) - P(low)); loc and scale are of the
-normal that is cut. Draws resolve probabilities down to 1e-19 (2^-64) at the end of the thinner tail.
+normal that is cut. Draws resolve probabilities down to 1e-30 at the end of the thinner tail.
 """

@@ -100,6 +100,6 @@ gaussian_random_walk = define(
 )
 """`gaussian_random_walk(scale)`: x_t ~ normal(x_(t-1), scale_t) for t = 1, ..., n, the length of scale, and x_0 = 0.
 
-For n steps of one size write `gaussian_random_walk(jnp.full(n, size))`. Steps resolve probabilities down to 1e-7 on
+For n steps of one size write `gaussian_random_walk(jnp.full(n, size))`. Steps resolve probabilities down to 1e-30 on
 either side in float32.
 """

@@ -117,5 +117,5 @@ von_mises = define(
 """`von_mises(loc, concentration)`: log p(x) = k cos(x - loc) - log(2 pi I_0(k)), an angle in radians, k >= 0.
 
 Draws lie in [-pi, pi], with implicit derivatives; the density has the period 2 pi. Draws resolve probabilities down to
-1e-19 (2^-64).
+1e-30.
 """
