@@ -12,7 +12,8 @@ import tempfile
 
 from tests.tiers import tier
 
-FLAGS = "--xla_cpu_use_fusion_emitters=false"
+OLDER_GENERATOR = "--xla_cpu_use_fusion_emitters=false"
+QUICKEST = f"{OLDER_GENERATOR} --xla_backend_optimization_level=0"
 
 
 def pytest_configure(config):
@@ -20,6 +21,11 @@ def pytest_configure(config):
     is_controller = not hasattr(config, "workerinput") and getattr(config.option, "numprocesses", None)
     if tier(config) != "thorough" and not is_controller:
         config.add_cleanup(compile_quickly())
+
+
+def quick_variables(config, flags=QUICKEST):
+    """Environment variables for a program that a test starts, where what is tested does not depend on its compiling."""
+    return {} if tier(config) == "thorough" else {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()}
 
 
 @contextlib.contextmanager
@@ -40,7 +46,7 @@ def compile_quickly():
     import jax
 
     # XLA reads its flags once, with the first device. Programs that tests start are to have those of their user.
-    with variable("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip()):
+    with variable("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {OLDER_GENERATOR}".strip()):
         jax.devices()
     folder = tempfile.mkdtemp(prefix="compiled-programs-")
     jax.config.update("jax_compilation_cache_dir", folder)

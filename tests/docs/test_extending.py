@@ -22,6 +22,7 @@ from pipelines.plan.cells import races
 from pipelines.plan.descriptions import describe
 from pipelines.plan.extensions import tree_of
 from pipelines.plan.tree import Tree
+from tests.compilation import quick_variables
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
@@ -32,9 +33,11 @@ FAST = (
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, pytestconfig):
     """The files of the page outside the tree."""
     monkeypatch.setenv(EXTENSIONS, "")
+    for name, value in quick_variables(pytestconfig).items():
+        monkeypatch.setenv(name, value)
     for name, text in FILES.items():
         path = tmp_path / "mine" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,11 +66,12 @@ def test_worked_examples_are_as_small_as_promised():
 
 def test_blackjax_runs_from_outside(folder, tmp_path):
     pytest.importorskip("blackjax")
+    tasks = ("importance_sampling", "importance_sweep", "hmc", "hmc_chains")
     words = ["study=perfbench", "frameworks=[handcoded_jax,blackjax_fixed]", f"extensions=[{folder}]", *FAST]
+    words.append(f"tasks=[{','.join(tasks)}]")
     status = cli.main([*words, f"results={tmp_path / 'results'}", f"figs={tmp_path / 'figs'}"])
     found = records(tmp_path / "results")
     mine = {task: one["status"] for (task, name), one in found.items() if name == "blackjax_fixed"}
-    tasks = ("importance_sampling", "importance_sweep", "hmc", "hmc_chains")
     assert (status, mine) == (0, dict.fromkeys(tasks, "ok"))
     inputs = found["hmc", "blackjax_fixed"]["inputs"]
     assert {

@@ -16,20 +16,23 @@ from jax.sharding import Mesh
 from genjax import gen, normal, seed
 from genjax.inference import importance_sampling, log_evidence
 from genjax.inference.sharded import Sharded, sharded
+from tests.compilation import OLDER_GENERATOR, quick_variables
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = Path(__file__).parent / "programs" / "sharded_program.py"
 
 
-def start(*words):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+def start(config, *words):
+    # With LLVM's optimisations: without them, lanes of a vector and those left over differ in their last bits.
+    variables = quick_variables(config, OLDER_GENERATOR)
+    environment = {**os.environ, **variables, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, str(PROGRAM), *map(str, words)]
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 @pytest.fixture(scope="module")
-def report():
-    process = start("devices")
+def report(pytestconfig):
+    process = start(pytestconfig, "devices")
     out, err = process.communicate(timeout=400)
     assert process.returncode == 0, err[-2000:]
     return json.loads(out)
@@ -72,11 +75,11 @@ def test_outputs_with_lanes_stay_divided(report):
         assert report[f"{name}/4"]["parts"] == [4]
 
 
-def test_two_processes_share_the_lanes():
+def test_two_processes_share_the_lanes(pytestconfig):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    processes = [start("process", index, port) for index in range(2)]
+    processes = [start(pytestconfig, "process", index, port) for index in range(2)]
     try:
         ends = [process.communicate(timeout=300) for process in processes]
     finally:
@@ -90,7 +93,7 @@ def test_two_processes_share_the_lanes():
     assert [one["n_devices"] for one in found] == [2, 2]
     assert [(one["start"], one["length"]) for one in found] == [(0, 2048), (2048, 2048)]
     assert all(one["same"] for one in found)
-    assert all(one["log_evidence"] == pytest.approx(one["expected"], abs=1e-5) for one in found)
+    assert all(one["log_evidence"] == pytest.approx(found[0]["expected"], abs=1e-5) for one in found)
 
 
 # Requests that cannot be met
