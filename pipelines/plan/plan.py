@@ -18,6 +18,7 @@ from pipelines.plan.descriptions import describe
 from pipelines.plan.kept import KeptHashes
 from pipelines.plan.tree import FrameworkDescription, Tree
 from pipelines.results import helpers
+from pipelines.results.machine import cpu_model
 from pipelines.results.store import Store
 from studies.base import Problem
 
@@ -124,11 +125,14 @@ class Problems:
         return found
 
     def _depends_on(self, study: str, parameters: Mapping[str, Any]) -> list[Any]:
-        """What decides data beside the parameters: sources, versions, and files that the parameters name."""
+        """What decides data beside the parameters: sources, versions, files that the parameters name, and the machine.
+
+        The last digits of NumPy's functions depend on the processor's instructions.
+        """
         if study not in self._sources:
             self._sources[study] = fingerprint.study_digest(self.tree, study)
         files = [fingerprint.content_digest(path) for path in fingerprint.named_files(dict(parameters))]
-        return [self._sources[study], fingerprint.computing_versions(), files]
+        return [self._sources[study], fingerprint.computing_versions(), files, cpu_model()]
 
     def _require_equal(self, study: str, parameters: Mapping[str, Any], first: str) -> None:
         """Makes the first problem of a study once more: random data would never be found again in the store."""

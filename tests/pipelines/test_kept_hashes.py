@@ -9,6 +9,7 @@ import pytest
 from pipelines.config.configuration import configure
 from pipelines.errors import ConfigurationFaults
 from pipelines.plan import fingerprint, kept
+from pipelines.plan import plan as planning
 from pipelines.plan.kept import NAME, KeptHashes
 from pipelines.plan.plan import Problems, make_plan
 from pipelines.results.store import Store
@@ -85,6 +86,14 @@ def test_data_of_an_edited_problem_are_made_again(toy, found):
     edited = keys(toy)
     assert "data_digest" in found
     assert edited == keys_of_a_new_store(toy)
+
+
+def test_data_are_made_again_on_another_processor(toy, found, monkeypatch):
+    keys(toy)
+    found.clear()
+    monkeypatch.setattr(planning, "cpu_model", lambda: "another")
+    keys(toy)
+    assert "data_digest" in found
 
 
 def test_an_edit_of_a_file_that_a_parameter_names_is_noticed(toy):
