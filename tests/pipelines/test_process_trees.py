@@ -26,6 +26,18 @@ KINDS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def signals_of_a_terminal():
+    """Signals act: under `nohup`, and in the background of a shell without job control, new processes ignore some."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def left_over(since: float) -> list[psutil.Process]:
     """Processes younger than `since` that run a worker, or what `runaways` starts, and are this test's or orphans.
 
