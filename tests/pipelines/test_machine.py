@@ -2,15 +2,20 @@
 
 import errno
 import os
+import platform
 import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipelines.config.configuration import configure
 from pipelines.plan import fingerprint
 from pipelines.plan.cells import races
 from pipelines.plan.descriptions import describe
+from pipelines.plan.tree import REPOSITORY
 from pipelines.race import condition
 from pipelines.results import helpers, machine, provenance
 from pipelines.results.store import Store
@@ -32,6 +37,31 @@ def inputs(toy):
     (configuration,) = configure(["size=smoke"], toy.tree, study="toy")
     cell = races(configuration)[0].cells[0]
     return fingerprint.inputs(cell, configuration, describe("first", toy.tree), {})
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the variables are those of glibc's malloc")
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_memory_stays_with_a_worker(device):
+    """Arrays of 16 MB that were freed are made again without page faults, whatever was freed before."""
+    program = """
+        import resource
+        import numpy as np
+
+        def faults():
+            array = np.ones(1 << 21)
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+        before = faults()
+        print(max(faults() for _ in range(20)) - before)
+    """
+    environment = yaml.safe_load((REPOSITORY / "configs/device" / f"{device}.yaml").read_text())["environment"]
+
+    def faults_of_20_calls(variables):
+        command = [sys.executable, "-c", textwrap.dedent(program)]
+        return int(subprocess.run(command, env={**os.environ, **variables}, capture_output=True, check=True).stdout)
+
+    assert faults_of_20_calls(environment) < 500
+    assert faults_of_20_calls({"MALLOC_MMAP_THRESHOLD_": "65536"}) > 10_000, "otherwise nothing is shown"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,9 @@ import time
 
 if __name__ == "__main__" and sys.argv[1] in ("devices", "chains"):
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={sys.argv[2]}"
+if __name__ == "__main__" and sys.argv[1] == "chains":
+    # One thread for each device: the operations of a step are too small to be divided once more.
+    os.environ["XLA_FLAGS"] += " --xla_cpu_multi_thread_eigen=false"
 
 import jax
 import jax.numpy as jnp
