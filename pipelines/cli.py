@@ -7,7 +7,7 @@ import importlib.metadata
 
 from pipelines.config import flags
 from pipelines.config.stages import STAGES
-from pipelines.entry import guarded
+from pipelines.entry import CELLS_ARE_KEPT, guarded
 from pipelines.plan.extensions import tree_of
 from pipelines.plan.tree import Tree
 
@@ -49,7 +49,7 @@ def main(arguments: list[str], study: str | None = None, tree: Tree | None = Non
     if "--version" in arguments:
         print(version())
         return 0
-    return guarded(lambda: _main(arguments, study, tree))
+    return guarded(lambda: _main(arguments, study, tree), CELLS_ARE_KEPT)
 
 
 def _main(arguments: list[str], study: str | None, tree: Tree | None) -> int:

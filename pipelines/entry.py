@@ -22,8 +22,16 @@ class Ended(KeyboardInterrupt):
         self.number = number
 
 
-def guarded(action: Callable[[], int]) -> int:
-    """Runs an entry point; the faults that are the user's to mend end in their text and an exit status."""
+CELLS_ARE_KEPT = "Finished cells are kept; the same command goes on from here."
+
+
+def guarded(action: Callable[[], int], kept: str = "") -> int:
+    """Runs an entry point; the faults that are the user's to mend end in their text and an exit status.
+
+    Args:
+        action: what to do; its status is returned.
+        kept: a sentence on what an interruption leaves; empty for what starts anew.
+    """
     try:
         with _answering_signals():
             status = action()
@@ -41,10 +49,10 @@ def guarded(action: Callable[[], int]) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         place = error.filename or tempfile.gettempdir()
-        tell(f"error: The disk is full ({place}). Free some space and run again: finished cells are kept.")
+        tell(f"error: The disk is full ({place}). Free some space and run again. {kept}".rstrip())
         return 1
     except KeyboardInterrupt as ended:
-        tell("\nInterrupted. Finished cells are kept; the same command goes on from here.")
+        tell(f"\nInterrupted. {kept}".rstrip())
         return 128 + getattr(ended, "number", signal.SIGINT)
 
 

@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from pipelines.config.paths import quoted, typed_path
-from pipelines.entry import guarded
+from pipelines.entry import CELLS_ARE_KEPT, guarded
 from pipelines.errors import ConfigurationFaults, UserError, unknown
 from pipelines.plan.tree import REPOSITORY
 from pipelines.results.merge import Merged, merge
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
         print(__doc__)
         print("Launchers: " + ", ".join(f"{name} ({plugin})" for name, (plugin, _) in PLUGINS.items()))
         return 0 if arguments else 2
-    return guarded(lambda: _sweep(arguments))
+    return guarded(lambda: _sweep(arguments), CELLS_ARE_KEPT)
 
 
 def require_plugin(launcher: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.entry import CELLS_ARE_KEPT, guarded
 from pipelines.results.store import Store
 
 PATIENCE_SECONDS = 60
@@ -201,6 +202,16 @@ def test_termination_ends_the_worker_and_says_what_is_kept(toy):
         assert run.returncode == 128 + signal.SIGTERM
     assert "Interrupted. Finished cells are kept" in error
     assert not running(int(started.read_text()))
+
+
+def test_only_what_keeps_its_work_says_so_when_interrupted(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    assert guarded(interrupted) == 128 + signal.SIGINT
+    assert capsys.readouterr().err == "\nInterrupted.\n"
+    assert guarded(interrupted, CELLS_ARE_KEPT) == 128 + signal.SIGINT
+    assert capsys.readouterr().err == "\nInterrupted. Finished cells are kept; the same command goes on from here.\n"
 
 
 def test_second_run_waits_for_the_first(toy):
