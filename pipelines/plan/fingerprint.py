@@ -6,7 +6,6 @@ that an edit of comments, docstrings or layout does not re-measure either.
 
 import ast
 import hashlib
-import importlib.metadata
 import os
 import platform
 from collections import Counter
@@ -26,6 +25,7 @@ from pipelines.plan.tree import REPOSITORY, FrameworkDescription, Tree
 from pipelines.race.timing import TimingSettings
 from pipelines.results import helpers
 from pipelines.results.machine import acting_variables, machine
+from pipelines.results.provenance import installed
 
 MEASURING = ("workers/worker.py", "race/timing.py", "race/gate.py")
 """The modules of `pipelines/` whose edit changes what a measurement means."""
@@ -179,25 +179,16 @@ def versions(description: FrameworkDescription) -> dict[str, str]:
         if not description.version_command:
             return {}
         return {description.name: helpers.ask(*description.version_command, limit_seconds=20).text or "missing"}
-    found = {"python": platform.python_version()}
-    for name in description.distributions:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "missing"
-    return found
+    found = installed(tuple(description.distributions))
+    return {
+        "python": platform.python_version(),
+        **{name: found.get(name, "missing") for name in description.distributions},
+    }
 
 
-@cache
 def computing_versions() -> dict[str, str]:
     """Versions of Python and of the packages that problems and figures are made with."""
-    found = {"python": platform.python_version()}
-    for name in COMPUTING:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version(), **installed(COMPUTING)}
 
 
 def digest(text: str) -> str:

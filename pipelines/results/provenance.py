@@ -4,7 +4,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -81,11 +81,16 @@ def _within(path: Path, root: Path) -> bool:
     return path.resolve() != root.resolve() and path.resolve().is_relative_to(root.resolve())
 
 
-@cache
 def packages() -> dict[str, str]:
-    """Versions of the packages that every run uses, without importing them; a worker tells those of its system."""
+    """Versions of the packages that every run uses; a worker tells those of its system."""
+    return dict(installed(PACKAGES))
+
+
+@cache
+def installed(names: tuple[str, ...]) -> Mapping[str, str]:
+    """Versions of packages, without importing them; those that are not installed are left out."""
     found = {}
-    for name in PACKAGES:
+    for name in names:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
