@@ -130,8 +130,10 @@ def number_log_axis(axis: Axis) -> None:
     """Plain numbers at the ticks of a logarithmic x or y axis, powers of ten far from one, and none between ticks."""
 
     def written(value: float, _: Any) -> str:
-        exponent = round(np.log10(value))
-        return f"{value:,g}" if -4 < exponent < 6 else f"$10^{{{exponent}}}$"
+        mantissa, exponent = map(float, f"{value:.5e}".split("e"))
+        if -4 < exponent < 6:
+            return f"{value:,g}"
+        return f"$10^{{{exponent:g}}}$" if mantissa == 1 else rf"${mantissa:g} \times 10^{{{exponent:g}}}$"
 
     axis.set_major_locator(LogTicks())
     axis.set_major_formatter(FuncFormatter(written))
