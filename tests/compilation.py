@@ -1,8 +1,9 @@
 """Compiling as the tests need it: they compile thousands of small programs and run each of them once.
 
-The thorough tier compiles as users do. All others take XLA's older code generator, which compiles in half the time, and
-keep compiled programs in a folder of this process: caches in memory are cleared after each module, since XLA's CPU
-compiler can crash after some hundreds of programs, and the next module needs the same small programs again.
+The thorough tier compiles as users do. All others take XLA's older code generator, which compiles in half the time, in
+one piece: XLA cuts a program for up to 32 threads, and a worker of the suite has one core. They also keep compiled
+programs in a folder of this process: caches in memory are cleared after each module, since XLA's CPU compiler can crash
+after some hundreds of programs, and the next module needs the same small programs again.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import tempfile
 
 from tests.tiers import tier
 
-OLDER_GENERATOR = "--xla_cpu_use_fusion_emitters=false"
+OLDER_GENERATOR = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 QUICKEST = f"{OLDER_GENERATOR} --xla_backend_optimization_level=0"
 
 

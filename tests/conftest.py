@@ -6,7 +6,7 @@ import sys
 import pytest
 
 # tests.shapes first: it changes how GenJAX is imported.
-pytest_plugins = ["tests.shapes", "tests.tiers", "tests.compilation", "tests.covered", "tests.order"]
+pytest_plugins = ["tests.shapes", "tests.tiers", "tests.compilation", "tests.covered", "tests.garbage", "tests.order"]
 
 
 @pytest.fixture(autouse=True, scope="module")
