@@ -53,7 +53,7 @@ class Verdict(NamedTuple):
     diagnostics: dict[str, float] = {}
 
 
-EARLIER_SOURCES = "measured with earlier sources"
+EARLIER_SOURCES = "measured with earlier sources or settings"
 """The flag of a stored row whose program, harness or settings have changed since."""
 
 

@@ -1,4 +1,4 @@
-"""What a figure says of rows whose numbers may not be trusted: † unstable, ‡ measured with earlier sources."""
+"""What a figure says of rows whose numbers may not be trusted: † unstable, ‡ of earlier sources or settings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def facts(rows: Sequence[Row], has_marks: bool = True) -> list[str]:
     found: list[str] = []
     for sign, marked, words in (
         (UNSTABLE, unstable(rows), "flagged as unstable"),
-        (EARLIER, earlier(rows), "measured with earlier sources"),
+        (EARLIER, earlier(rows), EARLIER_SOURCES),
     ):
         if marked:
             found.append(f"{sign} {words}" if has_marks else f"{len(marked)} of {len(rows)} measurements {words}")

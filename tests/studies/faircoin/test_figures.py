@@ -253,7 +253,7 @@ def test_a_row_of_earlier_sources_is_told_from_an_unstable_one():
     drawing = figures.combined(make_context(*rows))
     assert "187.0% [181.0, 196.0] (0.395 ms) ‡" in texts(timing_axes(drawing))
     note = drawing.texts[0].get_text()
-    assert "‡ measured with earlier sources" in note and "unstable" not in note
+    assert "‡ measured with earlier sources or settings" in note and "unstable" not in note
 
 
 def test_marks_and_footnotes_of_flags():
@@ -261,7 +261,7 @@ def test_marks_and_footnotes_of_flags():
     calm = make_row("genjax")
     assert [figure_flags.mark(calm), figure_flags.mark(both), figure_flags.mark(calm, both)] == ["", "†‡", "†‡"]
     assert figure_flags.facts([calm]) == []
-    assert figure_flags.facts([calm, both]) == ["† flagged as unstable", "‡ measured with earlier sources"]
+    assert figure_flags.facts([calm, both]) == ["† flagged as unstable", "‡ measured with earlier sources or settings"]
     counted = figure_flags.facts([calm, both], has_marks=False)
     assert counted[0] == "1 of 2 measurements flagged as unstable"
 

@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import types
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -28,7 +29,11 @@ from genjax.inference.kernels import (
     ParticleGibbs,
     RandomWalk,
     Slice,
+    combinators,
     compose,
+    cycle,
+    mix,
+    repeat,
 )
 from tests.genjax.inference import calibration
 from tests.genjax.inference.calibration import LABELS, LEVEL, NORMAL_GAMMA, WALK
@@ -71,8 +76,12 @@ KERNELS = {
     "parallel tempering": (NORMAL_GAMMA, ParallelTempering(HMC(BOTH, 0.3, 3), [1.0, 0.2])),
     "gibbs": (LABELS, Gibbs(sel("group", ("items", "label")))),
     "particle gibbs": (WALK, ParticleGibbs("path", 8)),
+    "compose": (NORMAL_GAMMA, compose(HMC("mean", 0.3, 3), RandomWalk("precision", 0.8))),
+    "cycle": (NORMAL_GAMMA, cycle(HMC("mean", 0.3, 3), RandomWalk("precision", 0.8))),
+    "mix": (NORMAL_GAMMA, mix(HMC(BOTH, 0.3, 4), RandomWalk(BOTH, 0.05), probabilities=[3.0, 1.0])),
+    "repeat": (NORMAL_GAMMA, repeat(MH(BOTH), 4)),
 }
-THINNING = {"mh": 8, "proposal": 12, "involution": 8, "random walk": 8, "particle gibbs": 8}
+THINNING = {"mh": 8, "proposal": 12, "involution": 8, "random walk": 8, "particle gibbs": 8, "compose": 6, "cycle": 12}
 """Steps between draws that are ranked, where neighbours are more alike than with other kernels."""
 
 
@@ -150,6 +159,57 @@ def without_determinant(original):
     return lambda *args: (*original(*args)[:2], jnp.zeros(()))
 
 
+def first_goes_on_from_itself(patch, kernel):
+    """The second kernel's moves are seen, and the first does not take them up."""
+
+    def step(self, state):
+        first, _ = self.kernels[0].step(state.first)
+        second, info = self.kernels[1].step(self.kernels[1].init(first.trace))
+        return dataclasses.replace(state, trace=second.trace, first=first), info
+
+    patch.setattr(combinators.Compose, "step", step)
+    return kernel
+
+
+def turn_that_stays(patch, kernel):
+    right = combinators.Cycle.step
+
+    def step(self, state):
+        moved, info = right(self, state)
+        return dataclasses.replace(moved, turn=state.turn), info
+
+    patch.setattr(combinators.Cycle, "step", step)
+    return kernel
+
+
+def choice_by_the_trace(patch, kernel):
+    """Long moves where the mean is above that of its prior, short ones below."""
+
+    def step(self, state):
+        trace, info = combinators._switch((state.trace["mean"] < 1) * 1, self.kernels, state.trace)
+        return dataclasses.replace(state, trace=trace), info
+
+    patch.setattr(combinators.Mix, "step", step)
+    return kernel
+
+
+def best_of_all(patch, kernel):
+    """The most probable of the states that the steps went through, instead of the last."""
+
+    def step(self, state):
+        def one(carry, _):
+            state, best, least = carry
+            state, info = self.kernel.step(state)
+            best = jax.tree.map(lambda old, new: jnp.where(info.energy < least, new, old), best, state)
+            return (state, best, jnp.minimum(least, info.energy)), info
+
+        (_, best, _), infos = jax.lax.scan(one, (state, state, jnp.inf), None, length=self.n.value)
+        return best, jax.tree.map(lambda values: values[-1], infos)
+
+    patch.setattr(combinators.Repeat, "step", step)
+    return kernel
+
+
 WRONG = {
     "mh: everything is accepted": replaced("mh", accepts=always),
     "mala: everything is accepted": replaced("mala", accepts=always),
@@ -171,6 +231,10 @@ WRONG = {
     "particle gibbs: the end's number instead of its ancestors": replaced(
         "particle_gibbs", ancestral_lineage=lambda _: lambda ancestors, number: jnp.full(len(ancestors), number)
     ),
+    "compose: the first kernel goes on from where it was": first_goes_on_from_itself,
+    "cycle: it is always the first one's turn": turn_that_stays,
+    "mix: the choice depends on the trace": choice_by_the_trace,
+    "repeat: the most probable of its states": best_of_all,
 }
 
 
@@ -186,9 +250,22 @@ def test_a_wrong_kernel_is_noticed(name, monkeypatch):
     assert calibration.least_p_value(ranks_of(right, wrong)) < LEVEL
 
 
+def types_of(kernel):
+    """The type of a kernel, and of those that it is made of."""
+    parts = [value for value in vars(kernel).values() if isinstance(value, Kernel)] + list(
+        vars(kernel).get("kernels", ())
+    )
+    return {type(kernel)}.union(*map(types_of, parts))
+
+
 def test_every_kernel_is_calibrated_and_has_a_wrong_one():
     """But for `Function`, which is what its user wrote."""
-    exported = {value for value in vars(kernels).values() if isinstance(value, type) and issubclass(value, Kernel)}
-    parts = [kernel.kernels if hasattr(kernel, "kernels") else (kernel,) for _, kernel in KERNELS.values()]
-    assert {type(part) for some in parts for part in some} == exported - {Kernel, kernels.Function}
+    known = {
+        value
+        for module in (kernels, combinators)
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Kernel)
+    }
+    tried = set().union(*(types_of(kernel) for _, kernel in KERNELS.values()))
+    assert tried == known - {Kernel, kernels.Function}
     assert {name.split(":")[0] for name in WRONG} == KERNELS.keys()
