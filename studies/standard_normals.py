@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import fft, spatial, stats
+from scipy import fft, spatial, special, stats
 
 SMALLEST_P_VALUE = 1e-7
 """Of every test; also its false-alarm rate."""
@@ -80,7 +80,7 @@ def _tests(draws: np.ndarray, names: tuple[str, ...]) -> Iterator[tuple[str, flo
                 f"moment {order} of {name} is {abs(score):.1f} standard errors off",
                 2 * float(stats.norm.sf(abs(score))),
             )
-        yield f"distribution of {name} (Kolmogorov-Smirnov)", float(stats.kstest(x, "norm", method="asymp").pvalue)
+        yield f"distribution of {name} (Kolmogorov-Smirnov)", kolmogorov_smirnov(x)
     if n >= DEPENDENCE_FROM:
         yield from _correlations(draws, names)
         yield from _close_pairs(draws)
@@ -89,6 +89,13 @@ def _tests(draws: np.ndarray, names: tuple[str, ...]) -> Iterator[tuple[str, flo
 def _square(name: str, values: np.ndarray) -> tuple[str, float]:
     total, law = float((values**2).sum()), stats.chi2(values.size)
     return f"mean square of {name} is {total / values.size:.5g}", float(2 * min(law.cdf(total), law.sf(total)))
+
+
+def kolmogorov_smirnov(x: np.ndarray) -> float:
+    """As `scipy.stats.kstest(x, "norm", method="asymp")`, which sorts twice and takes twice as long."""
+    levels, ranks = special.ndtr(np.sort(x)), np.arange(len(x) + 1) / len(x)
+    distance = max((ranks[1:] - levels).max(), (levels - ranks[:-1]).max())
+    return float(stats.kstwobign.sf(np.sqrt(len(x)) * distance))
 
 
 def hermite_scores(x: np.ndarray) -> dict[int, float]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from studies.standard_normals import check_standard_normals
+from studies.standard_normals import check_standard_normals, kolmogorov_smirnov
 
 RANDOM = np.random.default_rng(0)
 
@@ -26,6 +26,13 @@ def test_right_draws_of_many_seeds_pass():
     # Each of about forty tests refuses one in ten million, so that none of these can.
     refused = [seed for seed in range(100) if judge(normals(1_000, seed=seed)) is not None]
     assert refused == []
+
+
+@pytest.mark.parametrize("n", [1, 7, 5_000])
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_the_distance_of_a_distribution_is_that_of_scipy(n, shift):
+    x = np.random.default_rng(n).standard_normal(n) + shift
+    assert kolmogorov_smirnov(x) == pytest.approx(stats.kstest(x, "norm", method="asymp").pvalue, rel=1e-12)
 
 
 def rolled(draws):

@@ -10,6 +10,7 @@ from scipy import integrate, stats
 
 from studies import chain_diagnostics
 from studies.perfbench import reference
+from studies.perfbench.gate_importance import log_likelihood
 from studies.perfbench.problem import check, make_problem
 from studies.polynomial import curve_posterior, design, squared_weight_posterior
 
@@ -64,6 +65,15 @@ def test_weight_variance_agrees_with_quadrature_of_one_coefficient():
     assert relative_variance == pytest.approx(moment(2) / moment(1) ** 2 - 1, rel=1e-6)
     assert curve_posterior(xs, ys, noise_sd).log_evidence == pytest.approx(np.log(moment(1)), abs=1e-9)
     assert squared.mean[0] == pytest.approx(0.7 / (1 + noise_sd**2 / 2), rel=1e-9)
+
+
+@pytest.mark.parametrize("problem", [PUBLISHED, WEAK], ids=["published", "weak"])
+def test_the_log_likelihood_is_the_sum_over_points(problem):
+    thetas = 3 * np.random.default_rng(0).standard_normal((1_000, 3))
+    curves = thetas @ design(problem.data["xs"]).T
+    ys = problem.data["ys"].astype(np.float64)
+    expected = stats.norm.logpdf(ys, curves, problem.truth["noise_sd"]).sum(axis=-1)
+    np.testing.assert_allclose(log_likelihood(problem, thetas), expected, rtol=1e-12)
 
 
 def test_weak_data_leave_one_particle_in_eight_effective():
