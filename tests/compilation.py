@@ -54,3 +54,14 @@ def compile_quickly():
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
     return lambda: shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def optimisation_disabled(disabled):
+    """Most of XLA's and LLVM's optimisations left out of what this process compiles meanwhile."""
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", disabled)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)

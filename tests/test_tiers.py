@@ -43,8 +43,9 @@ def suite(tmp_path_factory):
 
 
 def outcome(suite, *words):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "pytest", *words]
+    # Other plugins of this environment import JAX, which takes longer than all of this suite.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", "-p", "xdist", *words]
     return subprocess.run(command, cwd=suite, env=environment, capture_output=True, text=True, check=False)
 
 

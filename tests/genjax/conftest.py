@@ -1,21 +1,9 @@
 """Fast compilation for the tests of the language, except in the thorough tier; see tests/compilation.py."""
 
-import contextlib
-
-import jax
 import pytest
 
+from tests.compilation import optimisation_disabled
 from tests.tiers import tier
-
-FLAG = "jax_disable_most_optimizations"
-
-
-@contextlib.contextmanager
-def optimisation_disabled(disabled):
-    before = jax.config.read(FLAG)
-    jax.config.update(FLAG, disabled)
-    yield
-    jax.config.update(FLAG, before)
 
 
 @pytest.fixture(scope="module", autouse=True)
