@@ -89,5 +89,5 @@ beta_binomial = define(
 """`beta_binomial(total_count, concentration1, concentration0)`: successes in n trials of a probability ~ beta(a, b).
 
 log p(k) = log(n choose k) + log B(a + k, b + n - k) - log B(a, b). Draws are floats. Their
-probabilities are draws of `beta`, which resolve probabilities down to 1e-7 in float32.
+probabilities are draws of `beta`, which resolve probabilities down to 1e-30.
 """

@@ -19,7 +19,13 @@ from genjax.pjax.partition import is_partitioned
 Shape = tuple[int, ...]
 
 
-def draw_in_blocks(draw_block: Callable[..., Array], key: Array, parameters: Sequence[Array], shape: Shape) -> Array:
+def draw_in_blocks(
+    draw_block: Callable[..., Array],
+    key: Array,
+    parameters: Sequence[Array],
+    shape: Shape,
+    one_by_one: Callable[..., Array] | None = None,
+) -> Array:
     """Draws of `shape`, one for each element of the parameters.
 
     Args:
@@ -28,6 +34,7 @@ def draw_in_blocks(draw_block: Callable[..., Array], key: Array, parameters: Seq
         key: a typed key.
         parameters: arrays that broadcast against `shape`.
         shape: of the draws.
+        one_by_one: makes the numbers of `draw_block` where one block is drawn after the other, if there is such a way.
     """
     parameters = [jnp.broadcast_to(parameter, shape) for parameter in parameters]
     size = math.prod(shape)
@@ -40,10 +47,10 @@ def draw_in_blocks(draw_block: Callable[..., Array], key: Array, parameters: Seq
     if n_blocks * block > size:
         flat = [jnp.pad(elements, (0, n_blocks * block - size), constant_values=1) for elements in flat]
     blocks = jax.random.split(key, n_blocks), *(elements.reshape(n_blocks, block) for elements in flat)
-    side_by_side = jax.vmap(draw_block)
+    side_by_side, in_turn = jax.vmap(draw_block), one_by_one or draw_block
     drawn = jax.lax.platform_dependent(
         *blocks,
-        cpu=side_by_side if is_partitioned() else lambda *blocks: jax.lax.map(lambda one: draw_block(*one), blocks),
+        cpu=side_by_side if is_partitioned() else lambda *blocks: jax.lax.map(lambda one: in_turn(*one), blocks),
         default=side_by_side,
     )
     return drawn.reshape(-1)[:size].reshape(shape)

@@ -77,6 +77,5 @@ beta = define(
 
 At 0 and at 1 the density is its limit (0, finite or infinite); draws lie strictly inside.
 
-Draws resolve probabilities down to 1e-7 in float32, as do the normals that they are made of; near 0 and 1, for
-concentrations below 1, down to 1e-30.
+Draws resolve probabilities down to 1e-30. Those nearer to 1 than any float below it are that float.
 """

@@ -256,7 +256,7 @@ negative_binomial = define(
 
 `probs` is the probability of a success: log p(k) = log Gamma(n + k) / (Gamma(n) k!) + n log(1 - p) + k log p.
 
-Draws are Poisson counts of gamma rates, which resolve probabilities down to 1e-7 in float32.
+Draws are Poisson counts of gamma rates, which resolve probabilities down to 1e-30.
 """
 
 

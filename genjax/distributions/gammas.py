@@ -1,23 +1,26 @@
 """Gamma draws, and what is made of them.
 
 On CPU, `jax.random.gamma` draws one element after the other, in a loop of scalars. Here a loop over a block of
-elements draws a normal and a uniform for each, and goes on until all are accepted: more than nineteen of twenty are at
-the first proposal, so a block takes three turns or so.
+elements draws a normal and a uniform for each, and goes on until all are accepted: `marsaglia_tsang` has that loop.
 """
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import digamma
 
-from genjax.distributions import noise
+from genjax.distributions import marsaglia_tsang, noise
 from genjax.distributions.blocks import draw_in_blocks
 
 __all__ = ["beta", "dirichlet", "gamma", "log_gamma", "student_t"]
 
 Shape = tuple[int, ...]
+Draw = Callable[[Array, Array], Array]
 
 
 def gamma(key: Array, concentration: Array, shape: Shape) -> tuple[Array, Array]:
@@ -51,40 +54,23 @@ def _centre_and_log_ratio(key: Array, concentration: Array, shape: Shape) -> tup
     """A number near the mean, a constant; and the logarithm of draw over centre, which is differentiable."""
     concentration = jnp.asarray(concentration)
     fixed = jax.lax.stop_gradient(concentration)
-    centre = _centre(fixed)
-    log_ratio = draw_in_blocks(_draw_block, key, [fixed], shape)
+    centre = marsaglia_tsang.centre_of(fixed)
+    one_by_one = functools.partial(_draw_block, draw=marsaglia_tsang.draw_one_block)
+    log_ratio = draw_in_blocks(_draw_block, key, [fixed], shape, one_by_one)
     return centre, _with_derivative(jnp.broadcast_to(concentration, shape), log_ratio, jnp.log(centre) + log_ratio)
 
 
-def _centre(concentration: Array) -> Array:
-    return jnp.where(concentration < 1, concentration + 1, concentration) - 1 / 3
-
-
-def _draw_block(key: Array, concentration: Array) -> Array:
-    """One draw for each concentration: the logarithm of its ratio to `_centre`."""
+def _draw_block(key: Array, concentration: Array, draw: Draw = marsaglia_tsang.draw_together) -> Array:
+    """One draw for each concentration: the logarithm of its ratio to `centre_of`."""
     shape, dtype = concentration.shape, concentration.dtype
     is_valid = (concentration >= 0) & (concentration < jnp.inf)
     is_small = concentration < 1
-    d = _centre(jnp.where(is_valid, concentration, 1))
-    c = 1 / jnp.sqrt(9 * d)
-
-    def propose(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        turn, log_v, is_done = state
-        x, uniform = noise.normal_and_uniform(key, turn, shape, dtype)
-        y = jnp.maximum(c * x, -1 + jnp.finfo(dtype).epsneg)  # v = (1 + c x)^3 must be positive
-        proposed = 3 * jnp.log1p(y)
-        # d (1 - v + log v), with v - 1 written out, so that it does not cancel for large d.
-        is_accepted = jnp.log(uniform) < 0.5 * x * x + d * (proposed - y * (3 + y * (3 + y)))
-        is_accepted &= c * x > -1
-        return turn + 1, jnp.where(is_done, log_v, proposed), is_done | is_accepted
-
-    initial = jnp.uint32(1), jnp.zeros(shape, dtype), ~is_valid
-    _, drawn, _ = jax.lax.while_loop(lambda state: ~jnp.all(state[2]), propose, initial)
+    drawn = draw(key, concentration)
 
     def lowered() -> Array:
         # Gamma(a) = Gamma(a + 1) U^(1 / a).
-        _, uniform = noise.normal_and_uniform(key, jnp.uint32(0), shape, dtype)
-        return drawn + jnp.where(is_small, jnp.log(uniform) / jnp.where(is_small, concentration, 1), 0)
+        exponential = noise.fine_exponential_of_turn(key, jnp.uint32(0), shape, dtype)
+        return drawn - jnp.where(is_small, exponential / jnp.where(is_small, concentration, 1), 0)
 
     drawn = jax.lax.cond(jnp.any(is_small & is_valid), lowered, lambda: drawn)
     return jnp.where(is_valid, drawn, jnp.where(concentration == jnp.inf, 0, jnp.nan))

@@ -37,7 +37,7 @@ student_t = define(
 """`student_t(df, loc=0, scale=1)`: with z = (x - loc) / scale,
 log p(x) = -(df + 1) / 2 log(1 + z^2 / df) - log(sqrt(df) scale B(1 / 2, df / 2)).
 
-A draw is a normal over the root of a gamma, each of which resolves probabilities down to 1e-7 in float32.
+A draw is a normal over the root of a gamma, each of which resolves probabilities down to 1e-30.
 """
 
 

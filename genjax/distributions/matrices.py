@@ -112,8 +112,8 @@ wishart = define(
 """`wishart(df, scale_matrix)`: matrices X = sum of df squares of normals of covariance V = scale_matrix, df > n - 1.
 
 log p(X) = (df - n - 1) / 2 log det X - tr(V^-1 X) / 2 - df n / 2 log 2 - df / 2 log det V - log Gamma_n(df / 2). The
-mean is df V. Only the symmetric part of a value counts. Draws resolve probabilities down to 1e-7 in float32, as do the
-normals and gammas that they are made of.
+mean is df V. Only the symmetric part of a value counts. Draws resolve probabilities down to 1e-30, as do the normals
+and gammas that they are made of.
 """
 
 
@@ -186,6 +186,6 @@ with b_i = eta + (n - 1 - i) / 2, counted from row 0: a density of the entries b
 `dimension` is static.
 
 Source: Lewandowski, Kurowicka and Joe, *Generating random correlation matrices based on vines and extended onion
-method* (2009), section 3.2. Draws resolve probabilities down to 1e-7 in float32, as do the normals that they
-are made of.
+method* (2009), section 3.2. Draws resolve probabilities down to 1e-30; in float32 to 1e-7 near singular matrices,
+where a squared length is rounded to a float below 1.
 """

@@ -121,8 +121,7 @@ log p(x) = -|L^-1 (x - loc)|^2 / 2 - sum log diag L - k log(2 pi) / 2.
 A scalar value, or a scalar loc, stands for the vector of its repetitions; so does one of length 1. A covariance that is
 not positive definite is a ValueError; in compiled code, where its values are not known, densities and draws are NaN.
 
-Draws resolve probabilities down to 1e-30 on either side in float32; in float64 the normals end at 8.2 standard
-deviations.
+Draws resolve probabilities down to 1e-30 on either side.
 """
 
 
@@ -192,8 +191,7 @@ dirichlet = define(
 """`dirichlet(concentration)`: on the simplex,
 log p(x) = sum_i (a_i - 1) log x_i + log Gamma(sum_i a_i) - sum_i log Gamma(a_i).
 
-Draws resolve probabilities down to 1e-7 in float32, as do the normals that they are made of; near 0, for
-concentrations below 1, down to 1e-30.
+Draws resolve probabilities down to 1e-30.
 """
 
 

@@ -11,7 +11,7 @@ element, of which `jax.random` uses 23. Where those are extreme, that is within 
 below them the bits of one more block, which all elements of a draw share: it decides something only where the 56 bits
 of an element are all zeros or all ones, and that two elements of a draw are such at once is rarer than 1e-30. So draws
 go down to 2^-104 (5e-32). All other draws are `jax.random`'s bit for bit. There is no branch: a few operations per
-element, which hold under `vmap` too. Half precision keeps JAX's, and so do normals of eight bytes.
+element, which hold under `vmap` too. Half precision keeps JAX's.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.scipy.special import ndtri
 from jax.typing import DTypeLike
 
 from genjax.distributions.normal_quantile import SCALE, normal_of
@@ -38,11 +39,16 @@ __all__ = [
     "fine_exponential",
     "fine_exponential_of_turn",
     "gumbel",
+    "has_elements",
     "laplace",
     "normal",
     "normal_and_uniform",
+    "normal_of_words",
     "uniform",
     "uniform_and_exponential",
+    "uniform_of_words",
+    "words_of_elements",
+    "words_of_turn",
 ]
 
 #: Elements up to which a draw is `jax.random`'s own, which compiles sooner: written-out rounds are a larger program.
@@ -163,6 +169,10 @@ class Words(NamedTuple):
         low = jnp.asarray(low, self.dtype)
         return jnp.maximum(low, self.unit() * (1 - low) + low)
 
+    def centred(self) -> Array:
+        """The uniforms of `jax.random` on (-1, 1)."""
+        return self.between(-1.0 + float(jnp.finfo(self.dtype).epsneg))
+
     def is_low(self) -> Array:
         """Whether the word is within 2^-18 of the smallest."""
         return self.first < self._extreme()
@@ -182,6 +192,12 @@ class Words(NamedTuple):
     def is_extreme(self) -> Array:
         """Whether `is_low` or `is_high`."""
         return jnp.minimum(self.first, ~self.first) < self._extreme()
+
+    def below_the_unit(self) -> Array:
+        """The bits that follow those of `unit`, as a number in [0, 1) of 24 bits. Four-byte floats only."""
+        assert self.second is not None
+        bits = ((self.first & 0x1FF) << 15) | (self.second >> 17)
+        return bits.astype(jnp.int32).astype(self.dtype) * 2.0**-24
 
     def _extreme(self) -> Any:
         return np.array(_EXTREME if self.second is not None else 1 << 18, self.first.dtype)
@@ -235,10 +251,10 @@ def uniform(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """`jax.random.uniform` on (0, 1), refined near 0: no draw is 0, and the smallest has probability 2^-104."""
     if not _has_words(dtype):
         return jax.random.uniform(key, shape, dtype)
-    return _draw_words(_uniform_of, key, shape, dtype)
+    return _draw_words(uniform_of_words, key, shape, dtype)
 
 
-def _uniform_of(words: Words) -> Array:
+def uniform_of_words(words: Words) -> Array:
     return jnp.where(words.is_low(), words.above_zero(), words.unit())
 
 
@@ -310,19 +326,20 @@ def cauchy(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
 
 
 def normal(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
-    """`jax.random.normal`, refined in both tails in float32: draws reach from -11.7 to 11.7 (8.2 in float64)."""
-    if not _has_normal_tails(dtype):
+    """`jax.random.normal`, refined in both tails: draws reach from -11.7 to 11.7."""
+    if not _has_words(dtype):
         return _draw(lambda key, shape: jax.random.normal(key, shape, dtype), key, shape, dtype)
-    return _draw_words(_normal_of, key, shape, dtype)
+    return _draw_words(normal_of_words, key, shape, dtype)
 
 
-def _has_normal_tails(dtype: DTypeLike) -> bool:
-    return jnp.dtype(dtype).itemsize == 4
-
-
-def _normal_of(words: Words) -> Array:
-    centred = words.between(-1.0 + float(jnp.finfo(words.dtype).epsneg))
-    return normal_of(centred, words.from_the_end(SCALE), words.is_extreme())
+def normal_of_words(words: Words) -> Array:
+    """The normals of `normal`, of four bytes or eight."""
+    centred = words.centred()
+    if words.second is not None:
+        return normal_of(centred, words.from_the_end(SCALE), words.is_extreme())
+    is_extreme = words.is_extreme()
+    distance = jnp.where(is_extreme, words.from_the_end(), 0.25)
+    return jnp.where(is_extreme, -jnp.sign(centred) * ndtri(distance), math.sqrt(2) * jax.lax.erf_inv(centred))
 
 
 def bernoulli(key: Array, p: Array, shape: Shape) -> Array:
@@ -366,16 +383,34 @@ def normal_and_uniform(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) 
         key: a key that is used for such turns only.
         turn: uint32, its number: other turns give other numbers.
         shape: of each; of at most `2 * BLOCK` elements, so that a million turns are not too many.
-        dtype: of each.
+        dtype: of each, of four bytes or more.
     """
     keys = _turn_keys(key, turn, shape, dtype)
-    number = (
-        _uniform_of(_words(keys[1], shape, dtype))
-        if _has_words(dtype)
-        else jnp.maximum(jax.random.uniform(keys[1], shape, dtype), jnp.finfo(dtype).epsneg)
-    )
     # Refined tails would cost gamma draws 13 to 20% on a CPU.
-    return jax.random.normal(keys[0], shape, dtype), number
+    return jax.random.normal(keys[0], shape, dtype), uniform_of_words(_words(keys[1], shape, dtype))
+
+
+def words_of_turn(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> tuple[Words, Words]:
+    """The words of which `normal_and_uniform` makes its numbers."""
+    first, second = _turn_keys(key, turn, shape, dtype)
+    return _words(first, shape, dtype), _words(second, shape, dtype)
+
+
+def has_elements(key: Array, dtype: DTypeLike) -> bool:
+    """Whether `words_of_elements` can tell the words of single elements."""
+    return _is_ours(key, dtype)
+
+
+def words_of_elements(key: Array, turn: Array, element: Array, size: int, dtype: DTypeLike) -> tuple[Words, Words]:
+    """Of `words_of_turn(key, turn, (size,), dtype)` those of chosen elements in their own turns; if `has_elements`."""
+    start = 2 * turn * jnp.uint32(size) + element
+    first, second = (_words_of_counts(key, counts, dtype) for counts in (start, start + jnp.uint32(size)))
+    return first, second
+
+
+def _words_of_counts(key: Array, counts: Array, dtype: DTypeLike) -> Words:
+    first, second = _threefry(jax.random.key_data(key), counts)
+    return Words(first ^ second, first, _rest(key, dtype), dtype)
 
 
 def uniform_and_exponential(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> tuple[Array, Array]:
@@ -385,7 +420,7 @@ def uniform_and_exponential(key: Array, turn: Array, shape: Shape, dtype: DTypeL
         floor = jnp.finfo(dtype).epsneg
         uniforms = [jnp.maximum(jax.random.uniform(k, shape, dtype), floor) for k in (first, second)]
     else:
-        uniforms = [_uniform_of(_words(k, shape, dtype)) for k in (first, second)]
+        uniforms = [uniform_of_words(_words(k, shape, dtype)) for k in (first, second)]
     return uniforms[0], -jnp.log(uniforms[1])
 
 

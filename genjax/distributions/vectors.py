@@ -62,8 +62,8 @@ multivariate_student_t = define(
 """`multivariate_student_t(df, loc, scale_matrix)`: with S = L L^T, n the length of x, q = |L^-1 (x - loc)|^2,
 log p(x) = log(Gamma((df + n) / 2) / Gamma(df / 2)) - n log(df pi) / 2 - log det L - (df + n) / 2 log(1 + q / df).
 
-The covariance is S df / (df - 2). Draws resolve probabilities down to 1e-7 in float32, as do the normals and
-the gamma that they are made of.
+The covariance is S df / (df - 2). Draws resolve probabilities down to 1e-30, as do the normals and the gamma
+that they are made of.
 """
 
 
@@ -101,5 +101,5 @@ gaussian_random_walk = define(
 """`gaussian_random_walk(scale)`: x_t ~ normal(x_(t-1), scale_t) for t = 1, ..., n, the length of scale, and x_0 = 0.
 
 For n steps of one size write `gaussian_random_walk(jnp.full(n, size))`. Steps resolve probabilities down to 1e-30 on
-either side in float32.
+either side.
 """

@@ -172,9 +172,9 @@ def test_all_bits_of_an_extreme_word_count(word):
         signed = noise._signed_distance_of(words)
         np.testing.assert_allclose(signed, -distance if is_high else distance, rtol=3e-7)
         if not is_high:
-            np.testing.assert_allclose(noise._uniform_of(words), distance, rtol=3e-7)
+            np.testing.assert_allclose(noise.uniform_of_words(words), distance, rtol=3e-7)
         quantile = (-1) ** (not is_high) * -special.ndtri_exp(np.log(distance))
-        np.testing.assert_allclose(noise._normal_of(words), quantile, rtol=1e-6)
+        np.testing.assert_allclose(noise.normal_of_words(words), quantile, rtol=1e-6)
 
 
 def with_words(monkeypatch, first, second, rest=0.5):
@@ -269,7 +269,7 @@ def test_normals_in_the_tail_follow_the_conditional_distribution(n_bits):
     second = rng.integers(0, 2 ** min(56 + 8 - n_bits, 32), n, dtype=np.uint64).astype(np.uint32)
     rest = jnp.asarray(rng.uniform(size=n), jnp.float32)
     for sign, word in ((-1, first), (1, ~first)):
-        normals = noise._normal_of(noise.Words(jnp.asarray(word), jnp.asarray(second), rest, jnp.float32))
+        normals = noise.normal_of_words(noise.Words(jnp.asarray(word), jnp.asarray(second), rest, jnp.float32))
         share = np.exp(special.log_ndtr(-sign * np.asarray(normals, np.float64)) + n_bits * np.log(2))
         assert stats.kstest(share, "uniform").pvalue > 1e-6
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from genjax import categorical, exponential, flip, geometric, mh, normal, seed, sel, weibull
+from genjax import beta, categorical, exponential, flip, gamma, geometric, mh, normal, seed, sel, weibull
 from genjax import gen as model_of
 from genjax.inference.kernels.metropolis import accepts
 
@@ -30,6 +30,18 @@ def test_large_exponentials_are_as_rare_as_they_should_be():
     for threshold in (12.0, 14.0, 15.5, 17.0, 20.0):
         assert_count(int((draws > threshold).sum()), n * np.exp(-threshold))
     assert float(draws.min()) > 0
+
+
+def test_gamma_and_beta_draws_are_as_rare_as_they_should_be():
+    n = 30_000_000
+    draws = draws_of(gamma, 1.0, 1.0, n=n)
+    for threshold in (10.0, 13.0, 14.5, 16.0):
+        assert_count(int((draws > threshold).sum()), n * np.exp(-threshold))
+    for threshold in (1e-4, 1e-6, 1e-7):
+        assert_count(int((draws < threshold).sum()), n * threshold)
+    draws = draws_of(beta, 2.0, 1.0, n=n, key=1)
+    for threshold in (1e-2, 1e-3):
+        assert_count(int((draws < threshold).sum()), n * threshold**2)
 
 
 def test_the_mean_of_a_heavy_tail():
