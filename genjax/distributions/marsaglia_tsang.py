@@ -33,7 +33,7 @@ _NEAR = 2.0**-3
 _MARGIN = 2.0**-8
 #: Where it is below this, rounding has left no digits: further bits take their place.
 _CELL = 2.0**-18
-_FIRST = jnp.uint32(1)  # turn 0 belongs to the uniform of concentrations below 1
+_FIRST = np.uint32(1)  # turn 0 belongs to the uniform of concentrations below 1
 
 
 def centre_of(concentration: Array) -> Array:
@@ -119,7 +119,7 @@ def draw_together(key: Array, concentration: Array) -> Array:
         proposed = _propose(noise.words_of_turn(key, turn, shape, dtype), turn, constants)
         return turn + 1, jnp.where(log_v == -jnp.inf, proposed, log_v)
 
-    initial = _FIRST, jnp.where(_is_valid(concentration), -jnp.inf, jnp.zeros(shape, dtype))
+    initial = jnp.asarray(_FIRST), jnp.where(_is_valid(concentration), -jnp.inf, jnp.zeros(shape, dtype))
     return jax.lax.while_loop(lambda state: jnp.any(state[1] == -jnp.inf), propose, initial)[1]
 
 
