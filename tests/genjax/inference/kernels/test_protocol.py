@@ -155,11 +155,29 @@ def draws():
     return functools.cache(lambda name: jax.jit(jax.vmap(seed(MODELS.get(name, model).simulate)))(keys))
 
 
+@pytest.fixture(scope="module")
+def assessed():
+    """A program for each model: the scores of stacked choices."""
+
+    def compiled(name):
+        own_model = MODELS.get(name, model)
+        return jax.jit(jax.vmap(lambda choices: -own_model.assess(choices)[0]))
+
+    return functools.cache(compiled)
+
+
+@pytest.fixture(scope="module")
+def one_trace():
+    """A trace of each model."""
+    return functools.cache(lambda name: seed(MODELS.get(name, model).simulate)(KEY))
+
+
 @pytest.mark.parametrize("name", KERNELS)
-def test_invariance_and_info(name, draws):
+def test_invariance_and_info(name, draws, assessed):
     kernel = KERNELS[name]
     keys = jax.random.split(jax.random.key(8), N_REPLICATES)
-    own_model, start = MODELS.get(name, model), draws(name if name in MODELS else "")
+    model_name = name if name in MODELS else ""
+    start = draws(model_name)
     before, after, infos, traces = jax.jit(jax.vmap(seed(two_steps(kernel))))(keys, start)
     difference = np.asarray(after - before, np.float64)
     error = difference.std(0) / np.sqrt(N_REPLICATES)
@@ -168,9 +186,7 @@ def test_invariance_and_info(name, draws):
     assert np.mean(np.any(difference != 0, axis=1)) > 0.1  # it moves
     if name not in DISCRETE_TOO:
         np.testing.assert_array_equal(difference[:, 6], 0.0)
-    np.testing.assert_allclose(
-        traces.scores(), jax.vmap(lambda c: -own_model.assess(c)[0])(traces.get_choices()), rtol=1e-3
-    )
+    np.testing.assert_allclose(traces.scores(), assessed(model_name)(traces.get_choices()), rtol=1e-3)
     assert isinstance(infos, Info)
     dtypes = {field.name: getattr(infos, field.name).dtype for field in dataclasses.fields(Info)}
     assert dtypes == {
@@ -187,7 +203,7 @@ def test_invariance_and_info(name, draws):
 
 
 @pytest.mark.parametrize("name", [*KERNELS, "parallel tempering"])
-def test_face(name):
+def test_face(name, one_trace):
     """Argument names, pytrees, and that states keep their structure, so that loops can carry them."""
     kernel = {**KERNELS, "parallel tempering": tempered}[name]
     assert isinstance(kernel, Kernel)
@@ -195,7 +211,7 @@ def test_face(name):
     assert list(inspect.signature(type(kernel).step).parameters) == ["self", "state"]
     leaves, structure = jax.tree.flatten(kernel)
     assert jax.tree.structure(jax.tree.unflatten(structure, leaves)) == structure
-    trace = seed(MODELS.get(name, model).simulate)(KEY)
+    trace = one_trace(name if name in MODELS else "")
     trace = trace.observe({"y": 0.0}) if kernel is tempered else trace
     old = jax.eval_shape(kernel.init, trace)
     new, _ = jax.eval_shape(kernel.step, old)
