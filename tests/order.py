@@ -13,6 +13,14 @@ LONG = (
     "docs/test_inference.py",
     "genjax/inference/test_sharded.py",
     "docs/test_language.py",
+    "genjax/inference/kernels/test_calibration.py",
+    "studies/localization/test_filters.py",
+    "studies/gol/test_models.py",
+    "docs/test_examples.py",
+    "genjax/core/test_observed.py",
+    "pipelines/test_unchanged_figures.py",
+    "pipelines/test_whole_commands.py",
+    "pipelines/test_simulate.py",
 )
 
 
