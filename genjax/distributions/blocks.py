@@ -16,6 +16,9 @@ from jax import Array
 from genjax.distributions import noise
 from genjax.pjax.partition import is_partitioned
 
+#: Fewer blocks than this begin one by one, in the cache, where one kernel for all costs a tenth more.
+FEW = 8
+
 Shape = tuple[int, ...]
 
 
@@ -24,7 +27,7 @@ def draw_in_blocks(
     key: Array,
     parameters: Sequence[Array],
     shape: Shape,
-    one_by_one: Callable[..., Array] | None = None,
+    stages: tuple[Callable[..., Array], Callable[..., Array]] | None = None,
 ) -> Array:
     """Draws of `shape`, one for each element of the parameters.
 
@@ -34,7 +37,9 @@ def draw_in_blocks(
         key: a typed key.
         parameters: arrays that broadcast against `shape`.
         shape: of the draws.
-        one_by_one: makes the numbers of `draw_block` where one block is drawn after the other, if there is such a way.
+        stages: `begin(key, *parameters) -> begun` without a loop, and `finish(key, *parameters, begun) -> draws`, which
+            make the numbers of `draw_block` sooner where one block is drawn after the other. Many blocks begin in
+            one kernel, which XLA divides among the cores.
     """
     parameters = [jnp.broadcast_to(parameter, shape) for parameter in parameters]
     size = math.prod(shape)
@@ -47,10 +52,20 @@ def draw_in_blocks(
     if n_blocks * block > size:
         flat = [jnp.pad(elements, (0, n_blocks * block - size), constant_values=1) for elements in flat]
     blocks = jax.random.split(key, n_blocks), *(elements.reshape(n_blocks, block) for elements in flat)
-    side_by_side, in_turn = jax.vmap(draw_block), one_by_one or draw_block
+    side_by_side = jax.vmap(draw_block)
+
+    def in_turn(*blocks: Array) -> Array:
+        if stages is None:
+            return jax.lax.map(lambda one: draw_block(*one), blocks)
+        begin, finish = stages
+        if n_blocks < FEW:
+            return jax.lax.map(lambda one: finish(*one, noise.computed_once(begin, *one)), blocks)
+        begun = noise.computed_once(lambda *blocks: jax.vmap(begin)(*blocks).reshape(-1), *blocks)
+        return jax.lax.map(lambda one: finish(*one), (*blocks, begun.reshape(n_blocks, block)))
+
     drawn = jax.lax.platform_dependent(
         *blocks,
-        cpu=side_by_side if is_partitioned() else lambda *blocks: jax.lax.map(lambda one: in_turn(*one), blocks),
+        cpu=side_by_side if is_partitioned() else in_turn,
         default=side_by_side,
     )
     return drawn.reshape(-1)[:size].reshape(shape)

@@ -6,9 +6,6 @@ elements draws a normal and a uniform for each, and goes on until all are accept
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -20,7 +17,6 @@ from genjax.distributions.blocks import draw_in_blocks
 __all__ = ["beta", "dirichlet", "gamma", "log_gamma", "student_t"]
 
 Shape = tuple[int, ...]
-Draw = Callable[[Array, Array], Array]
 
 
 def gamma(key: Array, concentration: Array, shape: Shape) -> tuple[Array, Array]:
@@ -55,24 +51,33 @@ def _centre_and_log_ratio(key: Array, concentration: Array, shape: Shape) -> tup
     concentration = jnp.asarray(concentration)
     fixed = jax.lax.stop_gradient(concentration)
     centre = marsaglia_tsang.centre_of(fixed)
-    one_by_one = functools.partial(_draw_block, draw=marsaglia_tsang.draw_one_block)
-    log_ratio = draw_in_blocks(_draw_block, key, [fixed], shape, one_by_one)
+    stages = (marsaglia_tsang.draw_first, _finish_block) if noise.has_elements(key, fixed.dtype) else None
+    log_ratio = draw_in_blocks(_draw_block, key, [fixed], shape, stages)
     return centre, _with_derivative(jnp.broadcast_to(concentration, shape), log_ratio, jnp.log(centre) + log_ratio)
 
 
-def _draw_block(key: Array, concentration: Array, draw: Draw = marsaglia_tsang.draw_together) -> Array:
+def _draw_block(key: Array, concentration: Array) -> Array:
     """One draw for each concentration: the logarithm of its ratio to `centre_of`."""
+    return _lowered(key, concentration, marsaglia_tsang.draw_together(key, concentration))
+
+
+def _finish_block(key: Array, concentration: Array, first: Array) -> Array:
+    """`_draw_block` of a vector, after `draw_first`."""
+    return _lowered(key, concentration, marsaglia_tsang.draw_rest(key, concentration, first))
+
+
+def _lowered(key: Array, concentration: Array, drawn: Array) -> Array:
+    """Draws of concentrations below 1 from those of 1 more; NaN where the concentration is not valid."""
     shape, dtype = concentration.shape, concentration.dtype
     is_valid = (concentration >= 0) & (concentration < jnp.inf)
     is_small = concentration < 1
-    drawn = draw(key, concentration)
 
-    def lowered() -> Array:
+    def with_uniform() -> Array:
         # Gamma(a) = Gamma(a + 1) U^(1 / a).
         exponential = noise.fine_exponential_of_turn(key, jnp.uint32(0), shape, dtype)
         return drawn - jnp.where(is_small, exponential / jnp.where(is_small, concentration, 1), 0)
 
-    drawn = jax.lax.cond(jnp.any(is_small & is_valid), lowered, lambda: drawn)
+    drawn = jax.lax.cond(jnp.any(is_small & is_valid), with_uniform, lambda: drawn)
     return jnp.where(is_valid, drawn, jnp.where(concentration == jnp.inf, 0, jnp.nan))
 
 

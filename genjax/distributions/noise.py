@@ -35,6 +35,7 @@ __all__ = [
     "bernoulli",
     "bernoulli_logits",
     "cauchy",
+    "computed_once",
     "exponential",
     "fine_exponential",
     "fine_exponential_of_turn",
@@ -114,18 +115,25 @@ def _draw(draw: Callable[[Array, Shape], Array], key: Array, shape: Shape, dtype
         return draw(_from_element(key, jnp.uint32(0)), shape)
 
     def kept(key: Array) -> Array:
-        # XLA:CPU would compute the draw again inside each of its consumers. It does not fuse across the border of a
-        # conditional, and it cannot tell that this one is always true: barriers are only removed after conditionals
-        # are simplified. The predicate does not depend on the key, so under `vmap` it stays one conditional.
-        always = jax.lax.optimization_barrier(jnp.array(True))
         # Flat, because XLA's code for consumers that slice a row of an array of several axes is ten times slower.
-        flat = jax.lax.cond(always, lambda key: whole(key).reshape(-1), lambda _: jnp.zeros(size, dtype), key)
-        return flat.reshape(shape)
+        return computed_once(lambda key: whole(key).reshape(-1), key).reshape(shape)
 
     if size <= BLOCK:
         return whole(key)
     on_cpu = whole if is_partitioned() else kept  # a partitioner divides arrays, not branches
     return jax.lax.platform_dependent(key, cpu=on_cpu, default=lambda key: draw(key, shape))
+
+
+def computed_once(function: Callable[..., Array], *arguments: Array) -> Array:
+    """`function(*arguments)`, which XLA:CPU would otherwise compute again inside each of its consumers.
+
+    It does not fuse across the border of a conditional, and it cannot tell that this one is always true: barriers are
+    only removed after conditionals are simplified. The predicate is data of nobody, so under `vmap` it stays one
+    conditional.
+    """
+    always = jax.lax.optimization_barrier(jnp.array(True))
+    result = jax.eval_shape(function, *arguments)
+    return jax.lax.cond(always, function, lambda *_: jnp.zeros(result.shape, result.dtype), *arguments)
 
 
 def block_size(size: int) -> int:

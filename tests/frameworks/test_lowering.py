@@ -6,6 +6,7 @@ Nothing is compiled or run: what a lowering cannot show (speed, memory, the answ
 
 import functools
 import importlib.metadata
+import re
 
 import jax
 import jax.numpy as jnp
@@ -169,6 +170,16 @@ def test_gammas_are_drawn_side_by_side():
     assert not faults_of_growth(small, large, GROWTH)
     assert [loop.turns for loop in small.loops] == [None]
     assert faults_of_growth(*both_sizes(draw, "cpu"), GROWTH)
+
+
+def test_proposals_for_a_large_draw_of_gammas_are_one_kernel_on_a_cpu_outside_of_its_loop():
+    def draw(key):
+        return gammas.log_gamma(key, jnp.float32(2.0), (64_000,))
+
+    size = noise.block_size(64_000)
+    text = jax.jit(draw).trace(jax.random.key(0)).lower(lowering_platforms=("cpu",)).as_text()
+    logarithms = re.findall(r"log_plus_one .* : tensor<(.*)xf32>", text)
+    assert set(logarithms) == {f"{64_000 // size}x{size}", str(size // 8)}  # the later turns: an eighth of a block
 
 
 def test_a_branch_of_another_platform_is_found():
