@@ -8,6 +8,7 @@ last, and one worker waits for the other. Here those come first; the others foll
 import itertools
 
 LONG = (
+    "studies/test_mutants.py",
     "pipelines/test_misbehaving_workers.py",
     "docs/test_extending.py",
     "docs/test_inference.py",
@@ -17,6 +18,13 @@ LONG = (
     "studies/localization/test_filters.py",
     "studies/gol/test_models.py",
     "docs/test_examples.py",
+    "genjax/distributions/test_tails.py",
+    "frameworks/test_faircoin_cost.py",
+    "test_examples.py",
+    "genjax/core/test_laws.py",
+    "pipelines/test_bench_curvefit.py",
+    "studies/perfbench/test_cost.py",
+    "frameworks/test_pyro_nuts.py",
     "genjax/core/test_observed.py",
     "pipelines/test_unchanged_figures.py",
     "pipelines/test_whole_commands.py",
