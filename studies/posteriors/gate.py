@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import stats
 
 from studies.base import Problem
 from studies.chain_diagnostics import effective_sample_size, split_r_hat
+from studies.posteriors.reference import Moments
 
 STANDARD_ERRORS = 4.0
 """Of one number. Of k numbers, the limit that all of them together exceed as seldom: 4.8 of 50; see `limit_of`."""
@@ -88,7 +90,7 @@ def _check_form(unknowns: dict[str, Any], shapes: dict[str, tuple], outputs: dic
 
 
 def _check_moments(problem: Problem, chains: np.ndarray, n_calls: int, diagnostics: dict[str, float]) -> str | None:
-    names, mean, sd, mean_error, sd_error = flat_reference(problem)
+    names, (mean, sd, mean_error, sd_error, square_sd) = flat_reference(problem)
     standard = (chains - mean) / sd
     sizes, square_sizes = effective_sample_size(standard), effective_sample_size(standard**2)
     diagnostics["effective_sample_size"] = float(sizes.min()) / n_calls
@@ -112,9 +114,10 @@ def _check_moments(problem: Problem, chains: np.ndarray, n_calls: int, diagnosti
         return f"{fewest} has {least:.0f} effective draws (limit {LEAST_SIZE:.0f})"
     # In units of the reference's standard deviations, everywhere.
     found_mean, variance = standard.mean(axis=(0, 1)), standard.var(axis=(0, 1))
-    spread = ((standard - found_mean) ** 2).var(axis=(0, 1))
-    error_of_mean = np.sqrt(variance / sizes + (mean_error / sd) ** 2)
-    error_of_sd = np.sqrt(spread / square_sizes / (4 * variance) + (sd_error / sd) ** 2)
+    # At least the reference's: draws that happen to lack a long tail have too small a sd, and too small an error of it.
+    spread = np.maximum(((standard - found_mean) ** 2).var(axis=(0, 1)) / variance, square_sd**2)
+    error_of_mean = np.sqrt(np.maximum(variance, 1) / sizes + (mean_error / sd) ** 2)
+    error_of_sd = np.sqrt(spread / square_sizes / 4 + (sd_error / sd) ** 2)
     far_mean, far_sd = np.abs(found_mean) / error_of_mean, np.abs(np.sqrt(variance) - 1) / error_of_sd
     diagnostics["mean_in_standard_errors"], diagnostics["sd_in_standard_errors"] = far_mean.max(), far_sd.max()
     bound = limit_of(2 * len(names))
@@ -131,19 +134,16 @@ def _check_moments(problem: Problem, chains: np.ndarray, n_calls: int, diagnosti
     return None
 
 
-def flat_reference(problem: Problem) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Names `theta[3]` of all numbers, and their means, sds and both standard errors, (k,) each."""
+def flat_reference(problem: Problem) -> tuple[list[str], list[np.ndarray]]:
+    """Names `theta[3]` of all numbers, and the fields of their `Moments`, (k,) each."""
     names: list[str] = []
-    columns: list[list[np.ndarray]] = [[], [], [], []]
     for name, (shape, _) in problem.truth["unknowns"].items():
-        moments = problem.truth["reference"].moments[name]
         names += [name if not shape else f"{name}{list(index)}" for index in np.ndindex(*shape)]
-        for column, values in zip(
-            columns, (moments.mean, moments.sd, moments.mean_error, moments.sd_error), strict=True
-        ):
-            column.append(np.ravel(values))
-    mean, sd, mean_error, sd_error = (np.concatenate(column) for column in columns)
-    return names, mean, sd, mean_error, sd_error
+    known = problem.truth["reference"].moments
+    return names, [
+        np.concatenate([np.ravel(getattr(known[name], field.name)) for name in problem.truth["unknowns"]])
+        for field in fields(Moments)
+    ]
 
 
 def limit_of(count: int) -> float:

@@ -17,14 +17,24 @@ from studies.posteriors.targets import TARGETS, Target
 FOLDER = Path(__file__).resolve().parent / "references"
 
 
+NORMAL_SQUARES = 2**0.5
+"""The standard deviation of the square of a standard normal number."""
+
+
 @dataclass(frozen=True)
 class Moments:
-    """Of one unknown, float64 arrays of its shape; errors are standard errors, 0 up to rounding for quadrature."""
+    """Of one unknown, float64 arrays of its shape; errors are standard errors, 0 up to rounding for quadrature.
+
+    Args:
+        square_sd: the standard deviation of ((x - mean) / sd)^2, on which depends how well draws tell the sd. Where
+            tails are long, draws that lack them show too small a one.
+    """
 
     mean: np.ndarray
     sd: np.ndarray
     mean_error: np.ndarray
     sd_error: np.ndarray
+    square_sd: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def moments_by_importance(
         constrain: (n, n_coordinates) -> the unknowns by name, (n, ...) each.
 
     Returns:
-        `mean`, `sd`, `mean_error`, `sd_error` of every unknown, and the acceptance record.
+        The fields of `Moments` of every unknown, and the acceptance record.
     """
     mode = _mode(log_density, n_coordinates)
     factor = np.linalg.cholesky(np.linalg.inv(_negative_hessian(log_density, mode)))
@@ -54,14 +54,17 @@ def moments_by_importance(
 
 
 def weighted_moments(x: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean and sd of x (n, ...) with weights (n,) that sum to 1, and their standard errors."""
+    """The fields of `Moments` of x (n, ...) with weights (n,) that sum to 1."""
     mean = np.tensordot(weights, x, 1)
     squares = (x - mean) ** 2
     variance = np.tensordot(weights, squares, 1)
     mean_error = np.sqrt(np.tensordot(weights**2, squares, 1))
     variance_error = np.sqrt(np.tensordot(weights**2, (squares - variance) ** 2, 1))
     sd = np.sqrt(variance)
-    return {"mean": mean, "sd": sd, "mean_error": mean_error, "sd_error": variance_error / (2 * sd)}
+    spread = np.sqrt(np.tensordot(weights, (squares / variance - 1) ** 2, 1))
+    return {
+        "mean": mean, "sd": sd, "mean_error": mean_error, "sd_error": variance_error / (2 * sd), "square_sd": spread,
+    }  # fmt: skip
 
 
 def _mode(log_density: Callable[[np.ndarray], np.ndarray], n: int) -> np.ndarray:

@@ -104,7 +104,10 @@ def check_edges(weight: np.ndarray, name: str, limit: float = 1e-7) -> None:
 
 
 def mixed(weight: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean and sd of a mixture of laws with these means and variances, (n, ...) each."""
+    """Moments of a mixture of laws with these means and variances, (n, ...) each; the fourth as if they were normal."""
     whole = np.tensordot(weight, mean, 1)
-    sd = np.sqrt(np.tensordot(weight, variance + (mean - whole) ** 2, 1))
-    return {"mean": whole, "sd": sd, "mean_error": 1e-6 * sd, "sd_error": 1e-6 * sd}
+    squares = (mean - whole) ** 2
+    sd = np.sqrt(np.tensordot(weight, variance + squares, 1))
+    fourth = np.tensordot(weight, 3 * variance**2 + 6 * variance * squares + squares**2, 1)
+    spread = np.sqrt(fourth / sd**4 - 1)
+    return {"mean": whole, "sd": sd, "mean_error": 1e-6 * sd, "sd_error": 1e-6 * sd, "square_sd": spread}

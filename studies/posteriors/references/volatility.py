@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special
 
+from studies.posteriors.reference import NORMAL_SQUARES
 from studies.posteriors.references.quadrature import check_edges
 
 HALF_WIDTH = 7.0
@@ -59,7 +60,10 @@ def stochastic_volatility(data: dict[str, np.ndarray], grid: Grid = WIDE) -> dic
     ):
         marginal = weight.sum(axis=tuple({0, 1, 2} - {axis}))
         centre = marginal @ values
-        found[name] = moments_of(centre, centre**2 + marginal @ (values - centre) ** 2)
+        squares = (values - centre) ** 2
+        variance = marginal @ squares
+        spread = np.sqrt(marginal @ squares**2 / variance**2 - 1)
+        found[name] = moments_of(centre, centre**2 + variance, spread)
     return found
 
 
@@ -85,10 +89,12 @@ def combined(data: dict[str, np.ndarray], grid: Grid) -> tuple[np.ndarray, np.nd
     return weight, mean, square
 
 
-def moments_of(mean: Any, square: Any) -> dict[str, Any]:
-    """Mean and sd from first and second moments, with errors that the mass beyond the edges may cause."""
+def moments_of(mean: Any, square: Any, spread: float = NORMAL_SQUARES) -> dict[str, Any]:
+    """The fields of `Moments` from first and second moments, with errors that the mass beyond the edges may cause."""
     sd = np.sqrt(square - mean**2)
-    return {"mean": mean, "sd": sd, "mean_error": 1e-3 * sd, "sd_error": 1e-3 * sd}
+    return {
+        "mean": mean, "sd": sd, "mean_error": 1e-3 * sd, "sd_error": 1e-3 * sd, "square_sd": np.full(sd.shape, spread),
+    }  # fmt: skip
 
 
 class Lattice:
