@@ -33,7 +33,8 @@ from pipelines.scaling.series import read_series
 
 PAGE = "docs/scaling.md"
 PUBLISHED = ("commit", "packages", "python", "cpu", "cores", "usable_cores", "memory_bytes", "gpus", "started")
-"""Facts of the machine in the page's file, which is part of the repository: none names a host or a path."""
+"""Facts of the machine, beside each series in the page's file. That is part of the repository: none names a host or a
+path."""
 
 OWN = {"seconds": "600", "most": "1000000000", "memory": "", "page": ""}
 
@@ -62,21 +63,21 @@ def run(arguments: Sequence[str], tree: Tree, reporter: Reporter, framework: str
     before = page.read_text(encoding="utf-8") if page else ""
     content = _stored(page)
     if page:
-        with_growth(before, {**_empty(), "provenance": provenance.provenance(tree.root, {}, "cpu")})
+        with_growth(before, _empty())
     context = Context(tree, tuple(words), reporter)
     chosen = [known[name] for name in names or known]
     n_points = sum(len(series.sizes) for series in chosen)
     budget, limits = (numbers["seconds"] or 0) / n_points, Limits(smoke)
     told = provenance.provenance(tree.root, {}, "cuda" if "device=cuda" in words else "cpu")
-    content["provenance"] = {name: told[name] for name in PUBLISHED}
+    where = {"provenance": {name: told[name] for name in PUBLISHED}}
     found: list[dict[str, Any]] = []
     for series in chosen:
         if search:
             with memory_limit(numbers["memory"]):
-                found.append(find_limit(context, series, numbers["most"] or 1, framework))
+                found.append(find_limit(context, series, numbers["most"] or 1, framework) | where)
             content["limits"] = _joined(content.get("limits", []), found, "title")
         else:
-            found.append(measure(context, series, budget, limits, framework))
+            found.append(measure(context, series, budget, limits, framework) | where)
             content["series"] = _joined(content.get("series", []), found, "name")
         if page:  # after each, so that an interruption loses one series
             _write(page, with_growth(before, content))

@@ -29,12 +29,13 @@ def with_growth(page: str, content: Mapping[str, Any]) -> str:
 
 
 def tables(content: Mapping[str, Any]) -> list[str]:
-    """The lines of all tables."""
-    lines = [NOTES, "", _machine(content["provenance"])]
-    for series in content["series"]:
-        lines += ["", *_table(series)]
-    for limit in content.get("limits", []):
-        lines += ["", _limit(limit)]
+    """The lines of all tables: on top where everything was measured, or at each table where they differ."""
+    parts = [(_machine(series["provenance"]), _table(series)) for series in content["series"]]
+    parts += [(_machine(limit["provenance"]), [_limit(limit)]) for limit in content.get("limits", [])]
+    together = len({machine for machine, _ in parts}) == 1
+    lines = [NOTES, *(["", parts[0][0]] if together else [])]
+    for machine, (heading, *rest) in parts:
+        lines += ["", heading, *([] if together else [machine]), *rest]
     return lines
 
 

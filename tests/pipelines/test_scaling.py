@@ -191,7 +191,7 @@ def content(**point):
     points[0] |= {"limits": {"bits": 1e-3, "flops": 5e-7}} | point
     fit = {"exponent": 0.987, "low": 0.95, "high": 1.02, "factor": 1.0, "n": 3}
     series = {"name": "a", "title": "toy/total", "axis": "points", "cores": 1, "points": points, "fit": fit}
-    return {"series": [series], "provenance": PROVENANCE}
+    return {"series": [{**series, "provenance": PROVENANCE}]}
 
 
 def test_tables_show_times_limits_and_the_exponent():
@@ -202,6 +202,19 @@ def test_tables_show_times_limits_and_the_exponent():
     assert "| 1,000 | oom: too large | - | - | - | - |" in tables(content(status="oom", reason="too large"))
     assert any(line.endswith("| 500 ns | 110 |") for line in tables(content(seconds=0.1101))), "no exponents"
     assert [seconds(value) for value in (None, 1.5, 2.5e-5, 3e-9)] == ["-", "1.5 s", "25 us", "3 ns"]
+
+
+def test_tables_of_several_machines_say_which_each_is_of():
+    here, there = content()["series"][0], content()["series"][0] | {"provenance": {**PROVENANCE, "cpu": "another"}}
+    one, two = (
+        "a processor, 2 cores; commit 0123456789ab, 2026-01-02.",
+        "another, 2 cores; commit 0123456789ab, 2026-01-02.",
+    )
+    together, apart = tables({"series": [here, here]}), tables({"series": [here, there]})
+    headings = [index for index, line in enumerate(together) if line.startswith("**toy/total")]
+    assert together.count(one) == 1 and together.index(one) < headings[0]
+    headings = [index for index, line in enumerate(apart) if line.startswith("**toy/total")]
+    assert [apart[place + 1] for place in headings] == [one, two]
 
 
 def test_only_what_is_between_the_marks_changes():
@@ -226,7 +239,9 @@ def test_growth_is_measured_gated_and_written(toy):
     status, output = scaling(toy, "points", "seconds=0.1", f"page={page}")
     assert status == 0 and "toy/total, by points, on 1 core" in output
     stored = json.loads((toy.root / "docs/growth.json").read_text())
-    assert not {"host", "thread_settings"} & set(stored["provenance"]), "names of hosts and paths stay here"
+    assert not {"host", "thread_settings"} & set(stored["series"][0]["provenance"]), (
+        "names of hosts and paths stay here"
+    )
     (series,) = stored["series"]
     assert [point["amount"] for point in series["points"]] == [10, 100, 1000]
     for point in series["points"]:
