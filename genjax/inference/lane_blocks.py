@@ -1,15 +1,19 @@
-"""Many chains in blocks that stay in the cache.
+"""Many chains in blocks that stay in the cache, or in one kernel.
 
 A step of ten thousand chains on a data set works on arrays of chains x data points, which leave the cache between one
 operation and the next. On CPU, what is computed of the draws of a step then runs block by block; the draws themselves
 are made for all chains at once, so they are the same bits whatever the blocks; sums over data points may differ in the
 last bits, where XLA takes them in another order. Accelerators get one batch.
+
+Blocks are smaller still where a step has a loop, as over leapfrog steps, of nothing but element-wise operations and
+short sums. XLA's CPU compiler makes one kernel of all of it as long as every array in it is below 16 KiB; from there
+on each sum has a kernel, and its operands go through memory, which takes two to ten times as long for a chain.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -23,6 +27,21 @@ from genjax.pjax.partition import is_partitioned
 BLOCK_BYTES = 1 << 18
 #: Blocks pay from about this number on: with fewer, the arrays of all lanes are hardly larger than the cache.
 FEWEST_BLOCKS = 4
+#: Bytes of the largest array of a loop in one kernel: less than 16 KiB, to the byte, with jaxlib 0.10.
+KERNEL_BYTES = (1 << 14) - 1
+#: Elements of a sum that is part of such a kernel, at most: XLA takes longer ones apart.
+LONGEST_SUM = 32
+
+ELEMENT_WISE = frozenset({
+    "abs", "add", "add_any", "and", "atan2", "broadcast_in_dim", "ceil", "clamp", "concatenate",
+    "convert_element_type", "copy", "copy_p", "cos", "cosh", "div", "eq", "erf", "erf_inv", "erfc", "exp", "exp2",
+    "expand_dims", "expm1", "floor", "ge", "gt", "integer_pow", "iota", "is_finite", "le", "log", "log1p",
+    "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter", "not", "or", "pow", "real", "rem", "reshape",
+    "round", "rsqrt", "select_n", "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign", "sin",
+    "sinh", "slice", "sqrt", "square", "squeeze", "stop_gradient", "sub", "tan", "tanh", "transpose", "xor",
+})  # fmt: skip
+SUMS = frozenset({"reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "sum_lanes"})
+LOOPS = frozenset({"scan", "while"})
 
 
 def number_of_blocks(equations: Iterable[Equation], size: int) -> int:
@@ -34,8 +53,14 @@ def number_of_blocks(equations: Iterable[Equation], size: int) -> int:
     """
     if is_partitioned():  # XLA divides one array among devices, but not the turns of a loop
         return 1
-    wanted = _largest_bytes(equations) * size // BLOCK_BYTES
-    if wanted < FEWEST_BLOCKS:
+    equations = tuple(equations)
+    lane_bytes = _largest_bytes(equations)
+    if 0 < lane_bytes <= KERNEL_BYTES and has_loop_in_one_kernel(equations):
+        wanted = math.ceil(size / (KERNEL_BYTES // lane_bytes))
+    else:
+        wanted = lane_bytes * size // BLOCK_BYTES
+        wanted = wanted if wanted >= FEWEST_BLOCKS else 1
+    if wanted == 1:
         return 1
     # A number of blocks that divides the lanes, if there is one nearby: otherwise some lanes are computed twice.
     return next((n for n in range(wanted, min(2 * wanted, size) + 1) if size % n == 0), min(wanted, size))
@@ -66,6 +91,37 @@ def in_blocks(function: Callable[..., Any], n_blocks: int, *lanes: Any) -> Any:
         return jax.tree.map(lambda values: values.reshape(-1, *values.shape[2:])[:size], found)
 
     return jax.lax.platform_dependent(*lanes, cpu=blocks, default=function)
+
+
+def has_loop_in_one_kernel(equations: Iterable[Equation]) -> bool:
+    """Whether there is a loop with sums that XLA's CPU compiler can make one kernel of, if its arrays are small."""
+    return any(
+        _is_of_one_kernel(inside) and any(one.primitive.name in SUMS for one in inside)
+        if eqn.primitive.name in LOOPS
+        else has_loop_in_one_kernel(inside)
+        for eqn in equations
+        for inside in [[one for body in jax_internals.sub_jaxprs(eqn) for one in _flat(body.eqns)]]
+    )
+
+
+def _flat(equations: Iterable[Equation]) -> Iterator[Equation]:
+    """The equations, and in place of calls of functions those inside; loops and branches stay what they are."""
+    for eqn in equations:
+        bodies = () if eqn.primitive.name in {*LOOPS, "cond"} else tuple(jax_internals.sub_jaxprs(eqn))
+        if bodies:
+            yield from (one for body in bodies for one in _flat(body.eqns))
+        else:
+            yield eqn
+
+
+def _is_of_one_kernel(equations: Iterable[Equation]) -> bool:
+    """Whether all are element-wise operations, or sums that are short enough."""
+    return all(
+        eqn.invars[0].aval.size <= LONGEST_SUM * max(eqn.outvars[0].aval.size, 1)
+        if eqn.primitive.name in SUMS
+        else eqn.primitive.name in ELEMENT_WISE
+        for eqn in equations
+    )
 
 
 def _largest_bytes(equations: Iterable[Equation]) -> int:

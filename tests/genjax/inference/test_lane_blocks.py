@@ -39,6 +39,7 @@ def slopes(kernel, n_chains, starts=False, steps=4):
 
 def blocks_of(monkeypatch, n_lanes):
     monkeypatch.setattr(lane_blocks, "BLOCK_BYTES", n_lanes * LANE_BYTES)
+    monkeypatch.setattr(lane_blocks, "KERNEL_BYTES", n_lanes * LANE_BYTES)
 
 
 HMC_KERNEL = HMC(sel("slope"), 0.1, 4)
@@ -108,3 +109,66 @@ def test_lanes_that_blocks_do_not_divide():
     values = jnp.arange(11.0)
     found = jax.jit(lambda values: in_blocks(lambda x: [x + 1, x[:, None] * 2], 3, values))(values)
     assert np.array_equal(found[0], values + 1) and np.array_equal(found[1], 2 * values[:, None])
+
+
+# Loops in one kernel
+
+
+def leapfrog(n_points=10, inside=lambda x: x):
+    """Steps along the gradient of a sum of squares over points; `inside` is applied to the residuals."""
+    points = jnp.linspace(0.0, 1.0, n_points)
+
+    def density(slope):
+        return -jnp.sum(jnp.square(inside(points - slope * points)))
+
+    return lambda slope: jax.lax.fori_loop(0, 20, lambda _, x: x + 0.01 * jax.grad(density)(x), slope)
+
+
+def blocks_for(function, size):
+    return number_of_blocks(jax.make_jaxpr(function)(0.5).jaxpr.eqns, size)
+
+
+def test_lanes_of_a_loop_with_short_sums_run_in_blocks_of_one_kernel():
+    assert [blocks_for(leapfrog(), size) for size in (1, 409, 410, 1_000)] == [1, 1, 2, 4]
+    assert [blocks_for(jax.jit(leapfrog()), size) for size in (409, 410)] == [1, 2], "inside of a function, too"
+    assert blocks_for(leapfrog(32), 127) == 1 < blocks_for(leapfrog(32), 128)
+
+
+def either(x):
+    return jax.lax.cond(x[0] > 0, lambda x: x, lambda x: 2 * x, x)
+
+
+WITHOUT = {
+    "a long sum": leapfrog(33),
+    "a product of matrices": leapfrog(inside=lambda x: jnp.ones((10, 10)) @ x),
+    "sorting": leapfrog(inside=jnp.sort),
+    "a sum so far": leapfrog(inside=jnp.cumsum),
+    "a branch": leapfrog(inside=either),
+    "a loop inside": leapfrog(inside=lambda x: jax.lax.scan(lambda c, _: (c + 1, None), x, None, length=3)[0]),
+    "no sum": lambda x: jax.lax.fori_loop(0, 20, lambda _, x: x + 0.1, x),
+    "no loop": lambda x: jnp.sum(x * jnp.arange(10.0)),
+}
+
+
+@pytest.mark.parametrize("what", WITHOUT)
+def test_other_loops_have_blocks_for_the_cache_alone(what):
+    assert blocks_for(WITHOUT[what], 2_000) == 1
+
+
+@pytest.mark.parametrize(("n_points", "most"), [(2, 2047), (10, 409), (31, 132)])
+def test_xla_makes_one_kernel_less_up_to_this_size(n_points, most):
+    """What `KERNEL_BYTES` rests on. Where XLA draws the line elsewhere, blocks are right and only slower."""
+
+    def kernels(size):
+        lowered = jax.jit(jax.vmap(leapfrog(n_points))).lower(jnp.zeros(size))
+        return lowered.compile().as_text().count(" fusion(")
+
+    assert kernels(most) < kernels(most + 1)
+
+
+def test_chains_in_blocks_of_one_kernel_are_the_same_chains(monkeypatch):
+    found = slopes(HMC_KERNEL, 300)(KEY)
+    monkeypatch.setattr(lane_blocks, "KERNEL_BYTES", 10**9)
+    whole = slopes(HMC_KERNEL, 300)(KEY)
+    assert np.array_equal(found[1], whole[1])
+    np.testing.assert_allclose(found[0], whole[0], atol=2e-5)
