@@ -12,9 +12,8 @@ from jax.scipy.special import gammaln
 from genjax.core.const import Const, unwrap
 from genjax.core.distribution import distribution
 from genjax.distributions import gammas, noise, supports
-from genjax.distributions.bounded import beta
 from genjax.distributions.family import REQUIRED, Family, Form, define
-from genjax.distributions.multivariate import refuse_indefinite
+from genjax.distributions.multivariate import dirichlet, refuse_indefinite
 from genjax.distributions.normals import normal
 
 Shape = tuple[int, ...]
@@ -122,7 +121,7 @@ and gammas that they are made of.
 
 @dataclass(frozen=True)
 class _LKJCholesky:
-    """The sampler and the density of `lkj_cholesky`, built from beta and normal choices."""
+    """The sampler and the density of `lkj_cholesky`, built from Dirichlet and normal choices."""
 
     def __reduce__(self) -> Any:
         return _the_lkj_cholesky, ()  # there is one: copies and pickles are itself
@@ -132,13 +131,15 @@ class _LKJCholesky:
         concentration = jnp.asarray(concentration, jnp.result_type(float, concentration))
         rows = jnp.arange(1, n, dtype=concentration.dtype)
         first, second = rows / 2, _second(concentration, n)
-        squares = beta.sample(first, second, sample_shape=sample_shape)
+        # The squared length of a row below the diagonal, and what is left for the diagonal, each with all its digits.
+        parts = dirichlet.sample(jnp.stack(jnp.broadcast_arrays(first, second), axis=-1), sample_shape=sample_shape)
+        squares, left = parts[..., 0], parts[..., 1]
         shape = (*squares.shape, n)
         mask = jnp.arange(n) < jnp.arange(1, n)[:, None]
         directions = jnp.where(mask, normal.sample(jnp.zeros(shape, squares.dtype), 1.0), 0)
         lengths = jnp.sqrt(jnp.square(directions).sum(-1))
         below = directions * (jnp.sqrt(squares) / lengths)[..., None]
-        diagonal = jnp.eye(n, dtype=squares.dtype)[1:] * jnp.sqrt(1 - squares)[..., None]
+        diagonal = jnp.eye(n, dtype=squares.dtype)[1:] * jnp.sqrt(left)[..., None]
         top = jnp.broadcast_to(jnp.eye(n, dtype=squares.dtype)[:1], (*squares.shape[:-1], 1, n))
         return jnp.concatenate([top, below + diagonal], axis=-2)
 
@@ -186,6 +187,5 @@ with b_i = eta + (n - 1 - i) / 2, counted from row 0: a density of the entries b
 `dimension` is static.
 
 Source: Lewandowski, Kurowicka and Joe, *Generating random correlation matrices based on vines and extended onion
-method* (2009), section 3.2. Draws resolve probabilities down to 1e-30; in float32 to 1e-7 near singular matrices,
-where a squared length is rounded to a float below 1.
+method* (2009), section 3.2. Draws resolve probabilities down to 1e-30.
 """

@@ -185,6 +185,20 @@ def test_wishart():
     assert abs(log_ratio.mean() - mean) < 5 * log_ratio.std() / np.sqrt(N)
 
 
+def test_lkj_cholesky_near_singular_matrices():
+    """Of two dimensions, the square of the last diagonal element has the law Beta(concentration, 1/2).
+
+    Three counts within five standard errors each: false alarm 2e-6.
+    """
+    n = 100_000
+    found = jax.jit(seed(lambda: lkj_cholesky.sample(2, 0.05, sample_shape=(n,))))(jax.random.key(5))
+    left = np.square(np.asarray(found[:, 1, 1], np.float64))
+    for bound in (1e-3, 1e-9, 1e-20):
+        chance = stats.beta(0.05, 0.5).cdf(bound)
+        assert abs((left < bound).mean() - chance) < 5 * np.sqrt(chance * (1 - chance) / n)
+    assert np.isfinite(lkj_cholesky.logpdf(found, 2, 0.05)).all()
+
+
 def test_lkj_cholesky():
     draws = draws_of(lkj_cholesky, 3, 2.0)
     correlations = draws @ draws.swapaxes(1, 2)
