@@ -96,12 +96,19 @@ def in_blocks(function: Callable[..., Any], n_blocks: int, *lanes: Any) -> Any:
 def has_loop_in_one_kernel(equations: Iterable[Equation]) -> bool:
     """Whether there is a loop with sums that XLA's CPU compiler can make one kernel of, if its arrays are small."""
     return any(
-        _is_of_one_kernel(inside) and any(one.primitive.name in SUMS for one in inside)
+        _is_of_one_kernel(eqn)
         if eqn.primitive.name in LOOPS
-        else has_loop_in_one_kernel(inside)
+        else any(has_loop_in_one_kernel(body.eqns) for body in jax_internals.sub_jaxprs(eqn))
         for eqn in equations
-        for inside in [[one for body in jax_internals.sub_jaxprs(eqn) for one in _flat(body.eqns)]]
     )
+
+
+def _is_of_one_kernel(loop: Equation) -> bool:
+    """Whether it has sums, all of them short, and beside them element-wise operations alone."""
+    inside = [eqn for body in jax_internals.sub_jaxprs(loop) for eqn in _flat(body.eqns)]
+    sums = [eqn for eqn in inside if eqn.primitive.name in SUMS]
+    are_short = all(eqn.invars[0].aval.size <= LONGEST_SUM * max(eqn.outvars[0].aval.size, 1) for eqn in sums)
+    return bool(sums) and are_short and {eqn.primitive.name for eqn in inside} <= ELEMENT_WISE | SUMS
 
 
 def _flat(equations: Iterable[Equation]) -> Iterator[Equation]:
@@ -112,16 +119,6 @@ def _flat(equations: Iterable[Equation]) -> Iterator[Equation]:
             yield from (one for body in bodies for one in _flat(body.eqns))
         else:
             yield eqn
-
-
-def _is_of_one_kernel(equations: Iterable[Equation]) -> bool:
-    """Whether all are element-wise operations, or sums that are short enough."""
-    return all(
-        eqn.invars[0].aval.size <= LONGEST_SUM * max(eqn.outvars[0].aval.size, 1)
-        if eqn.primitive.name in SUMS
-        else eqn.primitive.name in ELEMENT_WISE
-        for eqn in equations
-    )
 
 
 def _largest_bytes(equations: Iterable[Equation]) -> int:
