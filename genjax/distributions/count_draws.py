@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.distributions import noise
+from genjax.distributions import turns
 from genjax.distributions.blocks import draw_in_blocks
 
 __all__ = ["binomial", "poisson"]
@@ -84,7 +84,7 @@ def _waited(key: Array, time: Array, total: Array, is_drawn: Array) -> Array:
 
     def wait(state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         turn, now, count, is_done = state
-        gap = noise.fine_exponential_of_turn(key, turn, time.shape, time.dtype)
+        gap = turns.fine_exponential_of_turn(key, turn, time.shape, time.dtype)
         left = jnp.where(total == jnp.inf, 1, total - count)
         now = now + gap / jnp.maximum(left, 1)
         is_done |= (now > time) | (left < 1)
@@ -105,7 +105,7 @@ def _rejected(key: Array, mean: Array, probs: Array, log_probability: LogProbabi
 
     def propose(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         turn, count, is_done = state
-        uniform, exponential = noise.uniform_and_exponential(key, turn, mean.shape, mean.dtype)
+        uniform, exponential = turns.uniform_and_exponential(key, turn, mean.shape, mean.dtype)
         end = jnp.minimum(uniform, 1 - uniform)
         is_inside = end > 2.0**-22  # beyond, proposals are thousands of deviations away
         end = jnp.where(is_inside, end, 0.5)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import digamma
 
-from genjax.distributions import marsaglia_tsang, noise
+from genjax.distributions import marsaglia_tsang, noise, turns
 from genjax.distributions.blocks import draw_in_blocks
 
 __all__ = ["beta", "dirichlet", "gamma", "log_gamma", "student_t"]
@@ -51,7 +51,7 @@ def _centre_and_log_ratio(key: Array, concentration: Array, shape: Shape) -> tup
     concentration = jnp.asarray(concentration)
     fixed = jax.lax.stop_gradient(concentration)
     centre = marsaglia_tsang.centre_of(fixed)
-    stages = (marsaglia_tsang.draw_first, _finish_block) if noise.has_elements(key, fixed.dtype) else None
+    stages = (marsaglia_tsang.draw_first, _finish_block) if turns.has_elements(key, fixed.dtype) else None
     log_ratio = draw_in_blocks(_draw_block, key, [fixed], shape, stages)
     return centre, _with_derivative(jnp.broadcast_to(concentration, shape), log_ratio, jnp.log(centre) + log_ratio)
 
@@ -74,7 +74,7 @@ def _lowered(key: Array, concentration: Array, drawn: Array) -> Array:
 
     def with_uniform() -> Array:
         # Gamma(a) = Gamma(a + 1) U^(1 / a).
-        exponential = noise.fine_exponential_of_turn(key, jnp.uint32(0), shape, dtype)
+        exponential = turns.fine_exponential_of_turn(key, jnp.uint32(0), shape, dtype)
         return drawn - jnp.where(is_small, exponential / jnp.where(is_small, concentration, 1), 0)
 
     drawn = jax.lax.cond(jnp.any(is_small & is_valid), with_uniform, lambda: drawn)

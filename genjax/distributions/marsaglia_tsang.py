@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from genjax.distributions import noise
+from genjax.distributions import noise, turns
 from genjax.distributions.normal_quantile import LOG_SCALE, SCALE, normal_of
 
 __all__ = ["centre_of", "draw_first", "draw_rest", "draw_together"]
@@ -120,7 +120,7 @@ def draw_together(key: Array, concentration: Array) -> Array:
 
     def propose(state: tuple[Array, Array]) -> tuple[Array, Array]:
         turn, log_v = state
-        proposed = _propose(noise.words_of_turn(key, turn, shape, dtype), turn, constants)
+        proposed = _propose(turns.words_of_turn(key, turn, shape, dtype), turn, constants)
         return turn + 1, jnp.where(log_v == -jnp.inf, proposed, log_v)
 
     initial = jnp.asarray(_FIRST), jnp.where(_is_valid(concentration), -jnp.inf, jnp.zeros(shape, dtype))
@@ -131,7 +131,7 @@ def draw_first(key: Array, concentration: Array) -> Array:
     """The first turn: -inf where it was rejected, and inf where it has to be made again, with all digits."""
     shape, dtype = concentration.shape, concentration.dtype
     d, c, _ = _constants(concentration)
-    x, uniform = noise.normal_and_uniform(key, _FIRST, shape, dtype)
+    x, uniform = turns.normal_and_uniform(key, _FIRST, shape, dtype)
     y = jnp.maximum(c * x, _NEAR - 1)
     log_v = 3 * jnp.log1p(y)
     is_accepted = _is_accepted(x, uniform, d, y, log_v)  # where y is raised to its bound, this is too lenient
@@ -162,7 +162,7 @@ def draw_rest(key: Array, concentration: Array, first: Array) -> Array:
             of_chosen = jnp.where(is_here, concentrations[row], of_chosen)
             is_coarse = jnp.where(is_here, drawn[row] == jnp.inf, is_coarse)
         turn = jnp.where(turn == 0, jnp.where(is_coarse, _FIRST, _FIRST + 1), turn)
-        words = noise.words_of_elements(key, turn, chosen * n_columns + places, size, dtype)
+        words = turns.words_of_elements(key, turn, chosen * n_columns + places, size, dtype)
         proposed = _once(_propose(words, turn, _constants(of_chosen)), turn)
         is_accepted = proposed > -jnp.inf
         return jnp.where(is_accepted, 0, turn + 1), jnp.where((rows == chosen) & is_accepted, proposed, drawn)

@@ -32,24 +32,26 @@ from genjax.pjax import jax_internals
 from genjax.pjax.partition import is_partitioned
 
 __all__ = [
+    "Words",
     "bernoulli",
     "bernoulli_logits",
     "cauchy",
     "computed_once",
     "exponential",
+    "exponential_of_distance",
     "fine_exponential",
-    "fine_exponential_of_turn",
+    "from_element",
     "gumbel",
-    "has_elements",
+    "has_words",
+    "is_ours",
     "laplace",
     "normal",
-    "normal_and_uniform",
     "normal_of_words",
+    "signed_distance_of",
     "uniform",
-    "uniform_and_exponential",
     "uniform_of_words",
-    "words_of_elements",
-    "words_of_turn",
+    "words_at",
+    "words_of",
 ]
 
 #: Elements up to which a draw is `jax.random`'s own, which compiles sooner: written-out rounds are a larger program.
@@ -92,7 +94,7 @@ def _random_bits(key: Array, bit_width: int, shape: Shape) -> Array:
 _WRITTEN_OUT = jax_internals.threefry_with_bits("threefry2x32_written_out", _random_bits, n_words=3)
 
 
-def _from_element(key: Array, start: Array) -> Array:
+def from_element(key: Array, start: Array) -> Array:
     """A key whose first element is element `start` of `key`."""
     return jax.random.wrap_key_data(
         jnp.concatenate([jax.random.key_data(key), start.reshape(1)]),
@@ -100,7 +102,8 @@ def _from_element(key: Array, start: Array) -> Array:
     )
 
 
-def _is_ours(key: Array, dtype: DTypeLike) -> bool:
+def is_ours(key: Array, dtype: DTypeLike) -> bool:
+    """Whether numbers of this type have the bits of `_threefry`, whose elements can be drawn one by one."""
     is_threefry = jax.random.key_impl(key) == "threefry2x32" and jax.config.jax_threefry_partitionable
     return is_threefry and jnp.dtype(dtype).itemsize == 4
 
@@ -108,11 +111,11 @@ def _is_ours(key: Array, dtype: DTypeLike) -> bool:
 def _draw(draw: Callable[[Array, Shape], Array], key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """`draw(key, shape)`, where `draw` asks for one number an element, in the elements' order."""
     size = math.prod(shape)
-    if not _is_ours(key, dtype) or not SMALL < size < 2**32 - 2 * BLOCK:
+    if not is_ours(key, dtype) or not SMALL < size < 2**32 - 2 * BLOCK:
         return draw(key, shape)
 
     def whole(key: Array) -> Array:
-        return draw(_from_element(key, jnp.uint32(0)), shape)
+        return draw(from_element(key, jnp.uint32(0)), shape)
 
     def kept(key: Array) -> Array:
         # Flat, because XLA's code for consumers that slice a row of an array of several axes is ten times slower.
@@ -231,7 +234,7 @@ def _rest(key: Array, dtype: DTypeLike) -> Array:
     return (high + (low + 0.5) * 2.0**-24) * 2.0**-24
 
 
-def _words(key: Array, shape: Shape, dtype: DTypeLike) -> Words:
+def words_of(key: Array, shape: Shape, dtype: DTypeLike) -> Words:
     rest = _rest(key, dtype)
     if jnp.dtype(dtype).itemsize == 8:
         return Words(jax.random.bits(key, shape, jnp.uint64), None, rest, dtype)
@@ -240,35 +243,43 @@ def _words(key: Array, shape: Shape, dtype: DTypeLike) -> Words:
         data = jax.random.key_data(key)
         first, second = _threefry(data[:2], data[2] + jax.lax.iota(jnp.uint32, size).reshape(shape))
         return Words(first ^ second, first, rest, dtype)
-    if _is_ours(key, dtype) and size < 2**32:
+    if is_ours(key, dtype) and size < 2**32:
         first, second = jax_internals.threefry_words(key, jax.lax.iota(jnp.uint32, size).reshape(shape))
         return Words(first ^ second, first, rest, dtype)
     seconds = jax.random.bits(jax.random.fold_in(key, _SECOND_WORDS), shape, jnp.uint32)
     return Words(jax.random.bits(key, shape, jnp.uint32), seconds, rest, dtype)
 
 
+def words_at(key: Array, elements: Array, dtype: DTypeLike) -> Words:
+    """`words_of` chosen elements of a draw, of four bytes each; where `is_ours`."""
+    first, second = _threefry(jax.random.key_data(key), elements)
+    return Words(first ^ second, first, _rest(key, dtype), dtype)
+
+
 def _draw_words(number: Callable[[Words], Array], key: Array, shape: Shape, dtype: DTypeLike) -> Array:
-    return _draw(lambda key, shape: number(_words(key, shape, dtype)), key, shape, dtype)
+    return _draw(lambda key, shape: number(words_of(key, shape, dtype)), key, shape, dtype)
 
 
-def _has_words(dtype: DTypeLike) -> bool:
+def has_words(dtype: DTypeLike) -> bool:
+    """Whether numbers of this type are made of `Words`: those of four bytes and of eight."""
     return jnp.dtype(dtype).itemsize >= 4
 
 
 def uniform(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """`jax.random.uniform` on (0, 1), refined near 0: no draw is 0, and the smallest has probability 2^-104."""
-    if not _has_words(dtype):
+    if not has_words(dtype):
         return jax.random.uniform(key, shape, dtype)
     return _draw_words(uniform_of_words, key, shape, dtype)
 
 
 def uniform_of_words(words: Words) -> Array:
+    """The uniforms of `uniform`."""
     return jnp.where(words.is_low(), words.above_zero(), words.unit())
 
 
 def exponential(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """-log of `jax.random.uniform`, refined in the upper tail: draws reach from 1e-7 to 72."""
-    if not _has_words(dtype):
+    if not has_words(dtype):
         return -jnp.log(jnp.maximum(uniform(key, shape, dtype), jnp.finfo(dtype).tiny))
     # The logarithm is taken outside of the blocks, where XLA makes better code of it.
     return -jnp.log(uniform(key, shape, dtype))
@@ -276,13 +287,13 @@ def exponential(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
 
 def fine_exponential(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """As `exponential`, refined in both tails: draws reach from 1e-31 to 72, so that their logarithms are right."""
-    if not _has_words(dtype):
+    if not has_words(dtype):
         return exponential(key, shape, dtype)
-    return _exponential_of_distance(_draw_words(_signed_distance_of, key, shape, dtype))
+    return exponential_of_distance(_draw_words(signed_distance_of, key, shape, dtype))
 
 
-def _exponential_of_distance(distance: Array) -> Array:
-    """-log u of `_signed_distance_of` u."""
+def exponential_of_distance(distance: Array) -> Array:
+    """-log u of `signed_distance_of` u."""
     # -log(1 - c) = c + c^2 / 2 to working precision, for c below 2^-18.
     is_near_one = (distance <= 0) & (distance > -(2.0**-18))
     bulk = jnp.where(is_near_one, 0.5, jnp.where(distance > 0, distance, 1 + distance))
@@ -291,14 +302,14 @@ def _exponential_of_distance(distance: Array) -> Array:
 
 def gumbel(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """`jax.random.gumbel`, refined in both tails: draws reach from -4.3 to 72."""
-    if not _has_words(dtype):
+    if not has_words(dtype):
         return jax.random.gumbel(key, shape, dtype)
     return -jnp.log(fine_exponential(key, shape, dtype))
 
 
 def laplace(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """`jax.random.laplace`, refined in both tails: draws reach from -72 to 72."""
-    if not _has_words(dtype):
+    if not has_words(dtype):
         return jax.random.laplace(key, shape, dtype)
 
     def centred_or_far(words: Words) -> Array:
@@ -318,7 +329,7 @@ def laplace(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
 
 def cauchy(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """`jax.random.cauchy`, refined in both tails: draws reach 1e31 on either side."""
-    if not _has_words(dtype):
+    if not has_words(dtype):
         return jax.random.cauchy(key, shape, dtype)
 
     def turn_or_draw(words: Words) -> Array:
@@ -335,7 +346,7 @@ def cauchy(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
 
 def normal(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """`jax.random.normal`, refined in both tails: draws reach from -11.7 to 11.7."""
-    if not _has_words(dtype):
+    if not has_words(dtype):
         return _draw(lambda key, shape: jax.random.normal(key, shape, dtype), key, shape, dtype)
     return _draw_words(normal_of_words, key, shape, dtype)
 
@@ -359,81 +370,18 @@ def bernoulli_logits(key: Array, logits: Array, shape: Shape) -> Array:
     """`jax.random.bernoulli` of probability sigmoid(logits), right for both outcomes down to 2^-104."""
     dtype = logits.dtype
     is_likely, rarer = logits > 0, jax.nn.sigmoid(-jnp.abs(logits))
-    if not _has_words(dtype):
+    if not has_words(dtype):
         return jax.random.uniform(key, shape, dtype) < jax.nn.sigmoid(logits)
     # The distance from 0, and from 1, of one uniform u; in the sign bit of the draw, since a draw is one array.
-    signed = _draw_words(_signed_distance_of, key, shape, dtype)
+    signed = _draw_words(signed_distance_of, key, shape, dtype)
     from_zero = jnp.where(signed > 0, signed, 1 + signed)
     from_one = jnp.where(signed > 0, 1 - signed, -signed)
     return jnp.where(jnp.isnan(logits), False, jnp.where(is_likely, from_one >= rarer, from_zero < rarer))
 
 
-def _signed_distance_of(words: Words) -> Array:
+def signed_distance_of(words: Words) -> Array:
     """The uniform u where it is below a half, and u - 1 elsewhere, each refined near 0."""
     unit = words.unit()
     is_upper, is_extreme = unit >= 0.5, words.is_extreme()
     near = jnp.where(is_extreme, words.from_the_end(), jnp.where(is_upper, 1 - unit, unit))
     return jnp.where(is_upper, -near, near)
-
-
-def _turn_keys(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> tuple[Array, Array]:
-    if not _is_ours(key, dtype):
-        first, second = jax.random.split(jax.random.fold_in(key, turn))
-        return first, second
-    size = jnp.uint32(math.prod(shape))
-    return _from_element(key, 2 * turn * size), _from_element(key, (2 * turn + 1) * size)
-
-
-def normal_and_uniform(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> tuple[Array, Array]:
-    """Standard normals, `jax.random`'s without refined tails, and uniforms on (0, 1), of one turn of a loop.
-
-    Args:
-        key: a key that is used for such turns only.
-        turn: uint32, its number: other turns give other numbers.
-        shape: of each; of at most `2 * BLOCK` elements, so that a million turns are not too many.
-        dtype: of each, of four bytes or more.
-    """
-    keys = _turn_keys(key, turn, shape, dtype)
-    # Refined tails would cost gamma draws 13 to 20% on a CPU.
-    return jax.random.normal(keys[0], shape, dtype), uniform_of_words(_words(keys[1], shape, dtype))
-
-
-def words_of_turn(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> tuple[Words, Words]:
-    """The words of which `normal_and_uniform` makes its numbers."""
-    first, second = _turn_keys(key, turn, shape, dtype)
-    return _words(first, shape, dtype), _words(second, shape, dtype)
-
-
-def has_elements(key: Array, dtype: DTypeLike) -> bool:
-    """Whether `words_of_elements` can tell the words of single elements."""
-    return _is_ours(key, dtype)
-
-
-def words_of_elements(key: Array, turn: Array, element: Array, size: int, dtype: DTypeLike) -> tuple[Words, Words]:
-    """Of `words_of_turn(key, turn, (size,), dtype)` those of chosen elements in their own turns; if `has_elements`."""
-    start = 2 * turn * jnp.uint32(size) + element
-    first, second = (_words_of_counts(key, counts, dtype) for counts in (start, start + jnp.uint32(size)))
-    return first, second
-
-
-def _words_of_counts(key: Array, counts: Array, dtype: DTypeLike) -> Words:
-    first, second = _threefry(jax.random.key_data(key), counts)
-    return Words(first ^ second, first, _rest(key, dtype), dtype)
-
-
-def uniform_and_exponential(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> tuple[Array, Array]:
-    """Uniforms on (0, 1), and standard exponentials, of one turn of a loop: see `normal_and_uniform`."""
-    first, second = _turn_keys(key, turn, shape, dtype)
-    if not _has_words(dtype):
-        floor = jnp.finfo(dtype).epsneg
-        uniforms = [jnp.maximum(jax.random.uniform(k, shape, dtype), floor) for k in (first, second)]
-    else:
-        uniforms = [uniform_of_words(_words(k, shape, dtype)) for k in (first, second)]
-    return uniforms[0], -jnp.log(uniforms[1])
-
-
-def fine_exponential_of_turn(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> Array:
-    """The exponentials of `uniform_and_exponential`, refined near 0 too: small probabilities can be waited for."""
-    if not _has_words(dtype):
-        return uniform_and_exponential(key, turn, shape, dtype)[1]
-    return _exponential_of_distance(_signed_distance_of(_words(_turn_keys(key, turn, shape, dtype)[1], shape, dtype)))

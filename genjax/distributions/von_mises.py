@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 from jax.scipy.special import i0e, i1e
 
-from genjax.distributions import noise, supports
+from genjax.distributions import supports, turns
 from genjax.distributions.blocks import draw_in_blocks
 from genjax.distributions.family import REQUIRED, Family, Form, define
 
@@ -46,7 +46,7 @@ def _draw_block(key: Array, concentration: Array) -> Array:
 
     def propose(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         turn, angle, is_done = state
-        uniform, exponential = noise.uniform_and_exponential(key, turn, shape, dtype)
+        uniform, exponential = turns.uniform_and_exponential(key, turn, shape, dtype)
         half = 0.5 * math.pi * (2 * uniform - 1)
         square = jnp.square(jnp.sin(half))  # (1 - z) / 2 with z = cos(2 half)
         versine = complement * complement * 2 * square / (complement * complement + 4 * rho * (1 - square))  # 1 - f

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from genjax.distributions import gammas, marsaglia_tsang, noise
+from genjax.distributions import gammas, marsaglia_tsang, noise, turns
 
 N = 1_000_000
 
@@ -100,7 +100,7 @@ def test_draws_with_normals_of_jax_random_are_unchanged():
         d = np.float32(a - 1 / 3)
         c, want, turn = 1 / np.sqrt(9 * d), np.full(n, np.nan, np.float32), 1
         while np.isnan(want).any():
-            x, uniform = (np.asarray(one) for one in noise.normal_and_uniform(key, jnp.uint32(turn), (n,), jnp.float32))
+            x, uniform = (np.asarray(one) for one in turns.normal_and_uniform(key, jnp.uint32(turn), (n,), jnp.float32))
             v = np.maximum(1 + c * x, 0) ** 3
             with np.errstate(divide="ignore", invalid="ignore"):
                 is_accepted = (np.log(uniform) < 0.5 * x * x + d * (1 - v + np.log(v))) & (v > 0)
@@ -112,9 +112,9 @@ def test_draws_with_normals_of_jax_random_are_unchanged():
 @pytest.mark.parametrize("a", [1e-9, 1e-3, 0.5])
 def test_the_uniform_of_small_concentrations_is_fine_near_one(a, monkeypatch):
     """Of a tiny concentration, draws that are not practically 0 are made of uniforms nearer to 1 than 2^-24."""
-    of_turn = noise.fine_exponential_of_turn
+    of_turn = turns.fine_exponential_of_turn
     gap = jnp.float32(2.0**-60)
-    monkeypatch.setattr(noise, "fine_exponential_of_turn", lambda *args: jnp.full_like(of_turn(*args), gap))
+    monkeypatch.setattr(turns, "fine_exponential_of_turn", lambda *args: jnp.full_like(of_turn(*args), gap))
     key = jax.random.key(5)
     drawn = gammas._draw_block(key, jnp.full(5, a, jnp.float32))
     above = in_two_stages(key, jnp.full(5, a, jnp.float32))

@@ -7,7 +7,7 @@ import pytest
 from scipy import special, stats
 
 from genjax import distributions
-from genjax.distributions import noise
+from genjax.distributions import noise, turns
 from genjax.distributions.family import FAMILIES
 from tests.tiers import slow_except
 
@@ -169,7 +169,7 @@ def test_all_bits_of_an_extreme_word_count(word):
         assert bool(words.is_low().all()) is not is_high and bool(words.is_high().all()) is is_high
         assert bool(words.is_extreme().all())
         np.testing.assert_allclose(words.from_the_end(), distance, rtol=3e-7)
-        signed = noise._signed_distance_of(words)
+        signed = noise.signed_distance_of(words)
         np.testing.assert_allclose(signed, -distance if is_high else distance, rtol=3e-7)
         if not is_high:
             np.testing.assert_allclose(noise.uniform_of_words(words), distance, rtol=3e-7)
@@ -184,7 +184,7 @@ def with_words(monkeypatch, first, second, rest=0.5):
         first_words, second_words = (jnp.full(shape, word, jnp.uint32) for word in (first, second))
         return noise.Words(first_words, second_words, jnp.asarray(rest, dtype), dtype)
 
-    monkeypatch.setattr(noise, "_words", words)
+    monkeypatch.setattr(noise, "words_of", words)
 
 
 @pytest.mark.parametrize("word", EXTREME[:4], ids=str)
@@ -218,7 +218,7 @@ def test_counts_of_tiny_rates(word, monkeypatch):
     """Waiting times are as short as they should be: counts of rates down to 2^-104 are not always 0."""
     key, time = jax.random.key(0), float(exact_uniform(*word))
     with_words(monkeypatch, 2**32 - 1 - word[0], *word[1:])
-    gap = noise.fine_exponential_of_turn(key, jnp.uint32(0), (3,), jnp.float32)
+    gap = turns.fine_exponential_of_turn(key, jnp.uint32(0), (3,), jnp.float32)
     np.testing.assert_allclose(gap, -np.log1p(-time), rtol=1e-6)
     for multiple, count in ((0.5, 0), (1.5, 1)):
         rate = jnp.full(3, multiple * time, jnp.float32)
@@ -311,7 +311,7 @@ def test_second_words_are_uniform_and_independent_of_the_first(kind, dtype, size
     """Correlations of the leading bits, each a mean of `size` signs: 5.5 standard errors, 4e-8 of false alarm each."""
     with jax.enable_x64(dtype == jnp.float64):
         key = jax.random.key(9, impl=kind)
-        words = noise._words(key, (size,), dtype)
+        words = noise.words_of(key, (size,), dtype)
         assert words.first.shape == (size,)
         if dtype == jnp.float64:
             assert words.second is None and words.first.dtype == jnp.uint64
