@@ -157,14 +157,16 @@ def draw_bar(axes: Axes, x: float, width: float, row: Row) -> None:
 
 
 def factor(ratio: float, row: Row) -> str:
-    """`1.02×` or `1.7k×` (thousands), to two digits or more, with the marks of a row with flags."""
+    """`1.02×` or `1.7k×` (thousands), to two digits or more; the marks of a row with flags on a line of their own."""
+    # Behind the number, marks would run into the next bar's.
     mark = figure_flags.mark(row)
+    above = f"{mark}\n" if mark else ""
     if row.is_baseline:
-        return f"1×{mark}"
+        return f"{above}1×"
     # In thousands where the digits would run into the next bar's.
     value, unit = (ratio / 1000, "k") if ratio >= 1000 else (ratio, "")
     digits = 2 if value < 2 and not unit else 1 if value < 10 else 0
-    return f"{value:.{digits}f}{unit}×{mark}"
+    return f"{above}{value:.{digits}f}{unit}×"
 
 
 def lines(context: FigureContext, parameter: str, label: str) -> Figure:

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pipelines.plan.tree import Tree
 from studies import figure_cores
-from studies.base import FigureContext, NothingToDrawError, Row, Rows
+from studies.base import EARLIER_SOURCES, FigureContext, NothingToDrawError, Row, Rows
 from studies.perfbench import export, figures
 from studies.perfbench.figures_facts import cores_title
 from studies.perfbench.problem import make_problem
@@ -146,9 +146,24 @@ def test_factors_are_the_paired_ratios_with_a_dagger_where_flagged():
     texts = [text.get_text() for text in draw("importance", rows)[0].axes[0].texts]
     assert texts.count("1.01×") == 3
     assert texts.count("1×") == 3
-    assert texts.count("2.6×†") == 3
+    assert texts.count("†\n2.6×") == 3
     assert texts.count("41×") == 3
     assert sum("Gen.jl skipped: julia is not installed" in text for text in texts) == 3
+
+
+@pytest.mark.parametrize("name", ["importance", "hmc"])
+def test_marks_of_neighbours_do_not_overlap(name):
+    """All bars of like heights and flagged twice: the widest labels side by side."""
+    task, parameter, grid = GRIDS[name]
+    flags = {"flags": ("95% interval is 5% wide", EARLIER_SOURCES), "ratio": 1.78}
+    rows = [make_row(task, one, parameter, size, **flags) for size in grid for one in [*SPEEDS, "handcoded_same_draws"]]
+    rows = [dataclasses.replace(row, median_s=1e-3, interval_s=(9e-4, 1.1e-3)) for row in rows]
+    rows += [row for row in make_rows(name) if row.framework.startswith("genjl")]
+    drawing, renderer = draw(name, rows)
+    texts = [text for text in drawing.axes[0].texts if "×" in text.get_text()]
+    assert [text.get_text() for text in texts].count("†‡\n1.78×") == 18
+    boxes = [text.get_window_extent(renderer) for text in texts]
+    assert not any(box.overlaps(other) for index, box in enumerate(boxes) for other in boxes[index + 1 :])
 
 
 def test_checked_rows_without_times_are_named():
