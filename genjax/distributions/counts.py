@@ -32,7 +32,7 @@ Shape = tuple[int, ...]
 
 def _draw_geometric_from_log_complement(key: Array, log_complement: Array, *, shape: Shape) -> Array:
     # Inversion as `jax.random.geometric` does it, but floating throughout: counts beyond int32 survive.
-    draw = jnp.floor(noise.fine_exponential(key, shape, log_complement.dtype) / -log_complement)
+    draw = jnp.floor(noise.exponential(key, shape, log_complement.dtype) / -log_complement)
     return jnp.minimum(draw, jnp.finfo(draw.dtype).max)
 
 

@@ -86,7 +86,7 @@ Draws resolve probabilities down to 1e-30.
 
 
 def _draw_half_cauchy(key: Array, scale: Array, *, shape: Shape) -> Array:
-    return scale * jnp.abs(noise.cauchy(key, shape, scale.dtype))
+    return scale * noise.half_cauchy(key, shape, scale.dtype)
 
 
 def _log_half_cauchy_density(value: Array, scale: Array) -> Array:
@@ -109,7 +109,7 @@ half_cauchy = define(
 )
 """`half_cauchy(scale)`: the absolute value of a Cauchy around 0: log p(x) = log(2 / (pi s)) - log(1 + (x / s)^2).
 
-Draws resolve probabilities down to 1e-30 far out, and to 1e-7 near 0 in float32.
+Draws resolve probabilities down to 1e-30, far out and near 0.
 """
 
 

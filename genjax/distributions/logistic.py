@@ -11,7 +11,7 @@ Shape = tuple[int, ...]
 
 def _draw_logistic(key: Array, loc: Array, scale: Array, *, shape: Shape) -> Array:
     # log(1 / u - 1) with u = exp(-e), e exponential: right in both tails.
-    e = noise.fine_exponential(key, shape, loc.dtype)
+    e = noise.exponential(key, shape, loc.dtype)
     return loc + scale * (e + jnp.log(-jnp.expm1(-e)))
 
 

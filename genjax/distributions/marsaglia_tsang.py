@@ -21,6 +21,7 @@ from jax import Array
 
 from genjax.distributions import noise, turns
 from genjax.distributions.normal_quantile import LOG_SCALE, SCALE, normal_of
+from genjax.distributions.words import Words
 
 __all__ = ["centre_of", "draw_first", "draw_rest", "draw_together"]
 
@@ -75,7 +76,7 @@ def _once(value: Array, turn: Array) -> Array:
     return value / (1 + (turn >> 31)).astype(value.dtype)
 
 
-def _propose(words: tuple[noise.Words, noise.Words], turn: Array, constants: _Constants) -> Array:
+def _propose(words: tuple[Words, Words], turn: Array, constants: _Constants) -> Array:
     """The logarithm of draw / d where it is accepted, and -inf elsewhere: right down to probabilities of 1e-30.
 
     With v = y^3 and y = 1 + c x, densities near 0 are those of y, whose digits 1 + c x has lost, and x has never had.

@@ -18,38 +18,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.scipy.special import ndtri
 from jax.typing import DTypeLike
 
 from genjax.distributions.normal_quantile import SCALE, normal_of
+from genjax.distributions.words import Words
 from genjax.pjax import jax_internals
 from genjax.pjax.partition import is_partitioned
 
 __all__ = [
-    "Words",
     "bernoulli",
     "bernoulli_logits",
     "cauchy",
     "computed_once",
     "exponential",
-    "exponential_of_distance",
-    "fine_exponential",
+    "exponential_of",
     "from_element",
     "gumbel",
+    "half_cauchy",
+    "half_normal",
     "has_words",
     "is_ours",
     "laplace",
     "normal",
     "normal_of_words",
-    "signed_distance_of",
     "uniform",
     "uniform_of_words",
+    "uniform_or_shortfall",
     "words_at",
     "words_of",
 ]
@@ -147,78 +146,8 @@ def block_size(size: int) -> int:
 
 # Words, and numbers made of them
 
-#: Words of 32 bits below this, or as near to the largest, are extreme. (Of 64 bits: 2^18, a few times JAX's spacing.)
-_EXTREME = 1 << 14
 #: What `jax.random.fold_in` is given for the second words of generators that make one word per element.
 _SECOND_WORDS = 0x7A115
-
-
-class Words(NamedTuple):
-    """64 random bits for each element: the word that `jax.random` uses, and as many more; and some for all of them.
-
-    Attributes:
-        first: uint32 for four-byte floats, uint64 for eight-byte ones: the bits of `jax.random`.
-        second: uint32; None for eight-byte floats, whose first word has 12 bits left.
-        rest: scalar, at least 2^-49 and at most 1: digits that follow those of every element.
-        dtype: of the numbers to be made.
-    """
-
-    first: Array
-    second: Array | None
-    rest: Array
-    dtype: DTypeLike
-
-    def unit(self) -> Array:
-        """The uniforms of `jax.random`, multiples of 2^-23 (or 2^-52) in [0, 1)."""
-        limits = jnp.finfo(self.dtype)
-        one = np.array(1, self.dtype).view(self.first.dtype)
-        bits = (self.first >> np.array(limits.bits - limits.nmant, self.first.dtype)) | one
-        return jax.lax.bitcast_convert_type(bits, self.dtype) - jnp.ones((), self.dtype)
-
-    def between(self, low: float) -> Array:
-        """The uniforms of `jax.random` on [low, 1)."""
-        low = jnp.asarray(low, self.dtype)
-        return jnp.maximum(low, self.unit() * (1 - low) + low)
-
-    def centred(self) -> Array:
-        """The uniforms of `jax.random` on (-1, 1)."""
-        return self.between(-1.0 + float(jnp.finfo(self.dtype).epsneg))
-
-    def is_low(self) -> Array:
-        """Whether the word is within 2^-18 of the smallest."""
-        return self.first < self._extreme()
-
-    def is_high(self) -> Array:
-        """Whether the word is within 2^-18 of the largest."""
-        return ~self.first < self._extreme()
-
-    def above_zero(self) -> Array:
-        """All bits as a number in (0, 1), where `is_low`."""
-        return self._refined(self.first)
-
-    def from_the_end(self, scale: float = 1.0) -> Array:
-        """All bits as the distance from the nearer end, times a power of two, where `is_extreme`."""
-        return self._refined(jnp.minimum(self.first, ~self.first), scale)
-
-    def is_extreme(self) -> Array:
-        """Whether `is_low` or `is_high`."""
-        return jnp.minimum(self.first, ~self.first) < self._extreme()
-
-    def below_the_unit(self) -> Array:
-        """The bits that follow those of `unit`, as a number in [0, 1) of 24 bits. Four-byte floats only."""
-        assert self.second is not None
-        bits = ((self.first & 0x1FF) << 15) | (self.second >> 17)
-        return bits.astype(jnp.int32).astype(self.dtype) * 2.0**-24
-
-    def _extreme(self) -> Any:
-        return np.array(_EXTREME if self.second is not None else 1 << 18, self.first.dtype)
-
-    def _refined(self, word: Array, scale: float = 1.0) -> Array:
-        if self.second is None:
-            return (word.astype(self.dtype) + self.rest) * (scale * 2.0**-64)
-        # As signed integers, and 24 bits of the second word: a float holds them, and processors convert them at once.
-        fraction = ((self.second >> 8).astype(jnp.int32).astype(self.dtype) + self.rest) * (scale * 2.0**-56)
-        return word.astype(jnp.int32).astype(self.dtype) * (scale * 2.0**-32) + fraction
 
 
 def _rest(key: Array, dtype: DTypeLike) -> Array:
@@ -278,33 +207,30 @@ def uniform_of_words(words: Words) -> Array:
 
 
 def exponential(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
-    """-log of `jax.random.uniform`, refined in the upper tail: draws reach from 1e-7 to 72."""
+    """-log of `jax.random.uniform`, refined in both tails: draws reach from 5e-32 to 72."""
     if not has_words(dtype):
         return -jnp.log(jnp.maximum(uniform(key, shape, dtype), jnp.finfo(dtype).tiny))
     # The logarithm is taken outside of the blocks, where XLA makes better code of it.
-    return -jnp.log(uniform(key, shape, dtype))
+    return exponential_of(_draw_words(uniform_or_shortfall, key, shape, dtype))
 
 
-def fine_exponential(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
-    """As `exponential`, refined in both tails: draws reach from 1e-31 to 72, so that their logarithms are right."""
-    if not has_words(dtype):
-        return exponential(key, shape, dtype)
-    return exponential_of_distance(_draw_words(signed_distance_of, key, shape, dtype))
+def uniform_or_shortfall(words: Words) -> Array:
+    """The uniform of `uniform`, or where it is within 2^-18 of 1, what it lacks to 1, refined, as a negative number."""
+    return jnp.where(words.is_high(), -words.from_the_end(), uniform_of_words(words))
 
 
-def exponential_of_distance(distance: Array) -> Array:
-    """-log u of `signed_distance_of` u."""
+def exponential_of(drawn: Array) -> Array:
+    """-log u of `uniform_or_shortfall`'s u."""
     # -log(1 - c) = c + c^2 / 2 to working precision, for c below 2^-18.
-    is_near_one = (distance <= 0) & (distance > -(2.0**-18))
-    bulk = jnp.where(is_near_one, 0.5, jnp.where(distance > 0, distance, 1 + distance))
-    return jnp.where(is_near_one, distance * (0.5 * distance - 1), -jnp.log(bulk))
+    is_shortfall = drawn < 0
+    return jnp.where(is_shortfall, drawn * (0.5 * drawn - 1), -jnp.log(jnp.where(is_shortfall, 0.5, drawn)))
 
 
 def gumbel(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     """`jax.random.gumbel`, refined in both tails: draws reach from -4.3 to 72."""
     if not has_words(dtype):
         return jax.random.gumbel(key, shape, dtype)
-    return -jnp.log(fine_exponential(key, shape, dtype))
+    return -jnp.log(exponential(key, shape, dtype))
 
 
 def laplace(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
@@ -332,14 +258,28 @@ def cauchy(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     if not has_words(dtype):
         return jax.random.cauchy(key, shape, dtype)
 
-    def turn_or_draw(words: Words) -> Array:
-        """JAX's uniform on (-1/2, 1/2), or where that is extreme, the draw itself."""
-        turn = words.between(jnp.finfo(dtype).eps) - 0.5
-        # tan(pi (1/2 - t)) = 1 / (pi t) to working precision, for t below 2^-18.
-        is_extreme = words.is_extreme()
-        return jnp.where(is_extreme, jnp.sign(turn) / (math.pi * words.from_the_end()), turn)
+    return _cauchy_of(_draw_words(_turn_or_draw, key, shape, dtype))
 
-    drawn = _draw_words(turn_or_draw, key, shape, dtype)
+
+def half_cauchy(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
+    """The absolute value of `cauchy`, refined near 0 too: draws reach from 2e-31 to 6e30."""
+    if not has_words(dtype):
+        return jnp.abs(cauchy(key, shape, dtype))
+
+    def turn_or_draw(words: Words) -> Array:
+        return jnp.where(words.is_in_the_middle(), words.from_the_middle(), jnp.abs(_turn_or_draw(words)))
+
+    return _cauchy_of(_draw_words(turn_or_draw, key, shape, dtype))
+
+
+def _turn_or_draw(words: Words) -> Array:
+    """JAX's uniform on (-1/2, 1/2), or where that is extreme, the Cauchy draw itself."""
+    turn = words.between(float(jnp.finfo(words.dtype).eps)) - 0.5
+    # tan(pi (1/2 - t)) = 1 / (pi t) to working precision, for t below 2^-18.
+    return jnp.where(words.is_extreme(), jnp.sign(turn) / (math.pi * words.from_the_end()), turn)
+
+
+def _cauchy_of(drawn: Array) -> Array:
     is_far = jnp.abs(drawn) > 1
     return jnp.where(is_far, drawn, jnp.tan(math.pi * jnp.where(is_far, 0, drawn)))
 
@@ -349,6 +289,19 @@ def normal(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
     if not has_words(dtype):
         return _draw(lambda key, shape: jax.random.normal(key, shape, dtype), key, shape, dtype)
     return _draw_words(normal_of_words, key, shape, dtype)
+
+
+def half_normal(key: Array, shape: Shape, dtype: DTypeLike) -> Array:
+    """The absolute value of `normal`, refined near 0 too: draws reach from 1e-31 to 11.7."""
+    if not has_words(dtype):
+        return jnp.abs(normal(key, shape, dtype))
+
+    def magnitude(words: Words) -> Array:
+        # The density is 1 / sqrt(2 pi) near 0: to working precision, for d below 2^-18.
+        near_zero = math.sqrt(2 * math.pi) * words.from_the_middle()
+        return jnp.where(words.is_in_the_middle(), near_zero, jnp.abs(normal_of_words(words)))
+
+    return _draw_words(magnitude, key, shape, dtype)
 
 
 def normal_of_words(words: Words) -> Array:
@@ -373,13 +326,13 @@ def bernoulli_logits(key: Array, logits: Array, shape: Shape) -> Array:
     if not has_words(dtype):
         return jax.random.uniform(key, shape, dtype) < jax.nn.sigmoid(logits)
     # The distance from 0, and from 1, of one uniform u; in the sign bit of the draw, since a draw is one array.
-    signed = _draw_words(signed_distance_of, key, shape, dtype)
+    signed = _draw_words(_signed_distance_of, key, shape, dtype)
     from_zero = jnp.where(signed > 0, signed, 1 + signed)
     from_one = jnp.where(signed > 0, 1 - signed, -signed)
     return jnp.where(jnp.isnan(logits), False, jnp.where(is_likely, from_one >= rarer, from_zero < rarer))
 
 
-def signed_distance_of(words: Words) -> Array:
+def _signed_distance_of(words: Words) -> Array:
     """The uniform u where it is below a half, and u - 1 elsewhere, each refined near 0."""
     unit = words.unit()
     is_upper, is_extreme = unit >= 0.5, words.is_extreme()

@@ -44,7 +44,7 @@ Draws resolve probabilities down to 1e-30 far out, and to 1e-7 near 0 in float32
 
 
 def _draw_weibull(key: Array, concentration: Array, scale: Array, *, shape: Shape) -> Array:
-    log_exponential = jnp.log(noise.fine_exponential(key, shape, scale.dtype))
+    log_exponential = jnp.log(noise.exponential(key, shape, scale.dtype))
     return special.within_floats(scale * jnp.exp(log_exponential / concentration))
 
 

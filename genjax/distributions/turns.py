@@ -10,6 +10,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from genjax.distributions import noise
+from genjax.distributions.words import Words
 
 __all__ = [
     "fine_exponential_of_turn",
@@ -45,7 +46,7 @@ def normal_and_uniform(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) 
     return jax.random.normal(keys[0], shape, dtype), noise.uniform_of_words(noise.words_of(keys[1], shape, dtype))
 
 
-def words_of_turn(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> tuple[noise.Words, noise.Words]:
+def words_of_turn(key: Array, turn: Array, shape: Shape, dtype: DTypeLike) -> tuple[Words, Words]:
     """The words of which `normal_and_uniform` makes its numbers."""
     first, second = _turn_keys(key, turn, shape, dtype)
     return noise.words_of(first, shape, dtype), noise.words_of(second, shape, dtype)
@@ -56,9 +57,7 @@ def has_elements(key: Array, dtype: DTypeLike) -> bool:
     return noise.is_ours(key, dtype)
 
 
-def words_of_elements(
-    key: Array, turn: Array, element: Array, size: int, dtype: DTypeLike
-) -> tuple[noise.Words, noise.Words]:
+def words_of_elements(key: Array, turn: Array, element: Array, size: int, dtype: DTypeLike) -> tuple[Words, Words]:
     """Of `words_of_turn(key, turn, (size,), dtype)` those of chosen elements in their own turns; if `has_elements`."""
     start = 2 * turn * jnp.uint32(size) + element
     return noise.words_at(key, start, dtype), noise.words_at(key, start + jnp.uint32(size), dtype)
@@ -80,4 +79,4 @@ def fine_exponential_of_turn(key: Array, turn: Array, shape: Shape, dtype: DType
     if not noise.has_words(dtype):
         return uniform_and_exponential(key, turn, shape, dtype)[1]
     _, words = words_of_turn(key, turn, shape, dtype)
-    return noise.exponential_of_distance(noise.signed_distance_of(words))
+    return noise.exponential_of(noise.uniform_or_shortfall(words))

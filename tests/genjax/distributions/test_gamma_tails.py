@@ -11,6 +11,7 @@ import pytest
 from scipy import special, stats
 
 from genjax.distributions import gammas, marsaglia_tsang, noise, turns
+from genjax.distributions.words import Words
 
 N = 1_000_000
 
@@ -35,7 +36,7 @@ def log_acceptance(a):
 @jax.jit
 def proposed(of_normal, of_uniform, a):
     constants = marsaglia_tsang._constants(a)
-    words = [noise.Words(*one, jnp.float32) for one in (of_normal, of_uniform)]
+    words = [Words(*one, jnp.float32) for one in (of_normal, of_uniform)]
     return marsaglia_tsang._propose(words, jnp.uint32(1), constants)
 
 
@@ -128,8 +129,8 @@ def test_normals_of_double_precision_reach_as_far():
             first = rng.integers(0, 2 ** (64 - n_bits), 20_000, dtype=np.uint64)
             rest = jnp.asarray(rng.uniform(size=20_000))
             for sign, word in ((-1, first), (1, ~first)):
-                normals = noise.normal_of_words(noise.Words(jnp.asarray(word), None, rest, jnp.float64))
+                normals = noise.normal_of_words(Words(jnp.asarray(word), None, rest, jnp.float64))
                 share = np.exp(special.log_ndtr(-sign * np.asarray(normals)) + n_bits * np.log(2))
                 assert stats.kstest(share, "uniform").pvalue > 1e-6
-        extreme = noise.Words(jnp.zeros(1, jnp.uint64), None, jnp.float64(2.0**-40), jnp.float64)
+        extreme = Words(jnp.zeros(1, jnp.uint64), None, jnp.float64(2.0**-40), jnp.float64)
         np.testing.assert_allclose(noise.normal_of_words(extreme), special.ndtri_exp(-104 * np.log(2)), rtol=1e-12)

@@ -9,6 +9,7 @@ from scipy import special, stats
 from genjax import distributions
 from genjax.distributions import noise, turns
 from genjax.distributions.family import FAMILIES
+from genjax.distributions.words import Words
 from tests.tiers import slow_except
 
 SHAPES = [(), (1,), (7,), (64,), (65,), (1_000,), (3, 5), (2, 0, 4), (512,), (513,), (40_000,), (17, 33, 5)]
@@ -132,7 +133,8 @@ def test_transforms_of_the_same_words_as_jax_random(size):
         (noise.laplace, jax.random.laplace),
         (noise.cauchy, jax.random.cauchy),
         (noise.exponential, lambda *args: -jnp.log(jax.random.uniform(*args))),
-        (noise.fine_exponential, lambda *args: -jnp.log(jax.random.uniform(*args))),
+        (noise.half_cauchy, lambda *args: jnp.abs(jax.random.cauchy(*args))),
+        (noise.half_normal, lambda *args: jnp.abs(jax.random.normal(*args))),
     ):
         np.testing.assert_allclose(ours(key, (size,), jnp.float32), theirs(key, (size,), jnp.float32), rtol=1e-6)
     likely = noise.bernoulli_logits(key, jnp.float32(0.7), (size,))
@@ -165,12 +167,13 @@ def test_all_bits_of_an_extreme_word_count(word):
     distance = exact_uniform(*word)
     for is_high in (False, True):
         chosen = np.uint32(2**32 - 1 - first if is_high else first)
-        words = noise.Words(jnp.full(3, chosen), jnp.full(3, second, jnp.uint32), jnp.float32(rest), jnp.float32)
+        words = Words(jnp.full(3, chosen), jnp.full(3, second, jnp.uint32), jnp.float32(rest), jnp.float32)
         assert bool(words.is_low().all()) is not is_high and bool(words.is_high().all()) is is_high
         assert bool(words.is_extreme().all())
         np.testing.assert_allclose(words.from_the_end(), distance, rtol=3e-7)
-        signed = noise.signed_distance_of(words)
+        signed = noise._signed_distance_of(words)
         np.testing.assert_allclose(signed, -distance if is_high else distance, rtol=3e-7)
+        np.testing.assert_allclose(noise.uniform_or_shortfall(words), signed, rtol=3e-7)
         if not is_high:
             np.testing.assert_allclose(noise.uniform_of_words(words), distance, rtol=3e-7)
         quantile = (-1) ** (not is_high) * -special.ndtri_exp(np.log(distance))
@@ -182,7 +185,7 @@ def with_words(monkeypatch, first, second, rest=0.5):
 
     def words(key, shape, dtype):
         first_words, second_words = (jnp.full(shape, word, jnp.uint32) for word in (first, second))
-        return noise.Words(first_words, second_words, jnp.asarray(rest, dtype), dtype)
+        return Words(first_words, second_words, jnp.asarray(rest, dtype), dtype)
 
     monkeypatch.setattr(noise, "words_of", words)
 
@@ -193,7 +196,6 @@ def test_draws_in_both_tails(word, monkeypatch):
     distance = exact_uniform(*word)
     with_words(monkeypatch, *word)
     np.testing.assert_allclose(noise.exponential(key, one, jnp.float32), -np.log(distance), rtol=1e-6)
-    np.testing.assert_allclose(noise.fine_exponential(key, one, jnp.float32), -np.log(distance), rtol=1e-6)
     np.testing.assert_allclose(noise.gumbel(key, one, jnp.float32), -np.log(-np.log(distance)), rtol=1e-6)
     np.testing.assert_allclose(noise.cauchy(key, one, jnp.float32), -1 / (np.pi * distance), rtol=1e-6)
     for p in (0.5 * distance, 2 * distance):
@@ -204,13 +206,17 @@ def test_draws_in_both_tails(word, monkeypatch):
     magnitude = np.abs(noise.laplace(key, one, jnp.float32))
     np.testing.assert_allclose(magnitude, -np.log(2 * distance), rtol=1e-6)
     with_words(monkeypatch, 2**32 - 1 - word[0], *word[1:])
-    np.testing.assert_allclose(noise.fine_exponential(key, one, jnp.float32), -np.log1p(-distance), rtol=1e-6)
+    np.testing.assert_allclose(noise.exponential(key, one, jnp.float32), -np.log1p(-distance), rtol=1e-6)
     np.testing.assert_allclose(noise.gumbel(key, one, jnp.float32), -np.log(-np.log1p(-distance)), rtol=1e-6)
     np.testing.assert_allclose(noise.cauchy(key, one, jnp.float32), 1 / (np.pi * distance), rtol=1e-6)
     np.testing.assert_allclose(np.abs(noise.laplace(key, one, jnp.float32)), magnitude, rtol=1e-6)
     for p in (0.5 * distance, 2 * distance):  # the rarer outcome is now False
         logit = jnp.float32(np.log1p(-p) - np.log(p))
         assert bool(noise.bernoulli_logits(key, logit, one).any()) is (p <= distance)
+    for middle in (2**31 + word[0], 2**31 - 1 - word[0]):
+        with_words(monkeypatch, middle, *word[1:])
+        np.testing.assert_allclose(noise.half_normal(key, one, jnp.float32), np.sqrt(2 * np.pi) * distance, rtol=1e-6)
+        np.testing.assert_allclose(noise.half_cauchy(key, one, jnp.float32), np.tan(np.pi * distance), rtol=1e-6)
 
 
 @pytest.mark.parametrize("word", EXTREME[:4], ids=str)
@@ -232,18 +238,18 @@ def test_counts_of_tiny_rates(word, monkeypatch):
 # Parameters, the exact law, and the ends of the support at which a docstring promises 1e-30.
 PROMISED = {
     "uniform": ((0.0, 1.0), stats.uniform(), ["low"]),
-    "exponential": ((2.0,), stats.expon(scale=0.5), ["high"]),
+    "exponential": ((2.0,), stats.expon(scale=0.5), ["low", "high"]),
     "weibull": ((1.5, 2.0), stats.weibull_min(1.5, scale=2), ["low", "high"]),
     "pareto": ((2.5, 3.0), stats.pareto(2.5, scale=3), ["high"]),
     "cauchy": ((0.0, 2.0), stats.cauchy(scale=2), ["low", "high"]),
-    "half_cauchy": ((2.0,), stats.halfcauchy(scale=2), ["high"]),
+    "half_cauchy": ((2.0,), stats.halfcauchy(scale=2), ["low", "high"]),
     "laplace": ((0.0, 2.0), stats.laplace(scale=2), ["low", "high"]),
     "logistic": ((0.0, 2.0), stats.logistic(scale=2), ["low", "high"]),
     "gumbel": ((0.0, 2.0), stats.gumbel_r(scale=2), ["low", "high"]),
     "truncated_normal": ((0.0, 1.0, -1.0, np.inf), stats.truncnorm(-1, np.inf), ["high"]),
     "normal": ((1.0, 2.0), stats.norm(1, 2), ["low", "high"]),
     "log_normal": ((0.0, 0.5), stats.lognorm(0.5), ["low", "high"]),
-    "half_normal": ((2.0,), stats.halfnorm(scale=2), ["high"]),
+    "half_normal": ((2.0,), stats.halfnorm(scale=2), ["low", "high"]),
 }
 
 
@@ -253,7 +259,7 @@ def test_the_rarest_draw_of_a_distribution_is_as_rare_as_its_docstring_says(name
     parameters, law, ends = PROMISED[name]
     draw = getattr(distributions, name)._sample.value.__self__.forms[0].draw
     draws = []
-    for first in (0, 2**32 - 1):
+    for first in (0, 2**31, 2**32 - 1):
         with_words(monkeypatch, first, 0, 2.0**-49)
         draws.append(float(draw(jax.random.key(0), *map(jnp.float32, parameters), shape=(3,))[0]))
     log_beyond = {"low": law.logcdf(min(draws)), "high": law.logsf(max(draws))}
@@ -269,7 +275,7 @@ def test_normals_in_the_tail_follow_the_conditional_distribution(n_bits):
     second = rng.integers(0, 2 ** min(56 + 8 - n_bits, 32), n, dtype=np.uint64).astype(np.uint32)
     rest = jnp.asarray(rng.uniform(size=n), jnp.float32)
     for sign, word in ((-1, first), (1, ~first)):
-        normals = noise.normal_of_words(noise.Words(jnp.asarray(word), jnp.asarray(second), rest, jnp.float32))
+        normals = noise.normal_of_words(Words(jnp.asarray(word), jnp.asarray(second), rest, jnp.float32))
         share = np.exp(special.log_ndtr(-sign * np.asarray(normals, np.float64)) + n_bits * np.log(2))
         assert stats.kstest(share, "uniform").pvalue > 1e-6
 
