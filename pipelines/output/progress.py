@@ -24,7 +24,10 @@ HEARTBEAT_SECONDS = 20.0
 """After so long without a word, a line or a fresh bar shows that the run is alive."""
 
 LEAST_KNOWN_SECONDS = 30.0
-"""A run younger than that does not say how long it will take."""
+"""A run of which nothing was expected does not say how long it will take before it is that old."""
+
+PRIOR_SECONDS = 10.0
+"""So much work is taken to have gone as expected before any has, so that a few small cells say little of the rest."""
 
 BAR_SECONDS = 0.2
 """Least time between two pictures of a bar that only counts on."""
@@ -54,16 +57,21 @@ class Reporter:
         self._expected: dict[str, float] = {}
         self._worked: dict[str, float] = {}
         self._study = ""
+        self._part, self._part_began = 0.0, self._start
 
     def expect(self, seconds: Mapping[str, float]) -> None:
         """How long the work of each study should take, as far as that is known before it begins."""
         self._expected, self._worked = dict(seconds), dict.fromkeys(seconds, 0.0)
-        self._start, self._study = self._clock(), next(iter(seconds), "")
+        self._start, self._study, self._part = self._clock(), next(iter(seconds), ""), 0.0
 
-    def worked(self, study: str, seconds: float) -> None:
-        """A part of a study is done that should have taken so long; how long it took corrects what is left."""
-        self._study = study
-        self._worked[study] = self._worked.get(study, 0.0) + seconds
+    def begin(self, study: str, seconds: float) -> None:
+        """A part of a study begins that should take so long."""
+        self._study, self._part, self._part_began = study, seconds, self._clock()
+
+    def worked(self) -> None:
+        """That part is done; how long it took corrects what is left."""
+        self._worked[self._study] = self._worked.get(self._study, 0.0) + self._part
+        self._part = 0.0
 
     def say(self, line: str) -> None:
         """One permanent line, never wrapped."""
@@ -162,16 +170,16 @@ class Reporter:
     def _left(self) -> str:
         """About how long the rest takes, and of it the study at work; nothing while too little is known.
 
-        What was expected counts, times how much longer than expected the work took so far; where nothing was expected,
-        the rest goes on as so far.
+        What was expected counts, times how much longer than expected the work took so far, that under way included;
+        where nothing was expected, the rest goes on as so far.
         """
-        elapsed = self._clock() - self._start
+        now = self._clock()
+        elapsed = now - self._start
         if self._expected:
-            left = {study: max(0.0, all_of - self._worked[study]) for study, all_of in self._expected.items()}
-            done = sum(min(self._worked[study], all_of) for study, all_of in self._expected.items())
-            # A few seconds of small cells, while the first long one is at work, say nothing about the rest.
-            known = min(done, elapsed) >= LEAST_KNOWN_SECONDS
-            factor = elapsed / done if known else 1.0
+            under_way = {self._study: min(now - self._part_began, self._part)}
+            worked = {study: self._worked[study] + under_way.get(study, 0.0) for study in self._expected}
+            left = {study: max(0.0, all_of - worked[study]) for study, all_of in self._expected.items()}
+            factor = (elapsed + PRIOR_SECONDS) / (sum(worked.values()) + PRIOR_SECONDS)
             if not any(left.values()):
                 return ""
             whole = f"about {_duration(factor * sum(left.values()))} left"

@@ -24,6 +24,7 @@ import numpy as np
 
 from pipelines.race import statistics
 from pipelines.race.timing import (
+    LONG_CALL_SECONDS,
     Contestant,
     ContestantFailure,
     TimingSettings,
@@ -158,9 +159,13 @@ class _Race:
             seeds = (warm_up_seed(self.seed, number) for number in itertools.count())
             untimed = partial(_untimed, contestant, seeds)
             if contestant is processes[0]:  # blocks of equally many calls in each
-                self.lanes[index].calls = self.calls[index] or calibrate(untimed, self.settings.min_block_seconds)
+                self.lanes[index].calls = self.calls[index] or self._calls_of_block(contestant, untimed)
             for _ in range(self.settings.warmup_blocks):
                 self.block_seconds[index] = untimed(self.lanes[index].calls)
+
+    def _calls_of_block(self, contestant: Contestant, untimed: Callable[[int], float]) -> int:
+        known, least = contestant.seconds_at_gate, self.settings.min_block_seconds
+        return 1 if known is not None and known > max(LONG_CALL_SECONDS, least) else calibrate(untimed, least)
 
     def run_round(self) -> None:
         """One process of everybody: a block each, and further heats of those that are faster than the slowest."""

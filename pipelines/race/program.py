@@ -29,12 +29,15 @@ class Program:
         handle: its name there.
         limits: seconds for each request.
         folder: where its outputs travel; made for each call and removed after it.
+        seconds_at_gate: of its latest call at the gate, as the worker told; None if that was its first.
     """
 
     client: WorkerClient
     handle: str
     limits: Limits
     folder: Path
+    seconds_at_gate: float | None = None
+    _gate_calls: int = 0
 
     def build(self, cell: Cell, task: str, model: Path, data: Mapping[str, str]) -> dict[str, Any]:
         """The worker's reply to `prepare`.
@@ -64,7 +67,11 @@ class Program:
 
     def gate(self, **which: int) -> dict[str, Any]:
         """The reply to one call whose outputs are held; `seed` and `call` repeat a call of a block."""
-        return self.client.request("gate", self.limits.gate_seconds, handle=self.handle, **which)
+        reply = self.client.request("gate", self.limits.gate_seconds, handle=self.handle, **which)
+        self._gate_calls += 1
+        if self._gate_calls > 1:
+            self.seconds_at_gate = float(reply["first_call_s"])
+        return reply
 
     def outputs(self, announced: Mapping[str, Any]) -> Outputs:
         """The outputs that the worker holds, which are of the announced forms, through files.

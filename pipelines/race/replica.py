@@ -8,11 +8,8 @@ from typing import Any
 from pipelines.race.gate import Judgement
 from pipelines.race.program import Outputs, Program
 from pipelines.race.timed_calls import TimedCalls
-from pipelines.race.timing import ContestantFailure
+from pipelines.race.timing import LONG_CALL_SECONDS, ContestantFailure
 from pipelines.workers.client import WorkerClient
-
-LONG_CALL_SECONDS = 1.0
-"""Calls that last longer are repeated in the first process only."""
 
 
 @dataclass
@@ -58,6 +55,11 @@ class Replica:
     def repeatable(self) -> bool:
         """Whether any timed call can be repeated, and not only the first of a block."""
         return bool(self.client.hello.get("repeatable"))
+
+    @property
+    def seconds_at_gate(self) -> float | None:
+        """Seconds of its latest call at the gate; None if that was its first."""
+        return self.program.seconds_at_gate
 
     def prepare(self, seed: int, calls: int) -> None:
         """New inputs, untimed."""

@@ -122,8 +122,9 @@ class Runner:
             for race in plan.races:
                 if race.to_run:
                     expected = self._seconds(race, plan.configuration)  # before its records are replaced
+                    self.reporter.begin(plan.configuration.study, expected)
                     self._race(race, plan.configuration)
-                    self.reporter.worked(plan.configuration.study, expected)
+                    self.reporter.worked()
                     with self.spent.on(ENDING):
                         if self._room.at_once is None:
                             self.pool.retire(plan.configuration.recycle_after)
@@ -190,9 +191,10 @@ class Runner:
         def progress(rounds: int, spent: float) -> None:
             self.reporter.activity(
                 f"{race.race.title}: racing {len(entrants)}",
-                f"round {rounds}, {spent:.0f} of at most {settings.budget_seconds:g} s",
+                f"round {rounds}, {spent:.0f} s of a budget of {settings.budget_seconds:g} s",
             )
 
+        self.reporter.activity(f"{race.race.title}: racing {len(entrants)}", "round 1")
         waves = _Waves(self, entrants, configuration)
         result = run_in_waves(
             waves.start,

@@ -98,6 +98,11 @@ class Simulated:
         self.machine, self.worker = machine, worker
         self.call_seconds = call_seconds * float(np.exp(process_sd * machine.generator.normal()))
 
+    @property
+    def seconds_at_gate(self) -> None:
+        """There is no gate."""
+        return None
+
     def prepare(self, seed: int, calls: int) -> None:
         """Nothing to prepare."""
 

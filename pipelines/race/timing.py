@@ -15,6 +15,9 @@ import numpy as np
 MAX_CALLS = 2**12
 """Calls in a block at most: each has inputs of its own, which take time and memory."""
 
+LONG_CALL_SECONDS = 1.0
+"""Calls that last longer are repeated only where that tells something new."""
+
 
 @dataclass(frozen=True)
 class TimingSettings:
@@ -42,6 +45,10 @@ class Contestant(Protocol):
     @property
     def worker(self) -> int:
         """The process; contestants with equal `worker` share one."""
+
+    @property
+    def seconds_at_gate(self) -> float | None:
+        """Seconds of its latest call at the gate; None if that was its first, which may have compiled."""
 
     def prepare(self, seed: int, calls: int) -> None:
         """New inputs for that many calls, untimed; no two calls share theirs."""

@@ -65,14 +65,15 @@ def test_time_left_is_expected_and_then_corrected_by_what_the_work_took():
     reporter = Reporter(Console(file=output), clock=lambda: now[0])
     reporter.expect({"a": 60.0, "b": 140.0})
     with reporter.whole("all", 4):
+        reporter.begin("a", 60.0)
         reporter.activity("first")
-        now[0] = 120.0  # twice what was expected
-        reporter.worked("a", 60.0)
+        now[0] = 130.0  # twice what was expected, but for the 10 s that count as expected
+        reporter.worked()
         reporter.advance(2)
-        reporter.worked("b", 0.0)
+        reporter.begin("b", 140.0)
         reporter.activity("second")
-        now[0] = 400.0
-        reporter.worked("b", 140.0)
+        now[0] = 410.0
+        reporter.worked()
         reporter.advance(2)
         reporter.activity("figures")
     assert output.getvalue().splitlines() == [
@@ -87,10 +88,24 @@ def test_small_cells_before_a_long_one_say_nothing_about_the_rest():
     reporter = Reporter(Console(file=output), clock=lambda: now[0])
     reporter.expect({"a": 1200.0})
     with reporter.whole("all", 9):
-        reporter.worked("a", 1.0)
-        now[0] = 40.0  # the first long cell is at work for 30 s or more, and not done
+        reporter.begin("a", 1.0)
+        reporter.worked()
+        reporter.begin("a", 1199.0)
+        now[0] = 41.0  # the first long cell is at work, and not done
         reporter.activity("second")
-    assert output.getvalue().splitlines() == ["  [0/9, about 20 min left] second"]
+    assert output.getvalue().splitlines() == ["  [0/9, about 19 min left] second"]
+
+
+def test_a_part_that_takes_long_corrects_what_is_left_before_it_is_done():
+    """So that a run of an hour does not say for ten minutes that seven are left."""
+    output, now = io.StringIO(), [0.0]
+    reporter = Reporter(Console(file=output), clock=lambda: now[0])
+    reporter.expect({"a": 400.0})
+    with reporter.whole("all", 9):
+        reporter.begin("a", 20.0)
+        now[0] = 320.0
+        reporter.activity("gate")  # 330 s for what should have taken 30
+    assert output.getvalue().splitlines() == ["  [0/9, about 70 min left] gate"]
 
 
 def test_terminal_shows_the_time_left():

@@ -53,6 +53,7 @@ class Runner:
         pass
 
     usable_cores = 1
+    seconds_at_gate = None
 
     def waited_seconds(self):
         return 0.0
@@ -117,6 +118,14 @@ def test_calibration(call_seconds, blocks):
 
     assert calibrate(time_calls, 0.05) == blocks[-1]
     assert tried == blocks
+
+
+def test_a_call_that_was_long_at_the_gate_is_not_made_again_to_know_that():
+    clock = Clock()
+    known, unknown = (Runner(clock, index, lambda block: 2.0) for index in range(2))
+    known.seconds_at_gate = 2.0
+    run_race([known, unknown], 0, replace(SETTINGS, warmup_blocks=0, min_rounds=1, max_rounds=1), 0, clock)
+    assert (known.blocks, unknown.blocks) == ([1], [1, 1])
 
 
 def test_calibration_of_a_clock_that_stands_still_ends():
