@@ -218,7 +218,7 @@ def facts(context: FigureContext) -> list[str]:
     """Device, sizes and how times were made, for the bottom edge."""
     rows = context.rows
     parameters = rows[0].parameters
-    lengths = sorted({f"{row.parameters['n_samples']:,}" for row in rows if row.status == "ok"})
+    lengths = [f"{length:,}" for length in sorted({row.parameters["n_samples"] for row in rows if row.status == "ok"})]
     found = [
         f"{context.device.upper()}: {context.device_name}",
         f"{parameters['n_chains']} chains, {parameters['n_warmup']} warm-up steps, {' or '.join(lengths)} draws each",

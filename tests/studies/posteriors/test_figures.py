@@ -104,6 +104,7 @@ def test_flags_are_counted_and_facts_belong_to_their_figure():
         draw.__name__: draw(context).texts[-1].get_text() for draw in (figures.effective, figures.error_against_time)
     }
     assert all("1 of 5 measurements flagged as unstable" in note for note in notes.values())
+    assert all("200 or 1,000 draws each" in note for note in notes.values())
     assert "worst unknown" in notes["effective"] and "worst unknown" not in notes["error_against_time"]
     assert "unstable" not in figures.effective(CONTEXT).texts[-1].get_text()
 
