@@ -20,17 +20,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
 from genjax.pjax.collect import Path, Saved, collect, current_namespace, record
 from genjax.pjax.evaluate import stage_flat
+from genjax.signatures import PyTree
+
+T = TypeVar("T")
 
 # Saving
 
 
-def save(*values: Any, **named: Any) -> Any:
+def save(*values: PyTree, **named: PyTree) -> PyTree:
     """Name values of the running function, for `state` to collect.
 
     Args:
@@ -63,7 +66,7 @@ def save(*values: Any, **named: Any) -> Any:
     return value
 
 
-def tag_state(*values: Any, name: str) -> Any:
+def tag_state(*values: PyTree, name: str) -> PyTree:
     """Store values under one name and return them: `x = tag_state(x, name="x")`. Several are stored as a tuple.
 
     Raises:
@@ -76,11 +79,11 @@ def tag_state(*values: Any, name: str) -> Any:
     return value
 
 
-def namespace(f: Callable[..., Any], ns: str) -> Callable[..., Any]:
+def namespace(f: Callable[..., T], ns: str) -> Callable[..., T]:
     """`f` with its saves in a separate dictionary under `ns`. Namespaces nest."""
 
     @functools.wraps(f)
-    def inside(*args: Any, **kwargs: Any) -> Any:
+    def inside(*args: Any, **kwargs: Any) -> T:
         outer = current_namespace.value
         if outer is None:
             return f(*args, **kwargs)
@@ -102,10 +105,10 @@ class State:
         namespace_stack: names of the namespaces around everything that is run.
     """
 
-    collected_state: dict[str, Any] = field(default_factory=dict)
+    collected_state: dict[str, PyTree] = field(default_factory=dict)
     namespace_stack: list[str] = field(default_factory=list)
 
-    def eval(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def eval(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """`function(*args, **kwargs)`; its saves are added to `collected_state`."""
         with current_namespace(tuple(self.namespace_stack)):
             closed, flat, out_tree = stage_flat(function, *args, **kwargs)
@@ -116,7 +119,7 @@ class State:
         return jax.tree.unflatten(out_tree, outputs)
 
 
-def state(f: Callable[..., Any]) -> Callable[..., Any]:
+def state(f: Callable[..., T]) -> Callable[..., tuple[T, dict[str, PyTree]]]:
     """`result, saved = state(f)(*args, **kwargs)`: run `f`, and collect what it saves.
 
     Returns:
@@ -130,14 +133,14 @@ def state(f: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @functools.wraps(f)
-    def collecting(*args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+    def collecting(*args: Any, **kwargs: Any) -> tuple[T, dict[str, PyTree]]:
         run = State()
         return run.eval(f, *args, **kwargs), run.collected_state
 
     return collecting
 
 
-def _store(tree: dict[str, Any], path: Path, value: Any) -> None:
+def _store(tree: dict[str, PyTree], path: Path, value: PyTree) -> None:
     *outer, last = path
     for name in outer:
         if not isinstance(tree.get(name), dict):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import numpy as np
@@ -21,7 +21,7 @@ Timing: TypeAlias = tuple[np.ndarray, tuple[float, float]]
 
 
 def timing(
-    fn: Callable[[], Any],
+    fn: Callable[[], object],
     repeats: int = 20,
     inner_repeats: int = 20,
     auto_sync: bool = True,
@@ -63,7 +63,7 @@ def timing(
 
 
 def benchmark_with_warmup(
-    fn: Callable[[], Any],
+    fn: Callable[[], object],
     warmup_runs: int = 2,
     repeats: int = 10,
     inner_repeats: int = 10,
@@ -118,7 +118,7 @@ def compare_timings(*results: Timing, labels: Sequence[str] | None = None) -> No
     print("\n".join(lines))  # noqa: T201 - printing is what this function is for
 
 
-def _time_call(fn: Callable[[], Any], wait: bool) -> float:
+def _time_call(fn: Callable[[], object], wait: bool) -> float:
     start = time.perf_counter_ns()
     result = fn()
     if wait:

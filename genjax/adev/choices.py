@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any
 
 from genjax.adev.primitive import EXPECTATION_KEY, ADEVPrimitive
 from genjax.adev.rules import JVP_ESTIMATE, PATHWISE, Rule
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import Finder
 from genjax.pjax.jax_internals import Equation, Jaxpr
-from genjax.pjax.sites import LaneSampler, adev_sample_p, sample_p
+from genjax.pjax.sites import LaneSampler, SiteSampler, adev_sample_p, sample_p
 
 
 def check(jaxpr: Jaxpr) -> None:
@@ -33,13 +32,13 @@ def check(jaxpr: Jaxpr) -> None:
             check(body)
 
 
-def _is_expectation_key(sampler: Any) -> bool:
+def _is_expectation_key(sampler: SiteSampler) -> bool:
     while isinstance(sampler, LaneSampler):
         sampler = sampler.inner
     return sampler == EXPECTATION_KEY
 
 
-_known: dict[bool, weakref.WeakKeyDictionary[Any, bool]] = {
+_known: dict[bool, weakref.WeakKeyDictionary[Jaxpr, bool]] = {
     False: weakref.WeakKeyDictionary(),
     True: weakref.WeakKeyDictionary(),
 }

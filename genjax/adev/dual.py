@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from genjax.core.pytree import Pytree
+from genjax.signatures import PyTree
 
 #: A pytree whose leaves are `Dual`s.
-DualTree: TypeAlias = Any
+DualTree: TypeAlias = PyTree
 
 
 @Pytree.dataclass
@@ -21,67 +23,67 @@ class Dual(Pytree):
     The tangent of a value that is not floating-point (bool, int) is JAX's zero of dtype `float0`.
     """
 
-    primal: Any
-    tangent: Any
+    primal: PyTree
+    tangent: PyTree
 
     @staticmethod
-    def tree_pure(v: Any) -> DualTree:
+    def tree_pure(v: PyTree) -> DualTree:
         """Every leaf that is not a Dual becomes one with tangent zero."""
         return jax.tree.map(lambda x: x if _is_dual(x) else Dual(x, zero_tangent(x)), v, is_leaf=_is_dual)
 
     @staticmethod
-    def dual_tree(primals: Any, tangents: Any) -> DualTree:
+    def dual_tree(primals: PyTree, tangents: PyTree) -> DualTree:
         """The tree of Duals of two trees of one structure."""
         return jax.tree.map(Dual, primals, tangents)
 
     @staticmethod
-    def tree_primal(v: DualTree) -> Any:
+    def tree_primal(v: DualTree) -> PyTree:
         """The values; a leaf that is not a Dual is returned as it is."""
         return jax.tree.map(lambda x: x.primal if _is_dual(x) else x, v, is_leaf=_is_dual)
 
     @staticmethod
-    def tree_tangent(v: DualTree) -> Any:
+    def tree_tangent(v: DualTree) -> PyTree:
         """The tangents; zero for a leaf that is not a Dual."""
         return jax.tree.map(lambda x: x.tangent if _is_dual(x) else zero_tangent(x), v, is_leaf=_is_dual)
 
     @staticmethod
-    def tree_leaves(v: DualTree) -> list[Any]:
+    def tree_leaves(v: DualTree) -> list[Dual]:
         """The Duals of a tree, in order."""
         return jax.tree.leaves(v, is_leaf=_is_dual)
 
     @staticmethod
-    def tree_unzip(v: DualTree) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    def tree_unzip(v: DualTree) -> tuple[tuple[ArrayLike, ...], tuple[ArrayLike, ...]]:
         """`(primals, tangents)`: the leaves of both, as tuples."""
         return tuple(jax.tree.leaves(Dual.tree_primal(v))), tuple(jax.tree.leaves(Dual.tree_tangent(v)))
 
     @staticmethod
-    def static_check_is_dual(v: Any) -> bool:
+    def static_check_is_dual(v: object) -> bool:
         """Whether `v` is a Dual."""
         return _is_dual(v)
 
     @staticmethod
-    def static_check_dual_tree(v: Any) -> bool:
+    def static_check_dual_tree(v: PyTree) -> bool:
         """Whether every leaf of a tree is a Dual."""
         return all(map(_is_dual, Dual.tree_leaves(v)))
 
 
-def _is_dual(v: Any) -> bool:
+def _is_dual(v: object) -> bool:
     return isinstance(v, Dual)
 
 
-def is_differentiable(value: Any) -> bool:
+def is_differentiable(value: ArrayLike) -> bool:
     """Whether a value is a floating or complex number, which has a tangent other than zero."""
     return bool(jnp.issubdtype(jnp.result_type(value), jnp.inexact))
 
 
-def zero_tangent(value: Any) -> Any:
+def zero_tangent(value: ArrayLike) -> jax.Array | np.ndarray:
     """The tangent zero of a value: zeros, or `float0` where the value is not floating-point."""
     if is_differentiable(value):
         return jnp.zeros_like(value)
     return np.zeros(np.shape(value), jax.dtypes.float0)
 
 
-def canonical(dual: Dual) -> tuple[Any, Any]:
+def canonical(dual: Dual) -> tuple[jax.Array, jax.Array | np.ndarray]:
     """`(primal, tangent)` of one Dual as JAX wants them: arrays, the tangent in the dtype that belongs to the primal.
 
     Raises:

@@ -7,39 +7,40 @@ by position or keyword; `flip_*` and `geometric_*` take a probability.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
-from genjax.adev.dual import Dual
+from genjax.adev.dual import Dual, DualTree
 from genjax.adev.given import surrogate_jvp
-from genjax.adev.primitive import ADEVPrimitive
+from genjax.adev.primitive import ADEVPrimitive, KDual, KPure
 from genjax.adev.rules import ENUMERATION, MEASURE_VALUED, PARALLEL_ENUMERATION, PATHWISE, SCORE_FUNCTION, Rule
 from genjax.core.const import Const, const
-from genjax.core.distribution import distribution
+from genjax.core.distribution import Distribution, distribution
 from genjax.core.pytree import Pytree
 from genjax.distributions import noise, supports
 from genjax.distributions.family import FAMILIES, REQUIRED, Family, Form
-from genjax.pjax.jax_internals import Primitive
 from genjax.pjax.sites import Sampler, adev_sample_p, sample_site
+from genjax.signatures import Args, Kwargs
 
 
 @dataclass(frozen=True)
 class EstimatorSite(Sampler):
     """The static part of a site of a built-in estimator: a sampler that broadcasts, and whose it is."""
 
-    primitive: Primitive = None
+    primitive: FamilyPrimitive = field(kw_only=True)
 
-    def log_density(self, value: Any, parameters: Any) -> jax.Array:
+    def log_density(self, value: jax.Array, parameters: Sequence[jax.Array]) -> jax.Array:
         """`log p(value)` of every lane, in the batch shape of the value."""
         return self.primitive.family.logpdf(value, *parameters)
 
 
 @functools.lru_cache(maxsize=256)
-def _site_of(sampler: Sampler, primitive: ADEVPrimitive) -> EstimatorSite:
+def _site_of(sampler: Sampler, primitive: FamilyPrimitive) -> EstimatorSite:
     values = {f.name: getattr(sampler, f.name) for f in fields(Sampler)}
     return EstimatorSite(**values, primitive=primitive)
 
@@ -51,25 +52,27 @@ class FamilyPrimitive(ADEVPrimitive):
     family: ClassVar[Family]
     rule: ClassVar[Rule]
 
-    def site(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
+    def site(self, args: Args, kwargs: Kwargs) -> tuple[EstimatorSite, list[jax.Array]]:
         """The site that these arguments make, and its parameters."""
         sampler, parameters = self.family.sampler_and_parameters(args, kwargs)
         return _site_of(sampler, self), parameters
 
-    def __call__(self, *args: Any, sample_shape: Any = (), **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, sample_shape: tuple[int, ...] = (), **kwargs: Any) -> jax.Array:
         site, parameters = self.site(args, kwargs)
         return sample_site(site, parameters, sample_shape, adev_sample_p)
 
-    def sample(self, *args: Any, sample_shape: Any = (), **kwargs: Any) -> Any:
+    def sample(self, *args: Any, sample_shape: tuple[int, ...] = (), **kwargs: Any) -> jax.Array:
         """Draw as a plain choice, without the estimator."""
         return self.family.sample(*args, sample_shape=sample_shape, **kwargs)
 
-    def sample_with_key(self, key: jax.Array, *args: Any, sample_shape: tuple[int, ...] = (), **kwargs: Any) -> Any:
+    def sample_with_key(
+        self, key: jax.Array, *args: Any, sample_shape: tuple[int, ...] = (), **kwargs: Any
+    ) -> jax.Array:
         """Draw with a key: `(*sample_shape, *batch, *event)`."""
         site, parameters = self.site(args, kwargs)
         return site.draw(key, *parameters, shape=(*sample_shape, *site.batch_shape(parameters)))
 
-    def prim_jvp_estimate(self, dual_args: tuple[Any, ...], konts: tuple[Any, Any]) -> Dual:
+    def prim_jvp_estimate(self, dual_args: tuple[DualTree, ...], konts: tuple[KPure, KDual]) -> Dual:
         """The derivative of the rule's surrogate (see `genjax.adev.rules`), for estimators built on this one."""
         return surrogate_jvp(self.rule, self.site, dual_args, konts)
 
@@ -79,7 +82,7 @@ class FamilyPrimitive(ADEVPrimitive):
 # Families as the estimators have them
 
 
-def _flip_probabilities(self: Any, p: Any) -> jax.Array:
+def _flip_probabilities(self: FamilyPrimitive, p: jax.Array) -> jax.Array:
     """`(*batch, 2)`: the probabilities of False and True."""
     return jnp.stack([1 - p, p], axis=-1)
 
@@ -92,12 +95,14 @@ _geometric = Family(
 )
 
 
-def _draw_diagonal_normal(key: jax.Array, loc: Any, scale_diag: Any, *, shape: tuple[int, ...]) -> Any:
+def _draw_diagonal_normal(
+    key: jax.Array, loc: jax.Array, scale_diag: jax.Array, *, shape: tuple[int, ...]
+) -> jax.Array:
     size = max(loc.shape[-1], scale_diag.shape[-1])
     return loc + scale_diag * noise.normal(key, (*shape, size), loc.dtype)
 
 
-def _log_diagonal_normal_density(value: Any, loc: Any, scale_diag: Any) -> Any:
+def _log_diagonal_normal_density(value: jax.Array, loc: jax.Array, scale_diag: jax.Array) -> jax.Array:
     return FAMILIES["Normal"].logpdf(value, loc, scale_diag).sum(-1)
 
 
@@ -152,7 +157,7 @@ class CategoricalEnumParallel(FamilyPrimitive):
 
     family, rule = FAMILIES["Categorical"], PARALLEL_ENUMERATION
 
-    def probabilities(self, logits: Any) -> jax.Array:
+    def probabilities(self, logits: jax.Array) -> jax.Array:
         """`(*batch, K)`."""
         return jax.nn.softmax(logits)
 
@@ -239,16 +244,16 @@ class MultivariateNormalREINFORCE(FamilyPrimitive):
 class REINFORCE(ADEVPrimitive):
     """The score-function estimator of a user's sampler: `dD(v) + D(v) d log p(v; args)`, v drawn. See `reinforce`."""
 
-    sample_func: Const[Callable[..., Any]]
-    logpdf_func: Const[Callable[..., Any]]
-    keyful_sample_func: Const[Callable[..., Any] | None] = Pytree.field(default=Const(None))
+    sample_func: Const[Callable[..., ArrayLike]]
+    logpdf_func: Const[Callable[..., ArrayLike]]
+    keyful_sample_func: Const[Callable[..., ArrayLike] | None] = Pytree.field(default=Const(None))
 
     rule: ClassVar[Rule] = SCORE_FUNCTION
 
-    def sample(self, *args: Any) -> Any:
+    def sample(self, *args: Any) -> ArrayLike:
         return self.sample_func.value(*args)
 
-    def sample_with_key(self, key: jax.Array, *args: Any, sample_shape: tuple[int, ...] = ()) -> Any:
+    def sample_with_key(self, key: jax.Array, *args: Any, sample_shape: tuple[int, ...] = ()) -> ArrayLike:
         if self.keyful_sample_func.value is None:
             raise NotImplementedError(
                 "REINFORCE must implement sample_with_key: give reinforce(sample_func, logpdf_func, "
@@ -256,23 +261,23 @@ class REINFORCE(ADEVPrimitive):
             )
         return self.keyful_sample_func.value(key, *args, sample_shape=sample_shape)
 
-    def log_density(self, value: Any, *args: Any) -> Any:
+    def log_density(self, value: ArrayLike, *args: Any) -> ArrayLike:
         """`log p(value; args)`."""
         return self.logpdf_func.value(value, *args)
 
-    def prim_arguments(self) -> Callable[..., Any]:
+    def prim_arguments(self) -> Callable[..., ArrayLike]:
         return self.sample_func.value
 
-    def prim_jvp_estimate(self, dual_args: tuple[Any, ...], konts: tuple[Any, Any]) -> Dual:
+    def prim_jvp_estimate(self, dual_args: tuple[DualTree, ...], konts: tuple[KPure, KDual]) -> Dual:
         return surrogate_jvp(self.rule, self.site, dual_args, konts)
 
     prim_jvp_estimate.is_built_in = True  # type: ignore[attr-defined]
 
 
 def reinforce(
-    sample_func: Callable[..., Any],
-    logpdf_func: Callable[..., Any],
-    keyful_sample_func: Callable[..., Any] | None = None,
+    sample_func: Callable[..., ArrayLike],
+    logpdf_func: Callable[..., ArrayLike],
+    keyful_sample_func: Callable[..., ArrayLike] | None = None,
 ) -> REINFORCE:
     """A primitive with the score-function estimator.
 
@@ -292,7 +297,7 @@ def reinforce(
     return REINFORCE(const(sample_func), const(logpdf_func), const(keyful_sample_func))
 
 
-def _distribution(primitive: FamilyPrimitive, name: str) -> Any:
+def _distribution(primitive: FamilyPrimitive, name: str) -> Distribution[jax.Array]:
     return distribution(primitive, primitive.family.logpdf, name=name, support=primitive.family.support)
 
 

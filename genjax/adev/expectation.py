@@ -7,22 +7,24 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+from jax.typing import ArrayLike
 
 from genjax.adev.choices import is_direct, is_pathwise
-from genjax.adev.dual import Dual, canonical
+from genjax.adev.dual import Dual, DualTree, canonical
 from genjax.adev.interpreter import surrogate
 from genjax.adev.primitive import draw_key
 from genjax.core.const import Const
 from genjax.core.pytree import Pytree
-from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
+from genjax.pjax.jax_internals import ClosedJaxpr, jaxpr_as_fun
+from genjax.signatures import PyTree
 
 
 @Pytree.dataclass
 class ADEVProgram(Pytree):
     """A function whose random choices have estimators."""
 
-    source: Const[Callable[..., Any]]
+    source: Const[Callable[..., ArrayLike]]
 
 
 @Pytree.dataclass
@@ -47,7 +49,7 @@ class Expectation(Pytree):
         """
         return self._compiled().estimate(draw_key(), args)
 
-    def jvp_estimate(self, *duals: Any) -> Dual:
+    def jvp_estimate(self, *duals: DualTree) -> Dual:
         """Unbiased estimates of the expectation and of its directional derivative.
 
         Args:
@@ -61,7 +63,7 @@ class Expectation(Pytree):
         primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
         return Dual(*self._compiled().directional(draw_key(), tuple(primals), tuple(tangents)))
 
-    def grad_estimate(self, *args: Any) -> Any:
+    def grad_estimate(self, *args: Any) -> PyTree:
         """An unbiased estimate of the gradient, by reverse mode: of the argument's structure, a tuple for several.
 
         Raises:
@@ -70,7 +72,7 @@ class Expectation(Pytree):
         """
         return self.value_and_grad_estimate(*args)[1]
 
-    def value_and_grad_estimate(self, *args: Any) -> tuple[jax.Array, Any]:
+    def value_and_grad_estimate(self, *args: Any) -> tuple[jax.Array, PyTree]:
         """`(estimate, gradient estimate)` of one run."""
         return self._compiled().gradient(draw_key(), args)
 
@@ -78,7 +80,7 @@ class Expectation(Pytree):
         return _compiled(self.prog.source.value)
 
 
-def expectation(f: Callable[..., Any]) -> Expectation:
+def expectation(f: Callable[..., ArrayLike]) -> Expectation:
     """The expectation of a function's result over its random choices, with gradient estimators.
 
     Inside f every random choice is made by an estimator (`flip_enum`, `normal_reparam`, ...), called directly or
@@ -96,7 +98,7 @@ def expectation(f: Callable[..., Any]) -> Expectation:
     return Expectation(ADEVProgram(Const(f)))
 
 
-def independent_estimates(f: Callable[[], Any], n: int) -> jax.Array:
+def independent_estimates(f: Callable[[], ArrayLike], n: int) -> jax.Array:
     """(n,) independent estimates of `E[f()]`, for use inside an expectation.
 
     Each is an expectation of its own: the score of one draw multiplies its own result only. In one expectation over a
@@ -107,7 +109,7 @@ def independent_estimates(f: Callable[[], Any], n: int) -> jax.Array:
         n: how many.
     """
     closed, _ = _stage(f, ())
-    run = lambda: jax_internals.jaxpr_as_fun(closed)()[0]
+    run = lambda: jaxpr_as_fun(closed)()[0]
     mapped = jax.vmap(run, in_axes=(), axis_size=n)
     if is_pathwise(closed.jaxpr):  # no scores at all
         return mapped()
@@ -117,7 +119,7 @@ def independent_estimates(f: Callable[[], Any], n: int) -> jax.Array:
     return jax.vmap(lambda: surrogate(closed, (), draw_key(), is_pure=False), in_axes=(), axis_size=n)()
 
 
-def _as_pair(position: int, dual: Any) -> tuple[Any, Any]:
+def _as_pair(position: int, dual: DualTree) -> tuple[PyTree, PyTree]:
     """`(primals, tangents)` of one argument of `jvp_estimate`."""
     if not Dual.static_check_dual_tree(dual):
         raise TypeError(
@@ -136,13 +138,13 @@ def _as_pair(position: int, dual: Any) -> tuple[Any, Any]:
 class _Compiled(NamedTuple):
     estimate: Callable[..., jax.Array]
     directional: Callable[..., tuple[jax.Array, jax.Array]]
-    gradient: Callable[..., tuple[jax.Array, Any]]
+    gradient: Callable[..., tuple[jax.Array, PyTree]]
 
 
-_cache: weakref.WeakKeyDictionary[Any, _Compiled] = weakref.WeakKeyDictionary()
+_cache: weakref.WeakKeyDictionary[Callable[..., ArrayLike], _Compiled] = weakref.WeakKeyDictionary()
 
 
-def _compiled(function: Callable[..., Any]) -> _Compiled:
+def _compiled(function: Callable[..., ArrayLike]) -> _Compiled:
     try:
         if function not in _cache:
             # The cached value must not keep the function alive; whoever calls holds it.
@@ -153,38 +155,40 @@ def _compiled(function: Callable[..., Any]) -> _Compiled:
 
 
 def _compile(reference: Callable[[], Any]) -> _Compiled:
-    def surrogate_of(args: Any, key: jax.Array) -> jax.Array:
+    def surrogate_of(args: tuple[PyTree, ...], key: jax.Array) -> jax.Array:
         closed, flat = _stage(reference(), args)
         return surrogate(closed, flat, key, is_pure=False)
 
-    def estimate(key: jax.Array, args: Any) -> jax.Array:
+    def estimate(key: jax.Array, args: tuple[PyTree, ...]) -> jax.Array:
         closed, flat = _stage(reference(), args)
 
         @jax.custom_jvp
-        def value(key: jax.Array, constants: Any, flat: Any) -> jax.Array:
-            return surrogate(jax_internals.ClosedJaxpr(closed.jaxpr, constants), flat, key, is_pure=True)
+        def value(key: jax.Array, constants: list[ArrayLike], flat: list[ArrayLike]) -> jax.Array:
+            return surrogate(ClosedJaxpr(closed.jaxpr, constants), flat, key, is_pure=True)
 
         @value.defjvp
-        def value_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+        def value_jvp(primals: PyTree, tangents: PyTree) -> tuple[jax.Array, jax.Array]:
             key, constants, flat = primals
             with_derivative = lambda constants, flat: surrogate(
-                jax_internals.ClosedJaxpr(closed.jaxpr, constants), flat, key, is_pure=False
+                ClosedJaxpr(closed.jaxpr, constants), flat, key, is_pure=False
             )
             return jax.jvp(with_derivative, (constants, flat), tuple(tangents[1:]))
 
         return value(key, closed.consts, flat)
 
-    def directional(key: jax.Array, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    def directional(
+        key: jax.Array, primals: tuple[PyTree, ...], tangents: tuple[PyTree, ...]
+    ) -> tuple[jax.Array, jax.Array]:
         return jax.jvp(lambda *args: surrogate_of(args, key), primals, tangents)
 
-    def gradient(key: jax.Array, args: Any) -> tuple[jax.Array, Any]:
+    def gradient(key: jax.Array, args: tuple[PyTree, ...]) -> tuple[jax.Array, PyTree]:
         positions = tuple(range(len(args))) if len(args) > 1 else 0
         return jax.value_and_grad(lambda *args: surrogate_of(args, key), positions)(*args)
 
     return _Compiled(jax.jit(estimate), jax.jit(directional), jax.jit(gradient))
 
 
-def _stage(function: Callable[..., Any], args: Any) -> tuple[Any, list[Any]]:
+def _stage(function: Callable[..., ArrayLike], args: tuple[PyTree, ...]) -> tuple[ClosedJaxpr, list[ArrayLike]]:
     closed, flat, out_tree = stage_flat(function, *args)
     shapes = [aval.shape for aval in closed.out_avals]
     if shapes != [()]:

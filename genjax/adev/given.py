@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 
-from genjax.adev.dual import Dual, canonical
-from genjax.adev.primitive import draw_key
+from genjax.adev.dual import Dual, DualTree, canonical
+from genjax.adev.primitive import KDual, KPure, UnmappedSite, draw_key
 from genjax.adev.rules import Rule
 
 
 class _GivenRest:
-    def __init__(self, dual: Callable[[Any], jax.Array], pure: Callable[[Any], jax.Array]):
+    def __init__(self, dual: Callable[[jax.Array], jax.Array], pure: Callable[[jax.Array], jax.Array]):
         self._dual, self.pure, self.n_runs = dual, pure, 1
 
-    def __call__(self, value: Any, n_runs: int = 1) -> jax.Array:
+    def __call__(self, value: jax.Array, n_runs: int = 1) -> jax.Array:
         return self._dual(value)
 
 
-def surrogate_jvp(rule: Rule, site_of: Callable[..., Any], dual_args: tuple[Any, ...], konts: tuple[Any, Any]) -> Dual:
+def surrogate_jvp(
+    rule: Rule,
+    site_of: Callable[..., tuple[UnmappedSite, list[jax.Array]]],
+    dual_args: tuple[DualTree, ...],
+    konts: tuple[KPure, KDual],
+) -> Dual:
     """Value and derivative of a rule's surrogate.
 
     Args:
@@ -33,19 +37,19 @@ def surrogate_jvp(rule: Rule, site_of: Callable[..., Any], dual_args: tuple[Any,
 
     # `kdual` depends on more than the value: a second argument, whose tangent is 1, keeps that derivative alive.
     @jax.custom_jvp
-    def dual_rest(value: Any, one: Any) -> jax.Array:
+    def dual_rest(value: jax.Array, one: jax.Array) -> jax.Array:
         del one
         return kpure(value)
 
     @dual_rest.defjvp
-    def dual_rest_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    def dual_rest_jvp(primals: Sequence[jax.Array], tangents: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
         return canonical(kdual(Dual(primals[0], tangents[0])))
 
     leaves = [canonical(dual) for dual in Dual.tree_leaves(dual_args)]
     tree = jax.tree.structure(Dual.tree_primal(dual_args))
     key = draw_key()
 
-    def surrogate(one: Any, *primals: Any) -> jax.Array:
+    def surrogate(one: jax.Array, *primals: jax.Array) -> jax.Array:
         site, parameters = site_of(jax.tree.unflatten(tree, primals), {})
         shape = site.batch_shape(parameters)
         rest = _GivenRest(lambda value: dual_rest(value, one), kpure)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from genjax.adev.choices import check, jaxpr_needs_rest, needs_rest, rule_of
 from genjax.adev.dual import is_differentiable
@@ -36,13 +37,17 @@ from genjax.pjax.evaluate import (
 )
 from genjax.pjax.jax_internals import ClosedJaxpr, Equation, Jaxpr, Var
 from genjax.pjax.sites import SITE_PRIMITIVES, adev_sample_p, sample_p
+from genjax.signatures import PyTree
+
+T = TypeVar("T")
 
 #: The most steps of a `scan` that is unrolled because choices in it need the rest of the program.
 LARGEST_UNROLLED_SCAN = 64
 #: The most runs of the rest of a program that nested exact enumerations may ask for.
 LARGEST_ENUMERATION = 2**16
 
-Continuation = Callable[[list[Any], "ADEV"], Any]
+Continuation = Callable[[list[ArrayLike], "ADEV"], T]
+"""What is done with outputs and the state after them."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +62,18 @@ class ADEV:
     """
 
     key: jax.Array
-    log_factor: Any
+    log_factor: jax.Array
     is_pure: bool
     n_runs: int = 1
 
-    def split(self) -> tuple[ADEV, Any]:
+    def split(self) -> tuple[ADEV, jax.Array]:
         """The state with the next key, and a key to use."""
         key, sub = jax.random.split(self.key)
         return replace(self, key=key), sub
 
 
 def surrogate(
-    closed: ClosedJaxpr, args: Sequence[Any], key: jax.Array, is_pure: bool, shape: tuple[int, ...] = ()
+    closed: ClosedJaxpr, args: Sequence[ArrayLike], key: jax.Array, is_pure: bool, shape: tuple[int, ...] = ()
 ) -> jax.Array:
     """A scalar whose expectation is the program's; so is its derivative's, unless `is_pure`.
 
@@ -82,7 +87,7 @@ def surrogate(
     """
     check(closed.jaxpr)
 
-    def finish(outputs: list[Any], state: ADEV) -> jax.Array:
+    def finish(outputs: list[ArrayLike], state: ADEV) -> jax.Array:
         (result,) = outputs
         if not is_differentiable(result):
             result = result.astype(jnp.result_type(float))
@@ -99,12 +104,12 @@ def surrogate(
 _finder = Finder(SITE_PRIMITIVES)
 
 
-def run(closed: ClosedJaxpr, args: Sequence[Any], state: ADEV, then: Continuation) -> Any:
+def run(closed: ClosedJaxpr, args: Sequence[ArrayLike], state: ADEV, then: Continuation[T]) -> T:
     """Evaluate a closed jaxpr and give its outputs to `then`, whose result is returned."""
     return _resume(closed.jaxpr, 0, entered(closed, args), state, then)
 
 
-def _resume(jaxpr: Jaxpr, start: int, environment: dict[Var, Any], state: ADEV, then: Continuation) -> Any:
+def _resume(jaxpr: Jaxpr, start: int, environment: dict[Var, ArrayLike], state: ADEV, then: Continuation[T]) -> T:
     for position, eqn, values in walk(jaxpr, environment, _finder, start):
         name = eqn.primitive.name
         if not needs_rest(eqn, state.is_pure):
@@ -116,10 +121,12 @@ def _resume(jaxpr: Jaxpr, start: int, environment: dict[Var, Any], state: ADEV, 
     return then([read(atom, environment) for atom in jaxpr.outvars], state)
 
 
-def _rest(jaxpr: Jaxpr, position: int, environment: dict[Var, Any], was_pure: bool, then: Continuation) -> Continuation:
+def _rest(
+    jaxpr: Jaxpr, position: int, environment: dict[Var, ArrayLike], was_pure: bool, then: Continuation[T]
+) -> Continuation[T]:
     """What follows the equation at `position`, as a function of its outputs; it may be called several times."""
 
-    def rest(outputs: Sequence[Any], state: ADEV) -> Any:
+    def rest(outputs: Sequence[ArrayLike], state: ADEV) -> T:
         becomes_pure = state.is_pure and not was_pure
         kept = {variable: _constant(v) if becomes_pure else v for variable, v in environment.items()}
         kept.update(zip(jaxpr.eqns[position].outvars, outputs, strict=True))
@@ -128,12 +135,12 @@ def _rest(jaxpr: Jaxpr, position: int, environment: dict[Var, Any], was_pure: bo
     return rest
 
 
-def _constant(value: Any) -> Any:
+def _constant(value: ArrayLike) -> ArrayLike:
     is_key = jax.dtypes.issubdtype(getattr(value, "dtype", float), jax.dtypes.extended)
     return value if is_key else jax.lax.stop_gradient(value)
 
 
-def _lookup(rules: dict[str, Callable[..., Any]], name: str) -> Callable[..., Any]:
+def _lookup(rules: dict[str, Callable[..., T]], name: str) -> Callable[..., T]:
     if name not in rules:
         raise NotImplementedError(
             f"A random choice of an expectation stands inside `{name}`, which has no rule. Supported around it: jit, "
@@ -142,13 +149,13 @@ def _lookup(rules: dict[str, Callable[..., Any]], name: str) -> Callable[..., An
     return rules[name]
 
 
-def _pair(outputs: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+def _pair(outputs: list[ArrayLike], state: ADEV) -> tuple[list[ArrayLike], ADEV]:
     return outputs, state
 
 
 def _evaluate(
-    closed: ClosedJaxpr, args: Sequence[Any], key: jax.Array, log_factor: Any, is_pure: bool
-) -> tuple[list[Any], Any]:
+    closed: ClosedJaxpr, args: Sequence[ArrayLike], key: jax.Array, log_factor: jax.Array, is_pure: bool
+) -> tuple[list[ArrayLike], jax.Array]:
     """Outputs and log factor of a jaxpr whose choices are all direct."""
     outputs, state = run(closed, args, ADEV(key, log_factor, is_pure), _pair)
     return outputs, state.log_factor
@@ -157,7 +164,7 @@ def _evaluate(
 # Direct rules: (eqn, values, state) -> (outputs, state)
 
 
-def _site(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+def _site(eqn: Equation, values: list[ArrayLike], state: ADEV) -> tuple[list[ArrayLike], ADEV]:
     state, key = state.split()
     site, shape = eqn.params["sampler"], eqn.params["shape"]
     if eqn.primitive is sample_p:  # the key of an expectation within this one
@@ -170,7 +177,7 @@ def _site(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADE
     return [value], state
 
 
-def _cond(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+def _cond(eqn: Equation, values: list[ArrayLike], state: ADEV) -> tuple[list[ArrayLike], ADEV]:
     state, key = state.split()
     index, *operands = values
     branches = [
@@ -181,7 +188,7 @@ def _cond(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADE
     return outputs, replace(state, log_factor=factor)
 
 
-def _scan(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+def _scan(eqn: Equation, values: list[ArrayLike], state: ADEV) -> tuple[list[ArrayLike], ADEV]:
     state, key = state.split()
     parts = scan_parts(eqn, values)
     carry, ys, factor = _scan_steps(parts, key, parts.carry, 0, state)
@@ -189,14 +196,14 @@ def _scan(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADE
 
 
 def _scan_steps(
-    parts: ScanParts, key: jax.Array, carry: list[Any], done: int, state: ADEV
-) -> tuple[list[Any], list[Any], Any]:
+    parts: ScanParts, key: jax.Array, carry: list[ArrayLike], done: int, state: ADEV
+) -> tuple[list[ArrayLike], list[ArrayLike], jax.Array]:
     """The steps of a scan after the first `done`, in order of execution: `(carry, ys, log factor)`."""
     n_left = parts.length - done
     xs = [x[:n_left] if parts.reverse else x[done:] for x in parts.xs]
     indices = jnp.arange(n_left) if parts.reverse else jnp.arange(done, parts.length)
 
-    def body(loop: Any, step: Any) -> tuple[Any, Any]:
+    def body(loop: PyTree, step: PyTree) -> tuple[PyTree, list[ArrayLike]]:
         carry, factor = loop
         index, xs = step
         step_key = jax.random.fold_in(key, index)
@@ -209,7 +216,7 @@ def _scan_steps(
     return carry, ys, factor
 
 
-def _while(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+def _while(eqn: Equation, values: list[ArrayLike], state: ADEV) -> tuple[list[ArrayLike], ADEV]:
     if not state.is_pure:
         raise NotImplementedError(
             "A random choice of an expectation stands inside a `while_loop` (or a `fori_loop` of unknown length), "
@@ -219,22 +226,22 @@ def _while(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], AD
     state, key = state.split()
     parts = while_parts(eqn, values)
 
-    def condition(key: jax.Array, carry: Any) -> Any:
+    def condition(key: jax.Array, carry: list[ArrayLike]) -> ArrayLike:
         args = [*parts.condition_constants, *carry]
         return _evaluate(parts.condition, args, jax.random.fold_in(key, 0), state.log_factor, True)[0][0]
 
-    def advance(key: jax.Array, carry: Any) -> tuple[Any, Any]:
+    def advance(key: jax.Array, carry: list[ArrayLike]) -> tuple[jax.Array, list[ArrayLike]]:
         next_key, sub = jax.random.split(jax.random.fold_in(key, 1))
         return next_key, _evaluate(parts.body, [*parts.body_constants, *carry], sub, state.log_factor, True)[0]
 
     return keyed_while(parts, condition, advance, key), state
 
 
-def _inline(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+def _inline(eqn: Equation, values: list[ArrayLike], state: ADEV) -> tuple[list[ArrayLike], ADEV]:
     return run(_body(eqn), values, state, _pair)
 
 
-def _remat(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], ADEV]:
+def _remat(eqn: Equation, values: list[ArrayLike], state: ADEV) -> tuple[list[ArrayLike], ADEV]:
     state, key = state.split()
     body = _body(eqn)
     function = remat(eqn, lambda key, factor, *args: _evaluate(body, args, key, factor, state.is_pure))
@@ -242,7 +249,7 @@ def _remat(eqn: Equation, values: list[Any], state: ADEV) -> tuple[list[Any], AD
     return outputs, replace(state, log_factor=factor)
 
 
-def _body(eqn: Equation) -> Any:
+def _body(eqn: Equation) -> ClosedJaxpr:
     return close(eqn.params["call_jaxpr"] if "call_jaxpr" in eqn.params else eqn.params["jaxpr"])
 
 
@@ -263,11 +270,11 @@ _DIRECT = rules_by_name(
 class _RestOfProgram:
     """What a rule of `genjax.adev.rules` sees of the rest."""
 
-    def __init__(self, state: ADEV, rest: Continuation):
+    def __init__(self, state: ADEV, rest: Continuation[jax.Array]):
         self._state, self._rest = state, rest
         self.n_runs = state.n_runs
 
-    def __call__(self, value: Any, n_runs: int = 1) -> jax.Array:
+    def __call__(self, value: jax.Array, n_runs: int = 1) -> jax.Array:
         total = self.n_runs * n_runs
         if total > LARGEST_ENUMERATION:
             raise ValueError(
@@ -277,23 +284,23 @@ class _RestOfProgram:
             )
         return self._rest([value], replace(self._state, n_runs=total))
 
-    def pure(self, value: Any) -> jax.Array:
+    def pure(self, value: jax.Array) -> jax.Array:
         return self._rest([value], replace(self._state, is_pure=True))
 
 
-def _site_with_rest(eqn: Equation, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+def _site_with_rest(eqn: Equation, values: list[ArrayLike], state: ADEV, rest: Continuation[jax.Array]) -> jax.Array:
     state, key = state.split()
     site = eqn.params["sampler"]
     return rule_of(site.primitive).integrate(site, key, values, eqn.params["shape"], _RestOfProgram(state, rest))
 
 
-def _cond_with_rest(eqn: Equation, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+def _cond_with_rest(eqn: Equation, values: list[ArrayLike], state: ADEV, rest: Continuation[jax.Array]) -> jax.Array:
     index, *operands = values
     branches = [lambda *ops, b=branch: run(b, ops, state, rest) for branch in eqn.params["branches"]]
     return jax.lax.switch(index, branches, *operands)
 
 
-def _scan_with_rest(eqn: Equation, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+def _scan_with_rest(eqn: Equation, values: list[ArrayLike], state: ADEV, rest: Continuation[jax.Array]) -> jax.Array:
     state, key = state.split()
     parts = scan_parts(eqn, values)
     if parts.length > LARGEST_UNROLLED_SCAN:
@@ -308,7 +315,7 @@ def _scan_with_rest(eqn: Equation, values: list[Any], state: ADEV, rest: Continu
         return rest([*parts.carry, *ys], state)
     next_key = state.key
 
-    def from_step(done: int, carry: list[Any], outputs: list[list[Any]], state: ADEV) -> Any:
+    def from_step(done: int, carry: list[ArrayLike], outputs: list[list[ArrayLike]], state: ADEV) -> jax.Array:
         if done == parts.length:
             return finish(carry, outputs, [], state)
         if not jaxpr_needs_rest(parts.body.jaxpr, state.is_pure):
@@ -317,13 +324,13 @@ def _scan_with_rest(eqn: Equation, values: list[Any], state: ADEV, rest: Continu
         index = parts.length - 1 - done if parts.reverse else done
         xs = [x[index] for x in parts.xs]
 
-        def after(outs: list[Any], state: ADEV) -> Any:
+        def after(outs: list[ArrayLike], state: ADEV) -> jax.Array:
             return from_step(done + 1, outs[: len(carry)], [*outputs, outs[len(carry) :]], state)
 
         step_state = replace(state, key=jax.random.fold_in(key, index))
         return run(parts.body, [*parts.constants, *carry, *xs], step_state, after)
 
-    def finish(carry: list[Any], outputs: list[list[Any]], last: list[Any], state: ADEV) -> Any:
+    def finish(carry: list[ArrayLike], outputs: list[list[ArrayLike]], last: list[ArrayLike], state: ADEV) -> jax.Array:
         ordered = outputs[::-1] if parts.reverse else outputs
         columns = [jnp.stack(column) for column in zip(*ordered, strict=True)]
         if last:  # the steps that were not unrolled
@@ -334,7 +341,7 @@ def _scan_with_rest(eqn: Equation, values: list[Any], state: ADEV, rest: Continu
     return from_step(0, parts.carry, [], state)
 
 
-def _while_with_rest(eqn: Equation, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+def _while_with_rest(eqn: Equation, values: list[ArrayLike], state: ADEV, rest: Continuation[jax.Array]) -> jax.Array:
     raise NotImplementedError(
         "A random choice whose estimator needs the rest of the program (enumeration, measure-valued, or a primitive of "
         "your own) stands inside a `while_loop` (or a `fori_loop` of unknown length). Use `lax.scan` with a static "
@@ -342,7 +349,7 @@ def _while_with_rest(eqn: Equation, values: list[Any], state: ADEV, rest: Contin
     )
 
 
-def _inline_with_rest(eqn: Equation, values: list[Any], state: ADEV, rest: Continuation) -> Any:
+def _inline_with_rest(eqn: Equation, values: list[ArrayLike], state: ADEV, rest: Continuation[jax.Array]) -> jax.Array:
     return run(_body(eqn), values, state, rest)
 
 

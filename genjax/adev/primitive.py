@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.tree_util import PyTreeDef
+from jax.typing import ArrayLike
 
-from genjax.adev.dual import Dual
+from genjax.adev.dual import Dual, DualTree
 from genjax.core.pytree import Pytree
-from genjax.pjax.sites import KeyfulSampler, LaneSampler, adev_sample_p, sample_p
+from genjax.pjax.sites import KeyfulSampler, LaneSampler, SiteSampler, adev_sample_p, sample_p
+from genjax.signatures import Args, Kwargs
 
-KPure = Callable[[Any], jax.Array]
+T = TypeVar("T")
+KPure = Callable[[ArrayLike], jax.Array]
 KDual = Callable[[Dual], Dual]
+
+
+class Site(SiteSampler, Protocol):
+    """The static part of a choice with an estimator."""
+
+    @property
+    def primitive(self) -> Any:
+        """An `ADEVPrimitive` that has what its rule asks for, such as the `probabilities` of values to enumerate."""
+
+    def log_density(self, value: jax.Array, parameters: Sequence[jax.Array]) -> jax.Array:
+        """`log p(value)` of every lane."""
+        ...
+
+
+class UnmappedSite(Site, Protocol):
+    """A site as a call makes it, before any `vmap`."""
+
+    def batch_shape(self, parameters: Sequence[ArrayLike]) -> tuple[int, ...]:
+        """The common batch shape of the parameters."""
+        ...
 
 
 @Pytree.dataclass
@@ -31,7 +54,7 @@ class ADEVPrimitive(Pytree):
     programs*, POPL 2023, section 4 (primitives with built-in derivative estimators).
     """
 
-    def sample(self, *args: Any) -> Any:
+    def sample(self, *args: Any) -> ArrayLike:
         """Draw a value without a key, by other random choices.
 
         Raises:
@@ -39,7 +62,7 @@ class ADEVPrimitive(Pytree):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement sample(*args) to be drawn without a key.")
 
-    def sample_with_key(self, key: jax.Array, *args: Any, sample_shape: tuple[int, ...] = ()) -> Any:
+    def sample_with_key(self, key: jax.Array, *args: Any, sample_shape: tuple[int, ...] = ()) -> ArrayLike:
         """Draw a value of shape `(*sample_shape, *shape of one draw)` with a key.
 
         Raises:
@@ -50,7 +73,7 @@ class ADEVPrimitive(Pytree):
             "random choice."
         )
 
-    def prim_jvp_estimate(self, dual_args: tuple[Any, ...], konts: tuple[KPure, KDual]) -> Dual:
+    def prim_jvp_estimate(self, dual_args: tuple[DualTree, ...], konts: tuple[KPure, KDual]) -> Dual:
         """Estimate the value and the directional derivative of `E[rest(v)]`, v drawn by this primitive.
 
         Args:
@@ -65,12 +88,12 @@ class ADEVPrimitive(Pytree):
             f"{type(self).__name__} must implement prim_jvp_estimate(dual_args, (kpure, kdual)) to be differentiated."
         )
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> jax.Array:
         """Make a random choice with these arguments; keyword arguments are named by the signature of `sample`."""
         site, parameters = self.site(args, kwargs)
         return adev_sample_p.bind(*parameters, sampler=site, shape=())
 
-    def site(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
+    def site(self, args: Args, kwargs: Kwargs) -> tuple[UnmappedSite, list[jax.Array]]:
         """The static part of a choice with these arguments, and its array parameters."""
         if kwargs:
             bound = inspect.signature(self.prim_arguments()).bind(*args, **kwargs)
@@ -79,12 +102,12 @@ class ADEVPrimitive(Pytree):
         leaves, in_tree = jax.tree.flatten(args)
         return PrimitiveSite(self, in_tree), [jnp.asarray(leaf) for leaf in leaves]
 
-    def prim_arguments(self) -> Callable[..., Any]:
+    def prim_arguments(self) -> Callable[..., ArrayLike]:
         """The function whose signature names the arguments."""
         return self.sample
 
 
-def invoke_closed_over(instance: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+def invoke_closed_over(instance: Callable[..., T], args: Args) -> T:
     """`instance(*args)`: a call as a function of one object and its arguments."""
     return instance(*args)
 
@@ -103,24 +126,26 @@ class PrimitiveSite:
     def name(self) -> str:
         return type(self.primitive).__name__
 
-    def arguments(self, arrays: Any) -> tuple[Any, ...]:
+    def arguments(self, arrays: Sequence[ArrayLike]) -> Args:
         return jax.tree.unflatten(self.in_tree, arrays)
 
-    def draw(self, key: jax.Array, *arrays: Any, shape: tuple[int, ...]) -> Any:
+    def draw(self, key: jax.Array, *arrays: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
         del shape
         return jnp.asarray(self.primitive.sample_with_key(key, *self.arguments(arrays)))
 
-    def batch_shape(self, arrays: Any) -> tuple[int, ...]:
+    def batch_shape(self, arrays: Sequence[ArrayLike]) -> tuple[int, ...]:
         """Nothing is known about batches of such a primitive: it makes one choice."""
         return ()
 
-    def log_density(self, value: Any, arrays: Any) -> jax.Array:
+    def log_density(self, value: jax.Array, arrays: Sequence[jax.Array]) -> jax.Array:
         """`log p(value)`, (); for primitives that have a density."""
         return jnp.sum(self.primitive.log_density(value, *self.arguments(arrays)))  # type: ignore[attr-defined]
 
     abstract = KeyfulSampler.abstract
 
-    def batched(self, size: int, arguments: Any, dims: Any, shape: tuple[int, ...]) -> tuple[Any, list[Any], Any]:
+    def batched(
+        self, size: int, arguments: Sequence[ArrayLike], dims: Sequence[int | None], shape: tuple[int, ...]
+    ) -> tuple[SiteSampler, list[ArrayLike], tuple[int, ...]]:
         return PrimitiveLanes(self, size, tuple(dims)), list(arguments), shape
 
 
@@ -128,18 +153,20 @@ class PrimitiveSite:
 class PrimitiveLanes(LaneSampler):
     """Independent choices of a user's primitive along a new leading axis."""
 
+    inner: PrimitiveSite | PrimitiveLanes
+
     @property
     def primitive(self) -> ADEVPrimitive:
         return self.inner.primitive
 
-    def lane(self, index: int, arrays: Any) -> list[Any]:
+    def lane(self, index: int, arrays: Sequence[jax.Array]) -> list[jax.Array]:
         """The arguments of one lane."""
         return [
             array if dim is None else jax.lax.index_in_dim(array, index, dim, keepdims=False)
             for array, dim in zip(arrays, self.dims, strict=True)
         ]
 
-    def log_density(self, value: Any, arrays: Any) -> jax.Array:
+    def log_density(self, value: jax.Array, arrays: Sequence[jax.Array]) -> jax.Array:
         """`log p(value)` of every lane: (size, *lanes of the inner choice)."""
         of_lane = lambda v, *a: self.inner.log_density(v, a)
         return jax.vmap(of_lane, in_axes=(0, *self.dims))(value, *arrays)
@@ -150,7 +177,7 @@ class PrimitiveLanes(LaneSampler):
 # The key of an estimate
 
 
-def _return_key(key: jax.Array, *, sample_shape: tuple[int, ...] = ()) -> Any:
+def _return_key(key: jax.Array, *, sample_shape: tuple[int, ...] = ()) -> jax.Array:
     del sample_shape
     return key
 
@@ -159,6 +186,6 @@ def _return_key(key: jax.Array, *, sample_shape: tuple[int, ...] = ()) -> Any:
 EXPECTATION_KEY = KeyfulSampler("expectation", _return_key, jax.tree.structure(((), {})), ())
 
 
-def draw_key() -> Any:
+def draw_key() -> jax.Array:
     """A key from `seed`, or from the counter of eager draws."""
     return sample_p.bind(sampler=EXPECTATION_KEY, shape=())

@@ -19,17 +19,19 @@ ICML 2018.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from genjax.adev.dual import Dual, canonical, is_differentiable
-from genjax.adev.primitive import PrimitiveLanes
-from genjax.pjax import jax_internals
+from genjax.adev.primitive import PrimitiveLanes, PrimitiveSite, Site
 from genjax.pjax.evaluate import Finder, evaluate
-from genjax.pjax.jax_internals import Equation
+from genjax.pjax.jax_internals import ClosedJaxpr, Equation
 from genjax.pjax.seed import seed
+from genjax.signatures import PyTree
 
 #: Alternative values of the lanes of one choice that are evaluated at once; more are taken in turns, to save memory.
 LANES_AT_ONCE = 256
@@ -41,11 +43,11 @@ class Rest(Protocol):
     #: How many runs of the rest the enumerations so far have asked for.
     n_runs: int
 
-    def __call__(self, value: Any, n_runs: int = 1) -> jax.Array:
+    def __call__(self, value: jax.Array, n_runs: int = 1) -> jax.Array:
         """The surrogate of the rest; `n_runs` says in how many places, or lanes, it is called."""
         ...
 
-    def pure(self, value: Any) -> jax.Array:
+    def pure(self, value: jax.Array) -> jax.Array:
         """An estimate of the rest's value, which carries no derivative."""
         ...
 
@@ -59,13 +61,15 @@ class Rule:
         return False
 
     def direct(
-        self, site: Any, key: jax.Array, parameters: Any, shape: tuple[int, ...], is_pure: bool
-    ) -> tuple[Any, jax.Array | None]:
+        self, site: Site, key: jax.Array, parameters: Sequence[jax.Array], shape: tuple[int, ...], is_pure: bool
+    ) -> tuple[jax.Array, jax.Array | None]:
         """`(value, log p(value) of every lane or None)`: the surrogate's log factors."""
         del is_pure
         return site.draw(key, *parameters, shape=shape), None
 
-    def integrate(self, site: Any, key: jax.Array, parameters: Any, shape: tuple[int, ...], rest: Rest) -> jax.Array:
+    def integrate(
+        self, site: Site, key: jax.Array, parameters: Sequence[jax.Array], shape: tuple[int, ...], rest: Rest
+    ) -> jax.Array:
         """The surrogate of the choice and all that follows: a scalar."""
         raise NotImplementedError
 
@@ -74,8 +78,8 @@ class Pathwise(Rule):
     """Differentiate through the draw (reparametrisation)."""
 
     def direct(
-        self, site: Any, key: jax.Array, parameters: Any, shape: tuple[int, ...], is_pure: bool
-    ) -> tuple[Any, jax.Array | None]:
+        self, site: Site, key: jax.Array, parameters: Sequence[jax.Array], shape: tuple[int, ...], is_pure: bool
+    ) -> tuple[jax.Array, jax.Array | None]:
         value = site.draw(key, *parameters, shape=shape)
         if not is_differentiable(value):
             raise TypeError(
@@ -90,8 +94,8 @@ class ScoreFunction(Rule):
     """REINFORCE. Whoever runs it adds up the log densities of lanes that belong to one expectation."""
 
     def direct(
-        self, site: Any, key: jax.Array, parameters: Any, shape: tuple[int, ...], is_pure: bool
-    ) -> tuple[Any, jax.Array | None]:
+        self, site: Site, key: jax.Array, parameters: Sequence[jax.Array], shape: tuple[int, ...], is_pure: bool
+    ) -> tuple[jax.Array, jax.Array | None]:
         value = jax.lax.stop_gradient(site.draw(key, *map(jax.lax.stop_gradient, parameters), shape=shape))
         return value, None if is_pure else site.log_density(value, parameters)
 
@@ -105,7 +109,9 @@ class MeasureValued(Rule):
     def needs_rest(self, shape: tuple[int, ...], is_pure: bool) -> bool:
         return not is_pure
 
-    def integrate(self, site: Any, key: jax.Array, parameters: Any, shape: tuple[int, ...], rest: Rest) -> jax.Array:
+    def integrate(
+        self, site: Site, key: jax.Array, parameters: Sequence[jax.Array], shape: tuple[int, ...], rest: Rest
+    ) -> jax.Array:
         drawn = jax.lax.stop_gradient(site.draw(key, *map(jax.lax.stop_gradient, parameters), shape=shape))
         at_drawn = rest(drawn)
         table = site.primitive.probabilities(*parameters)
@@ -113,7 +119,7 @@ class MeasureValued(Rule):
         table = jnp.broadcast_to(table, (*shape, n_values)).reshape(-1, n_values)
         lanes = drawn.reshape(-1)
 
-        def contribution(index: Any) -> jax.Array:
+        def contribution(index: jax.Array) -> jax.Array:
             lane, step = index // (n_values - 1), index % (n_values - 1) + 1
             other = (lanes[lane].astype(jnp.int32) + step) % n_values
             changed = lanes.at[lane].set(other.astype(lanes.dtype)).reshape(shape)
@@ -141,7 +147,9 @@ class Enumeration(MeasureValued):
     def needs_rest(self, shape: tuple[int, ...], is_pure: bool) -> bool:
         return shape == () or not is_pure
 
-    def integrate(self, site: Any, key: jax.Array, parameters: Any, shape: tuple[int, ...], rest: Rest) -> jax.Array:
+    def integrate(
+        self, site: Site, key: jax.Array, parameters: Sequence[jax.Array], shape: tuple[int, ...], rest: Rest
+    ) -> jax.Array:
         if shape != ():
             return super().integrate(site, key, parameters, shape, rest)
         probabilities = site.primitive.probabilities(*parameters)
@@ -160,12 +168,15 @@ class JvpEstimate(Rule):
     def needs_rest(self, shape: tuple[int, ...], is_pure: bool) -> bool:
         return not is_pure
 
-    def integrate(self, site: Any, key: jax.Array, parameters: Any, shape: tuple[int, ...], rest: Rest) -> jax.Array:
+    def integrate(
+        self, site: Site, key: jax.Array, parameters: Sequence[jax.Array], shape: tuple[int, ...], rest: Rest
+    ) -> jax.Array:
         if not isinstance(site, PrimitiveLanes):
+            assert isinstance(site, PrimitiveSite)  # a user's primitive makes no other
             return _estimate_jvp(site, key, parameters, rest)
         keys = jax.random.split(key, site.size)
 
-        def from_lane(index: int, earlier: list[Any], is_pure: bool) -> jax.Array:
+        def from_lane(index: int, earlier: list[jax.Array], is_pure: bool) -> jax.Array:
             if index == site.size:
                 return rest.pure(jnp.stack(earlier)) if is_pure else rest(jnp.stack(earlier))
             arrays = site.lane(index, parameters)
@@ -184,34 +195,39 @@ class JvpEstimate(Rule):
 class _RestOfLanes:
     """The later lanes of a batched choice, and then the rest of the program."""
 
-    def __init__(self, dual: Any, pure: Any, n_runs: int):
+    def __init__(self, dual: Callable[[jax.Array], jax.Array], pure: Callable[[jax.Array], jax.Array], n_runs: int):
         self._dual, self.pure, self.n_runs = dual, pure, n_runs
 
-    def __call__(self, value: Any, n_runs: int = 1) -> jax.Array:
+    def __call__(self, value: jax.Array, n_runs: int = 1) -> jax.Array:
         return self._dual(value)
 
 
-def _estimate_jvp(site: Any, key: jax.Array, parameters: Any, rest: Rest) -> jax.Array:
+def _estimate_jvp(site: PrimitiveSite, key: jax.Array, parameters: Sequence[jax.Array], rest: Rest) -> jax.Array:
     # A function with a derivative of its own cannot close over values that are differentiated: stage the rest, which
     # makes them operands.
     abstract = site.abstract(parameters, ())
     example = jnp.zeros(abstract.shape, abstract.dtype)
     dual_rest, pure_rest = jax.make_jaxpr(rest)(example), jax.make_jaxpr(rest.pure)(example)
 
-    def run(staged: Any, constants: Any, value: Any) -> jax.Array:
-        return evaluate(jax_internals.ClosedJaxpr(staged.jaxpr, constants), [value], _NOTHING, _never)[0]
+    def run(staged: ClosedJaxpr, constants: Sequence[ArrayLike], value: jax.Array) -> jax.Array:
+        return evaluate(ClosedJaxpr(staged.jaxpr, constants), [value], _NOTHING, _never)[0]
 
     @jax.custom_jvp
-    def call(key: jax.Array, parameters: Any, pure_constants: Any, dual_constants: Any) -> jax.Array:
+    def call(
+        key: jax.Array,
+        parameters: Sequence[jax.Array],
+        pure_constants: Sequence[ArrayLike],
+        dual_constants: Sequence[ArrayLike],
+    ) -> jax.Array:
         del dual_constants
         return run(pure_rest, pure_constants, site.draw(key, *parameters, shape=()))
 
     @call.defjvp
-    def call_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    def call_jvp(primals: PyTree, tangents: PyTree) -> tuple[jax.Array, jax.Array]:
         key, parameters, pure_constants, dual_constants = primals
         _, parameter_tangents, _, constant_tangents = tangents
 
-        def kpure(value: Any) -> jax.Array:
+        def kpure(value: ArrayLike) -> jax.Array:
             return run(pure_rest, pure_constants, jnp.asarray(value, example.dtype))
 
         def kdual(dual: Dual) -> Dual:
@@ -233,7 +249,7 @@ def _estimate_jvp(site: Any, key: jax.Array, parameters: Any, rest: Rest) -> jax
 _NOTHING = Finder(())
 
 
-def _never(eqn: Equation, values: Any) -> Any:
+def _never(eqn: Equation, values: list[ArrayLike]) -> NoReturn:
     raise AssertionError(f"no equation is taken, got {eqn} with {len(values)} values")
 
 

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from genjax.core.selection import Selection, SelectionBase, lenient, named
+from genjax.signatures import Choices
 
 if TYPE_CHECKING:
     from genjax.core.trace import AnyTrace
 
 Path = tuple[str, ...]
 
+Addresses: TypeAlias = "dict[str, Addresses] | None"
+"""The addresses of a trace: None where a choice is."""
 
-def addresses(node: Any) -> Any:
+
+def addresses(node: AnyTrace | Choices) -> Addresses:
     """The addresses of a trace or of choices, without values: a nested dict, with None for a choice.
 
     Both branches of a `Cond` count. Nothing is computed.
@@ -30,13 +34,13 @@ def addresses(node: Any) -> Any:
     return addresses(inner) if hasattr(inner, "inner") else None
 
 
-def _union(mine: Any, other: Any) -> Any:
+def _union(mine: Addresses, other: Addresses) -> Addresses:
     if not (isinstance(mine, dict) and isinstance(other, dict)):
         return mine if isinstance(mine, dict) else other
     return {**mine, **{addr: _union(mine[addr], k) if addr in mine else k for addr, k in other.items()}}
 
 
-def paths(known: Any, prefix: Path = ()) -> list[Path]:
+def paths(known: Addresses, prefix: Path = ()) -> list[Path]:
     """The paths of the choices in `addresses(...)`."""
     if not isinstance(known, dict):
         return [prefix]
@@ -48,7 +52,7 @@ def path_text(path: Path) -> str:
     return repr(path[0]) if len(path) == 1 else repr(path)
 
 
-def selected_paths(selection: SelectionBase, known: Any, prefix: Path = ()) -> list[Path]:
+def selected_paths(selection: SelectionBase, known: Addresses, prefix: Path = ()) -> list[Path]:
     """The paths of the selected choices."""
     if not isinstance(known, dict):
         return [prefix] if selection.match(())[0] else []
@@ -88,7 +92,7 @@ def _listing(every: list[Path], most: int = 20) -> str:
     return (", ".join(map(path_text, every[:most])) or "no addresses") + more
 
 
-def _unknown(selection: SelectionBase, known: Any, prefix: Path = ()) -> Iterator[Path]:
+def _unknown(selection: SelectionBase, known: Addresses, prefix: Path = ()) -> Iterator[Path]:
     level = known if isinstance(known, dict) else {}
     for addr in named(selection):
         if addr not in level:
@@ -107,7 +111,7 @@ def nearest_path(path: Path, known: Iterable[Path]) -> str:
 def _likeness(path: Path, other: Path) -> float:
     """How much two paths are alike: their last addresses, or any two of their addresses, by `difflib`."""
 
-    def ratio(a: Any, b: Any) -> float:
+    def ratio(a: str, b: str) -> float:
         return difflib.SequenceMatcher(None, str(a), str(b)).ratio()
 
     if not (path and other):

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from genjax.core.pytree import Pytree
+from genjax.signatures import Args, PyTree
 
 if TYPE_CHECKING:
+    from genjax.core.observed import Marks
     from genjax.core.trace import AnyTrace
+
+T = TypeVar("T", bound="AnyTrace")
 
 
 @Pytree.dataclass
@@ -22,20 +28,20 @@ class Shared(Pytree):
     instead of a wrong answer. Batches of such batches put their axes in front, as for any other leaf.
     """
 
-    value: Any
+    value: jax.Array
 
 
-def is_shared(node: Any) -> bool:
+def is_shared(node: object) -> bool:
     """Whether a node of an argument tree is `Shared`."""
     return isinstance(node, Shared)
 
 
-def share(args: Any) -> Any:
+def share(args: PyTree) -> PyTree:
     """Every leaf as `Shared`."""
     return jax.tree.map(lambda leaf: Shared(jnp.asarray(leaf)[None]), args)
 
 
-def unshare(args: Any, score: Any) -> Any:
+def unshare(args: PyTree, score: ArrayLike | jax.ShapeDtypeStruct) -> PyTree:
     """The plain arguments: shared ones without the innermost of the batch's axes, of which the score has the number.
 
     A score without batch axes belongs to one run, taken out of its batch by indexing every leaf: it took the axis away.
@@ -48,12 +54,12 @@ def unshare(args: Any, score: Any) -> Any:
     )
 
 
-def argument_axes(args: Any) -> Any:
+def argument_axes(args: PyTree) -> PyTree:
     """`in_axes` that map plain arguments over the batch: None for shared leaves, 0 for the others."""
     return jax.tree.map(lambda node: None if is_shared(node) else 0, args, is_leaf=is_shared)
 
 
-def map_batch(function: Any, batch: Any) -> Any:
+def map_batch(function: Callable[[jax.Array], Any], batch: PyTree) -> PyTree:
     """Apply a function to every leaf that has the batch axis, and to no shared argument."""
     return jax.tree.map(lambda node: node if is_shared(node) else function(node), batch, is_leaf=is_shared)
 
@@ -67,31 +73,31 @@ def raw_args(trace: AnyTrace) -> Any:
     return getattr(trace, name) if name else None
 
 
-def stored_marks(trace: AnyTrace) -> tuple[Any, ...]:
+def stored_marks(trace: AnyTrace) -> tuple[Marks, ...]:
     """`(marks,)` as stored, `()` where nothing is marked as observed."""
     stored = raw_args(trace)
     return stored[2:] if isinstance(stored, tuple) else ()
 
 
-def with_marks(trace: AnyTrace, marks: tuple[Any, ...]) -> Any:
+def with_marks(trace: T, marks: tuple[Marks, ...]) -> T:
     """The trace with other `stored_marks`."""
     stored = raw_args(trace)
     return trace if stored is None else with_args(trace, (*stored[:2], *marks))
 
 
-def unshared(trace: AnyTrace) -> Any:
+def unshared(trace: T) -> T:
     """The trace with plain arguments and marks."""
     stored = raw_args(trace)
     return trace if stored is None else with_args(trace, unshare(stored, trace.raw_score()))
 
 
-def with_args(trace: AnyTrace, args: Any) -> Any:
+def with_args(trace: T, args: tuple[Any, ...] | None) -> T:
     """The trace with other stored arguments; a trace type without such a field is returned as it is."""
     name = _field_name(trace)
     return dataclasses.replace(trace, **{name: args}) if name else trace
 
 
-def without_args(trace: AnyTrace) -> Any:
+def without_args(trace: PyTree) -> PyTree:
     """A trace, and those in it, without their arguments: a batch would hold a copy of them per lane or step."""
     if isinstance(trace, (tuple, list)):
         return type(trace)(without_args(inner) for inner in trace)
@@ -115,7 +121,7 @@ def _field_name(trace: AnyTrace) -> str | None:
     return next((name for name in _ARGUMENTS if name in names and names & set(_INNER)), None)
 
 
-def as_args(args: Any) -> tuple[Any, ...]:
+def as_args(args: object) -> Args:
     """Model arguments as a tuple."""
     if not isinstance(args, (tuple, list)):
         raise TypeError(

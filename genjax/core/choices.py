@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
+from jax.typing import ArrayLike
 
 from genjax.core.partial import Indexed, select_where
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase, is_selected
-from genjax.core.signatures import Choices, Constraints
+from genjax.signatures import Choices, Constraints, PyTree
 
 # Wrappers
 
@@ -20,15 +21,19 @@ from genjax.core.signatures import Choices, Constraints
 class Fixed(Pytree):
     """A choice that was supplied from outside. A trace keeps the mark; `get_choices` removes it."""
 
-    value: Any
+    value: PyTree
 
     def __repr__(self) -> str:
         return f"Fixed({self.value!r})"
 
 
-def fixed(value: Any) -> Fixed:
+def fixed(value: PyTree) -> Fixed:
     """`Fixed(value)`."""
     return Fixed(value)
+
+
+Status: TypeAlias = "dict[str, Status] | bool"
+"""The tree of some choices, with True where a choice is `Fixed`."""
 
 
 class NotFixedException(Exception):
@@ -38,7 +43,7 @@ class NotFixedException(Exception):
         choice_map_status: the tree of the choices, with True where a choice is `Fixed`.
     """
 
-    def __init__(self, choice_map_status: Any):
+    def __init__(self, choice_map_status: Status):
         self.choice_map_status = choice_map_status
         listing = "\n".join(_status_lines(choice_map_status, 1))
         super().__init__(
@@ -48,7 +53,7 @@ class NotFixedException(Exception):
         )
 
 
-def _status_lines(status: Any, depth: int) -> list[str]:
+def _status_lines(status: Status, depth: int) -> list[str]:
     indent = "  " * depth
     if not isinstance(status, dict):
         return [f"{indent}{'Fixed' if status else 'NOT_FIXED'}"]
@@ -82,7 +87,7 @@ def strict(choices: Choices) -> Strict:
 # Reading constraints
 
 
-def choice_path(path: Any) -> str:
+def choice_path(path: tuple[Any, ...]) -> str:
     """A key path of JAX in a choice map as an address path, written `a/b`; '' for a single value."""
     return "/".join(str(getattr(key, "key", key)) for key in path)
 
@@ -94,7 +99,7 @@ def is_empty(constraints: Constraints) -> bool:
     return constraints is None or (isinstance(constraints, dict) and not constraints)
 
 
-def as_choices(x: Any) -> Any:
+def as_choices(x: Constraints) -> Constraints:
     """Constraints as nested dicts: of a trace its choices, of any other mapping a dict; `Strict` stays."""
     if isinstance(x, Strict):
         return Strict(as_choices(x.choices))
@@ -105,7 +110,7 @@ def as_choices(x: Any) -> Any:
     return {addr: as_choices(beneath) for addr, beneath in x.items()} if isinstance(x, Mapping) else x
 
 
-def lookup(constraints: Constraints, addr: str) -> Any:
+def lookup(constraints: Constraints, addr: str) -> Constraints:
     """The constraints beneath an address, or None."""
     if isinstance(constraints, Strict):
         beneath = lookup(constraints.choices, addr)
@@ -120,7 +125,7 @@ def lookup(constraints: Constraints, addr: str) -> Any:
     return constraints.get(addr)
 
 
-def without_strict(constraints: Constraints) -> Any:
+def without_strict(constraints: Constraints) -> Constraints:
     """Constraints without the `Strict` wrapper."""
     return constraints.choices if isinstance(constraints, Strict) else constraints
 
@@ -148,7 +153,7 @@ def check_used(constraints: Constraints, visited: Iterable[str], what: str) -> N
 # Merging and filtering
 
 
-def merge_choices(x: Any, other: Any, check: Any = None) -> tuple[Any, Any]:
+def merge_choices(x: Choices, other: Choices, check: ArrayLike | None = None) -> tuple[Choices, Choices]:
     """Merge two choice maps.
 
     Args:
@@ -176,7 +181,7 @@ def merge_choices(x: Any, other: Any, check: Any = None) -> tuple[Any, Any]:
     return merged, discarded or None
 
 
-def filter_choices(x: Any, selection: SelectionBase) -> tuple[Any, Any]:
+def filter_choices(x: Choices, selection: SelectionBase) -> tuple[Choices, Choices]:
     """Split a choice map: `(selected, unselected)`, each None if empty. Agrees with what `regenerate` redraws."""
     if is_empty(x):
         return None, None

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
-from genjax.core.addresses import check_selection
+from genjax.core.addresses import Path, check_selection
 from genjax.core.arguments import stored_marks, unshare, with_marks, without_args
 from genjax.core.choices import Strict, filter_choices, is_empty, merge_choices, without_strict
-from genjax.core.gfi import GFI, Density, Weight
+from genjax.core.gfi import GFI, AnyGFI, Density, Weight
 from genjax.core.lanes import scalar
-from genjax.core.made import gate_of, gated
+from genjax.core.made import Gate, gate_of, gated
 from genjax.core.observed import observed_by
 from genjax.core.partial import Masked, select_where
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
-from genjax.core.signatures import Choices, Constraints
-from genjax.core.sites import choose_sites
-from genjax.core.trace import Trace, get_choices
-
-if TYPE_CHECKING:
-    from genjax.core.gfi import AnyGFI
+from genjax.core.sites import Sites, choose_sites
+from genjax.core.trace import AnyTrace, Trace, get_choices
+from genjax.signatures import Args, Choices, Constraints, Kwargs, PyTree
 
 X = TypeVar("X")
 R = TypeVar("R")
@@ -34,29 +32,29 @@ class CondTr(Trace[X, R]):
     """The trace of a `Cond`: the traces of both branches, and which one counts."""
 
     gen_fn: AnyGFI
-    args: Any
-    check: Any
-    trs: Any
-    retval: Any
-    score: Any
+    args: tuple[Any, ...]  # of the call, and marks of what was observed
+    check: jax.Array
+    trs: tuple[AnyTrace, ...]
+    retval: R
+    score: jax.Array
 
-    def get_gen_fn(self) -> Any:
+    def get_gen_fn(self) -> AnyGFI:
         return self.gen_fn
 
-    def get_args(self) -> Any:
+    def get_args(self) -> tuple[Args, Kwargs]:
         return unshare(self.args[:2], self.score)
 
     def get_retval(self) -> R:
         return self.retval
 
-    def raw_choices(self) -> Any:
+    def raw_choices(self) -> Choices:
         true, false = (tr.get_choices() for tr in self.trs)
         return merge_choices(true, false, self.check)[0]
 
     def raw_score(self) -> jax.Array:
         return self.score
 
-    def inner(self) -> Any:
+    def inner(self) -> tuple[AnyTrace, ...]:
         return self.trs
 
     __repr__ = Trace.__repr__
@@ -71,17 +69,17 @@ class Cond(GFI[X, R], Generic[X, R]):
     taken have no density: a kernel that flips the check should redraw them in the same move.
     """
 
-    callee_true: GFI[Any, Any]
-    callee_false: GFI[Any, Any]
+    callee_true: AnyGFI
+    callee_false: AnyGFI
 
-    def _trace(self, check: Any, args: Any, kwargs: Any, true: Any, false: Any) -> CondTr[X, R]:
+    def _trace(self, check: jax.Array, args: Args, kwargs: Kwargs, true: AnyTrace, false: AnyTrace) -> CondTr[X, R]:
         _check_shared(self, true.get_choices(), false.get_choices())
         score = jnp.where(check, true.get_score(), false.get_score())
         retval = self._where(check, true.get_retval(), false.get_retval())
         trs = (without_args(true), without_args(false))
         return CondTr(self, ((check, *args), kwargs), check, trs, retval, score)
 
-    def _where(self, check: Any, true: Any, false: Any) -> Any:
+    def _where(self, check: jax.Array, true: PyTree, false: PyTree) -> PyTree:
         structures = jax.tree.structure(true), jax.tree.structure(false)
         if structures[0] != structures[1]:
             raise ValueError(
@@ -90,12 +88,12 @@ class Cond(GFI[X, R], Generic[X, R]):
             )
         return jax.tree.map(lambda a, b: select_where(check, a, b), true, false)
 
-    def simulate(self, check: Any, *args: Any, **kwargs: Any) -> CondTr[X, R]:
+    def simulate(self, check: ArrayLike, *args: Any, **kwargs: Any) -> CondTr[X, R]:
         check = as_check(check)
         true, false = (callee.simulate(*a, **k) for callee, a, k, _ in self._branches(check, args, kwargs))
         return self._trace(check, args, kwargs, true, false)
 
-    def assess(self, x: X, check: Any, *args: Any, **kwargs: Any) -> tuple[Density, R]:
+    def assess(self, x: X, check: ArrayLike, *args: Any, **kwargs: Any) -> tuple[Density, R]:
         check, x = as_check(check), without_strict(x)
         (density_true, retval_true), (density_false, retval_false) = (
             callee.assess(jax.tree.map(gate, x), *a, **k) for callee, a, k, gate in self._branches(check, args, kwargs)
@@ -103,13 +101,13 @@ class Cond(GFI[X, R], Generic[X, R]):
         log_density = jnp.where(check, scalar(density_true), scalar(density_false))
         return log_density, self._where(check, retval_true, retval_false)
 
-    def sites(self, x: X, check: Any, *args: Any, **kwargs: Any) -> tuple[Any, R]:
+    def sites(self, x: X, check: ArrayLike, *args: Any, **kwargs: Any) -> tuple[Sites, R]:
         check, x = as_check(check), without_strict(x)
         sites_true, retval_true = self.callee_true.sites(x, *args, **kwargs)
         sites_false, retval_false = self.callee_false.sites(x, *args, **kwargs)
         return choose_sites(check, sites_true, sites_false), self._where(check, retval_true, retval_false)
 
-    def generate(self, x: X | None, check: Any, *args: Any, **kwargs: Any) -> tuple[CondTr[X, R], Weight]:
+    def generate(self, x: X | None, check: ArrayLike, *args: Any, **kwargs: Any) -> tuple[CondTr[X, R], Weight]:
         check = as_check(check)
         self._check_used(x, args, kwargs)
         (true, weight_true), (false, weight_false) = (
@@ -120,7 +118,7 @@ class Cond(GFI[X, R], Generic[X, R]):
         return with_marks(new, observed_by(x, new)), jnp.where(check, weight_true, weight_false)
 
     def update(
-        self, tr: Trace[X, R], x: X | None, check: Any, *args: Any, **kwargs: Any
+        self, tr: Trace[X, R], x: X | None, check: ArrayLike, *args: Any, **kwargs: Any
     ) -> tuple[CondTr[X, R], Weight, X]:
         check, old = as_check(check), tr.get_choices()
         # What is kept is the value that the old trace shows, whichever branch counts now.
@@ -129,7 +127,7 @@ class Cond(GFI[X, R], Generic[X, R]):
         return new, tr.raw_score() - new.score, old
 
     def regenerate(
-        self, tr: Trace[X, R], selection: SelectionBase, check: Any, *args: Any, **kwargs: Any
+        self, tr: Trace[X, R], selection: SelectionBase, check: ArrayLike, *args: Any, **kwargs: Any
     ) -> tuple[CondTr[X, R], Weight, X | None]:
         check, old = as_check(check), tr.get_choices()
         selection = check_selection(selection, tr, f"regenerate() of {self!r}")
@@ -155,7 +153,7 @@ class Cond(GFI[X, R], Generic[X, R]):
     def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
         return self.callee_true.merge(x, x_, check)
 
-    def _branches(self, check: Any, args: Any, kwargs: Any) -> list[tuple[Any, Any, Any, Any]]:
+    def _branches(self, check: jax.Array, args: Args, kwargs: Kwargs) -> list[tuple[AnyGFI, Args, Kwargs, Gate]]:
         """Per branch: callee, arguments, keyword arguments, and the gate for constraints.
 
         Each passes a gate: derivatives of the branch that is not taken are zero, where its own would be NaN or
@@ -168,15 +166,15 @@ class Cond(GFI[X, R], Generic[X, R]):
         return branches
 
     def _with_choices(
-        self, tr: Any, check: jax.Array, old: Choices, x: Constraints, args: Any, kwargs: Any
-    ) -> list[Any]:
+        self, tr: Any, check: jax.Array, old: Choices, x: Constraints, args: Args, kwargs: Kwargs
+    ) -> list[AnyTrace]:
         """Both branches' traces with the choices `old`, those of `x` in their place."""
         return [
             callee.update(inner, _in_dtypes_of(inner.get_choices(), overlay(old, jax.tree.map(gate, x))), *a, **k)[0]
             for (callee, a, k, gate), inner in zip(self._branches(check, args, kwargs), tr.trs, strict=True)
         ]
 
-    def _check_used(self, x: Any, args: Any, kwargs: Any) -> None:
+    def _check_used(self, x: Constraints, args: Args, kwargs: Kwargs) -> None:
         """Strict constraints may name addresses of either branch."""
         if not isinstance(x, Strict) or is_empty(x):
             return
@@ -192,7 +190,7 @@ class Cond(GFI[X, R], Generic[X, R]):
         return f"Cond({self.callee_true!r}, {self.callee_false!r})"
 
 
-def as_check(check: Any) -> jax.Array:
+def as_check(check: ArrayLike) -> jax.Array:
     """A check as a JAX boolean scalar.
 
     Raises:
@@ -213,7 +211,7 @@ def as_check(check: Any) -> jax.Array:
     return jnp.asarray(check)
 
 
-def _check_shared(cond: Any, true: Any, false: Any, path: tuple[str, ...] = ()) -> None:
+def _check_shared(cond: AnyGFI, true: Choices, false: Choices, path: Path = ()) -> None:
     """Raise unless values at addresses of both branches can stand for each other."""
     if isinstance(true, dict) and isinstance(false, dict):
         for addr in true.keys() & false.keys():
@@ -227,7 +225,7 @@ def _check_shared(cond: Any, true: Any, false: Any, path: tuple[str, ...] = ()) 
         )
 
 
-def _in_dtypes_of(own: Any, choices: Choices) -> Any:
+def _in_dtypes_of(own: Choices, choices: Choices) -> Choices:
     """Choices that both branches share have one dtype in the union; bring them back to the branch's own."""
     if isinstance(own, dict) and isinstance(choices, dict):
         return {addr: _in_dtypes_of(own[addr], value) if addr in own else value for addr, value in choices.items()}
@@ -244,7 +242,7 @@ def _in_dtypes_of(own: Any, choices: Choices) -> Any:
     )
 
 
-def overlay(choices: Choices, x: Any) -> Any:
+def overlay(choices: Choices, x: Constraints) -> Choices:
     """`choices` with those of `x` in their place; masked constraints apply where their mask is true."""
     if is_empty(x):
         return choices

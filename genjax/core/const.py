@@ -106,7 +106,7 @@ def count(value: Any, what: str, least: int = 0) -> int:
     return n
 
 
-def count_or_none(value: Any, what: str) -> int | None:
+def count_or_none(value: object, what: str) -> int | None:
     """The same where None says that the count is inferred."""
     return None if _raw(value) is None else count(value, what)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.core.signatures import Choices
+from genjax.signatures import Choices, PyTree
 
 if TYPE_CHECKING:
     from genjax.core.gfi import AnyGFI
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MAX_ROWS = 40
 
 
-def value_text(value: Any) -> str:
+def value_text(value: PyTree) -> str:
     """A short form of one value: scalars in full, arrays by type, shape and range."""
     if isinstance(value, jax.core.Tracer):
         return f"{value.dtype}{list(value.shape)} traced"
@@ -38,7 +38,7 @@ def value_text(value: Any) -> str:
     return repr(value)
 
 
-def _is_key(value: Any) -> bool:
+def _is_key(value: jax.Array | np.ndarray | np.generic) -> bool:
     return jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 

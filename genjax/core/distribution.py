@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from genjax.core.addresses import check_selection
 from genjax.core.choices import Fixed, is_empty, without_strict
@@ -25,6 +26,10 @@ from genjax.core.selection import SelectionBase, is_selected
 from genjax.core.sites import Site, site_of
 from genjax.core.trace import Tr, Trace, get_choices
 from genjax.pjax.sites import wrap_sampler
+from genjax.signatures import Args, Kwargs
+
+if TYPE_CHECKING:
+    from genjax.distributions.supports import Support
 
 X = TypeVar("X")
 
@@ -37,13 +42,13 @@ class Distribution(GFI[X, X], Generic[X]):
     """
 
     _sample: Const[Callable[..., X]]
-    _logpdf: Const[Callable[..., Any]]
+    _logpdf: Const[Callable[..., ArrayLike]]
     name: Const[str | None] = Pytree.field(default=Const(None))
-    _support: Const[Any] = Pytree.field(default=Const(None))
+    _support: Const[Support | None] = Pytree.field(default=Const(None))
     _is_polynomial: Const[bool] = Pytree.field(default=Const(False))
 
     @property
-    def support(self) -> Any:
+    def support(self) -> Support | None:
         """The set of its values, see `genjax.distributions.supports`; None if unknown."""
         return self._support.value
 
@@ -149,16 +154,16 @@ class Distribution(GFI[X, X], Generic[X]):
                 "observed as a whole or not at all: leave these axes out of the mask."
             )
 
-    def _scored(self, choice: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tr[X, X], jax.Array]:
+    def _scored(self, choice: X | Fixed, args: Args, kwargs: Kwargs) -> tuple[Tr[X, X], jax.Array]:
         value = choice.value if isinstance(choice, Fixed) else choice
         # A user's density may return a Python float.
         log_density = jnp.asarray(scalar(self.logpdf(value, *args, **kwargs), self.is_polynomial))
         return Tr(self, (args, kwargs), choice, value, -log_density), log_density
 
-    def _trace(self, choice: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tr[X, X]:
+    def _trace(self, choice: X | Fixed, args: Args, kwargs: Kwargs) -> Tr[X, X]:
         return self._scored(choice, args, kwargs)[0]
 
-    def _moved(self, old: Trace[X, X], choice: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tr[X, X]:
+    def _moved(self, old: Trace[X, X], choice: X | Fixed, args: Args, kwargs: Kwargs) -> Tr[X, X]:
         return dataclasses.replace(self._trace(choice, args, kwargs), _args=like(args, kwargs, old))
 
     def __repr__(self) -> str:
@@ -167,10 +172,10 @@ class Distribution(GFI[X, X], Generic[X]):
 
 def distribution(
     sampler: Callable[..., X],
-    logpdf: Callable[..., Any],
+    logpdf: Callable[..., ArrayLike],
     /,
     name: str | None = None,
-    support: Any = None,
+    support: Support | None = None,
     *,
     is_polynomial: bool = False,
 ) -> Distribution[X]:
@@ -191,7 +196,7 @@ def distribution(
     return Distribution(Const(mark(sampler)), Const(mark(logpdf)), Const(name), Const(support), Const(is_polynomial))
 
 
-def tfp_distribution(constructor: Callable[..., Any], /, name: str | None = None) -> Distribution[Any]:
+def tfp_distribution(constructor: Callable[..., Any], /, name: str | None = None) -> Distribution[jax.Array]:
     """A distribution from a TensorFlow Probability constructor (JAX substrate), for users who have TFP.
 
     Args:
@@ -207,10 +212,10 @@ def tfp_distribution(constructor: Callable[..., Any], /, name: str | None = None
     enable_tfp()
     label = name or getattr(constructor, "__name__", "tfp")
 
-    def keyful_sampler(key: Any, *args: Any, sample_shape: tuple[int, ...] = (), **kwargs: Any) -> Any:
+    def keyful_sampler(key: jax.Array, *args: Any, sample_shape: tuple[int, ...] = (), **kwargs: Any) -> jax.Array:
         return constructor(*args, **kwargs).sample(seed=key, sample_shape=sample_shape)
 
-    def log_density(value: Any, *args: Any, **kwargs: Any) -> Any:
+    def log_density(value: ArrayLike, *args: Any, **kwargs: Any) -> jax.Array:
         return constructor(*args, **kwargs).log_prob(value)
 
     return distribution(wrap_sampler(keyful_sampler, label), log_density, label)

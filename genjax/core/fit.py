@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
-from genjax.core.addresses import path_text
+from genjax.core.addresses import Path, path_text
 from genjax.core.choices import Fixed
 from genjax.core.partial import Filled, Indexed, Masked
-from genjax.core.signatures import Constraints
+from genjax.signatures import Args, Constraints, Kwargs
 
 if TYPE_CHECKING:
+    from genjax.core.distribution import Distribution
     from genjax.core.trace import AnyTrace
 
 
@@ -24,7 +26,7 @@ class ConstraintError(ValueError):
         path: the addresses down to the choice.
     """
 
-    def __init__(self, message: str, path: tuple[str, ...] = ()):
+    def __init__(self, message: str, path: Path = ()):
         self.message, self.path = message, path
         super().__init__(message, path)
 
@@ -32,7 +34,7 @@ class ConstraintError(ValueError):
         return f"The constraint {f'at {path_text(self.path)}' if self.path else 'of the choice'} {self.message}"
 
 
-def fitted(distribution: Any, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def fitted(distribution: Distribution[Any], value: Constraints, args: Args, kwargs: Kwargs) -> Constraints:
     """A constraint of one choice, checked against what the distribution draws with these arguments.
 
     Integers 0 and 1 become bools where bools are drawn, and `Filled` the array. Other values are returned as they are
@@ -75,7 +77,7 @@ def fitted(distribution: Any, value: Any, args: tuple[Any, ...], kwargs: dict[st
     return _as_bool(distribution, value) if expected.dtype == jnp.bool_ else value
 
 
-def as_drawn(distribution: Any, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def as_drawn(distribution: Distribution[Any], value: Constraints, args: Args, kwargs: Kwargs) -> Constraints:
     """A traced integer as the bool that the distribution draws, for what reads the choice; anything else as it is."""
     if isinstance(value, jax.core.Tracer) and jnp.issubdtype(value.dtype, jnp.integer):
         expected = _drawn(distribution, args, kwargs)
@@ -84,13 +86,13 @@ def as_drawn(distribution: Any, value: Any, args: tuple[Any, ...], kwargs: dict[
     return value
 
 
-def _drawn(distribution: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _drawn(distribution: Distribution[Any], args: Args, kwargs: Kwargs) -> jax.ShapeDtypeStruct | None:
     """Shape and dtype of a draw, or None if the sampler does not tell them without running."""
     describe = getattr(getattr(distribution._sample.value, "__self__", None), "drawn", None)
     return None if describe is None else describe(*args, **kwargs)
 
 
-def _as_bool(distribution: Any, value: Any) -> Any:
+def _as_bool(distribution: Distribution[Any], value: ArrayLike) -> ArrayLike:
     dtype = jnp.result_type(value)
     if dtype == jnp.bool_:
         return value

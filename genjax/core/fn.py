@@ -6,7 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import jax
 
@@ -16,19 +16,17 @@ from genjax.core.choices import as_choices, check_used, is_empty, lookup, neares
 from genjax.core.const import Const
 from genjax.core.distribution import Distribution
 from genjax.core.fit import ConstraintError, fitted
-from genjax.core.gfi import GFI, Density, Weight, total
+from genjax.core.gfi import GFI, AnyGFI, Density, Weight, total
 from genjax.core.handlers import Thunk, at_user_location, caller_location, handling
 from genjax.core.lanes import scalar
 from genjax.core.made import mark, remembered
 from genjax.core.observed import like, observed_by
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
-from genjax.core.trace import Tr, Trace, get_choices
-from genjax.pjax.jax_internals import trace_state
-
-if TYPE_CHECKING:
-    from genjax.core.gfi import AnyGFI
-    from genjax.core.trace import AnyTrace
+from genjax.core.sites import Sites
+from genjax.core.trace import AnyTrace, Tr, Trace, get_choices
+from genjax.pjax.jax_internals import Frame, trace_state
+from genjax.signatures import Args, ChoiceMap, Choices, Constraints, Kwargs, PyTree
 
 R = TypeVar("R")
 
@@ -41,15 +39,15 @@ class _Handler:
     def __init__(self, function: Fn[Any]):
         self.function = function
         self.visited: dict[str, Any] = {}
-        self._locations: dict[str, Any] = {}
-        self._pending: dict[int, tuple[Thunk, Any]] = {}
+        self._locations: dict[str, Frame | None] = {}
+        self._pending: dict[int, tuple[Thunk, Frame | None]] = {}
         self._jax_state = trace_state()
 
-    def call(self, addr: str, gen_fn: GFI[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Args, kwargs: Kwargs) -> PyTree:
         """Do what the method does with one callee; returns the callee's return value."""
         raise NotImplementedError
 
-    def handle(self, addr: str, gen_fn: GFI[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def handle(self, addr: str, gen_fn: AnyGFI, args: Args, kwargs: Kwargs) -> PyTree:
         if addr in self._locations:
             raise ValueError(
                 f"Address collision detected: {addr!r} is used multiple times.\n"
@@ -82,10 +80,10 @@ class _Handler:
     def addressed(self, thunk: Thunk) -> None:
         self._pending.pop(id(thunk), None)
 
-    def drew(self, distribution: Any) -> None:
+    def drew(self, distribution: Distribution[Any]) -> None:
         """The body drew from a distribution without an address."""
 
-    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def run(self, args: Args, kwargs: Kwargs) -> PyTree:
         """Run the body under this handler; returns its return value."""
         with handling(self):
             try:
@@ -109,24 +107,24 @@ class _Handler:
 class _Simulate(_Handler):
     def __init__(self, function: Fn[Any]):
         super().__init__(function)
-        self.scores: list[Any] = []
+        self.scores: list[jax.Array] = []
 
-    def record(self, addr: str, gen_fn: AnyGFI, trace: Trace[Any, Any]) -> Any:
+    def record(self, addr: str, gen_fn: AnyGFI, trace: AnyTrace) -> PyTree:
         self.visited[addr] = remembered(without_args(trace), gen_fn)  # the next run passes its own
         self.scores.append(trace.get_score())
         return trace.get_retval()
 
-    def call(self, addr: str, gen_fn: AnyGFI, args: Any, kwargs: Any) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Args, kwargs: Kwargs) -> PyTree:
         return self.record(addr, gen_fn, gen_fn.simulate(*args, **kwargs))
 
 
 class _Assess(_Handler):
-    def __init__(self, function: Fn[Any], x: Any):
+    def __init__(self, function: Fn[Any], x: Constraints):
         super().__init__(function)
         self.x = x
         self.densities: list[jax.Array] = []
 
-    def beneath(self, addr: str, gen_fn: AnyGFI) -> Any:
+    def beneath(self, addr: str, gen_fn: AnyGFI) -> Constraints:
         """The choices given for a callee."""
         beneath = lookup(self.x, addr)
         if beneath is None:
@@ -140,7 +138,7 @@ class _Assess(_Handler):
             beneath = {}
         return beneath
 
-    def call(self, addr: str, gen_fn: AnyGFI, args: Any, kwargs: Any) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Args, kwargs: Kwargs) -> PyTree:
         beneath = self.beneath(addr, gen_fn)
         if isinstance(gen_fn, Distribution):
             beneath = fitted(gen_fn, get_choices(beneath), args, kwargs)
@@ -151,7 +149,7 @@ class _Assess(_Handler):
 
 
 class _Sites(_Assess):
-    def call(self, addr: str, gen_fn: AnyGFI, args: Any, kwargs: Any) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Args, kwargs: Kwargs) -> PyTree:
         self.visited[addr], retval = gen_fn.sites(self.beneath(addr, gen_fn), *args, **kwargs)
         return retval
 
@@ -159,24 +157,24 @@ class _Sites(_Assess):
 class _Calls(_Assess):
     """Notes with which arguments the callee at an address is called."""
 
-    def __init__(self, function: Fn[Any], x: Any, wanted: str):
+    def __init__(self, function: Fn[Any], x: Constraints, wanted: str):
         super().__init__(function, x)
         self.wanted = wanted
-        self.found: Any = None
+        self.found: Any = None  # `(callee, args, kwargs)`, once it was called
 
-    def call(self, addr: str, gen_fn: AnyGFI, args: Any, kwargs: Any) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Args, kwargs: Kwargs) -> PyTree:
         if addr == self.wanted:
             self.found = gen_fn, args, kwargs
         return super().call(addr, gen_fn, args, kwargs)
 
 
 class _Generate(_Simulate):
-    def __init__(self, function: Fn[Any], x: Any):
+    def __init__(self, function: Fn[Any], x: Constraints):
         super().__init__(function)
         self.x = x
         self.weights: list[jax.Array] = []
 
-    def call(self, addr: str, gen_fn: AnyGFI, args: Any, kwargs: Any) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Args, kwargs: Kwargs) -> PyTree:
         beneath = lookup(self.x, addr)
         if is_empty(beneath):
             if beneath is None and addr in (without_strict(self.x) or {}):
@@ -188,7 +186,7 @@ class _Generate(_Simulate):
 
 
 class _Update(_Simulate):
-    def __init__(self, function: Fn[Any], old: Trace[Any, Any], x: Any):
+    def __init__(self, function: Fn[Any], old: AnyTrace, x: Constraints):
         super().__init__(function)
         if not isinstance(old, Trace):
             raise TypeError(
@@ -197,9 +195,9 @@ class _Update(_Simulate):
             )
         self.old, self.x = old.raw_choices(), x
         self.weights: list[jax.Array] = []
-        self.discard: dict[str, Any] = {}
+        self.discard: ChoiceMap = {}
 
-    def old_subtrace(self, addr: str) -> Trace[Any, Any]:
+    def old_subtrace(self, addr: str) -> AnyTrace:
         if addr not in self.old:
             raise KeyError(
                 f"{addr!r} is not in the trace given to {self.method}() of {self.function.describe()}"
@@ -210,14 +208,14 @@ class _Update(_Simulate):
 
     method = "update"
 
-    def call(self, addr: str, gen_fn: AnyGFI, args: Any, kwargs: Any) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Args, kwargs: Kwargs) -> PyTree:
         trace, weight, self.discard[addr] = gen_fn.update(
             self.old_subtrace(addr), lookup(self.x, addr), *args, **kwargs
         )
         self.weights.append(scalar(weight))
         return self.record(addr, gen_fn, trace)
 
-    def drew(self, distribution: Any) -> None:
+    def drew(self, distribution: Distribution[Any]) -> None:
         raise ValueError(
             f"The body of {self.function.describe()} draws from {distribution!r} without an address"
             f"{at_user_location()}, so {self.method}() cannot keep the old value, and its weight would be wrong. Give "
@@ -236,11 +234,11 @@ class _Update(_Simulate):
 class _Regenerate(_Update):
     method = "regenerate"
 
-    def __init__(self, function: Fn[Any], old: Any, selection: SelectionBase):
+    def __init__(self, function: Fn[Any], old: AnyTrace, selection: SelectionBase):
         super().__init__(function, old, None)
         self.selection = selection
 
-    def call(self, addr: str, gen_fn: AnyGFI, args: Any, kwargs: Any) -> Any:
+    def call(self, addr: str, gen_fn: AnyGFI, args: Args, kwargs: Kwargs) -> PyTree:
         _, beneath = self.selection.match(addr)
         trace, weight, self.discard[addr] = gen_fn.regenerate(self.old_subtrace(addr), beneath, *args, **kwargs)
         self.weights.append(scalar(weight))
@@ -255,14 +253,14 @@ def _may_be_absent(gen_fn: AnyGFI) -> bool:
 class _InstanceProperty(property):
     """A property that the class itself lacks: `inspect.signature(Fn)` would follow a `__wrapped__` of the class."""
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
         if instance is None:
             raise AttributeError("only instances have this attribute")
         return super().__get__(instance, owner)
 
 
 @Pytree.dataclass
-class Fn(GFI[dict[str, Any], R], Generic[R]):
+class Fn(GFI[ChoiceMap, R], Generic[R]):
     """A generative function from a Python function; its choices are a dict from address to the callee's choices."""
 
     source: Const[Callable[..., R]]
@@ -275,7 +273,7 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
     def __wrapped__(self) -> Callable[..., R]:
         return self.source.value
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
         """A model written as a method is bound to its instance, as a function would be."""
         if instance is None or not self._is_method_of(type(instance)):
             return self
@@ -287,7 +285,7 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
         outer, _, _ = getattr(self.source.value, "__qualname__", "").rpartition(".")
         return bool(outer) and any(outer == cls.__qualname__ for cls in owner.__mro__)
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # Decorated with @gen, a function's name leads to the model and not to the function.
         function = self.source.value
         module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
@@ -302,60 +300,60 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
         place = f" at {code.co_filename}:{code.co_firstlineno}" if code is not None else ""
         return f"function {self.__name__!r}{place}"
 
-    def simulate(self, *args: Any, **kwargs: Any) -> Tr[dict[str, Any], R]:
+    def simulate(self, *args: Any, **kwargs: Any) -> Tr[ChoiceMap, R]:
         handler = _Simulate(self)
         retval = handler.run(args, kwargs)
         return Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
 
-    def assess(self, x: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Density, R]:
+    def assess(self, x: ChoiceMap, *args: Any, **kwargs: Any) -> tuple[Density, R]:
         x = _as_dict(x)
         handler = _Assess(self, x)
         retval = handler.run(args, kwargs)
         check_used(x, handler.visited, f"assess() of {self.describe()}")
         return total(handler.densities), retval
 
-    def sites(self, x: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[dict[str, Any], R]:
+    def sites(self, x: ChoiceMap, *args: Any, **kwargs: Any) -> tuple[dict[str, Sites], R]:
         handler = _Sites(self, _as_dict(x))
         retval = handler.run(args, kwargs)
         return handler.visited, retval
 
-    def call_at(self, addr: str, x: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Any, Any, Any]:
+    def call_at(self, addr: str, x: ChoiceMap, *args: Any, **kwargs: Any) -> tuple[AnyGFI, Args, Kwargs]:
         """`(callee, args, kwargs)`: what the model calls at an address when its choices are x."""
         handler = _Calls(self, _as_dict(x), addr)
         handler.run(args, kwargs)
         return handler.found
 
-    def generate(self, x: dict[str, Any] | None, *args: Any, **kwargs: Any) -> tuple[Tr[dict[str, Any], R], Weight]:
+    def generate(self, x: ChoiceMap | None, *args: Any, **kwargs: Any) -> tuple[Tr[ChoiceMap, R], Weight]:
         x = _as_dict(x)
         handler = _Generate(self, x)
         retval = handler.run(args, kwargs)
         check_used(x, handler.visited, f"generate() of {self.describe()}")
-        new: Tr[dict[str, Any], R] = Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
+        new: Tr[ChoiceMap, R] = Tr(self, (args, kwargs), handler.visited, retval, total(handler.scores))
         return with_marks(new, observed_by(x, new)), total(handler.weights)
 
     def update(
-        self, tr: Trace[dict[str, Any], R], x: dict[str, Any] | None, *args: Any, **kwargs: Any
-    ) -> tuple[Tr[dict[str, Any], R], Weight, dict[str, Any]]:
+        self, tr: Trace[ChoiceMap, R], x: ChoiceMap | None, *args: Any, **kwargs: Any
+    ) -> tuple[Tr[ChoiceMap, R], Weight, ChoiceMap]:
         x = _as_dict(x)
         handler = _Update(self, tr, x)
         retval = handler.run(args, kwargs)
         handler.check_same_addresses()
         check_used(x, handler.visited, f"update() of {self.describe()}")
         stored = like(args, kwargs, tr)
-        new: Tr[dict[str, Any], R] = Tr(self, stored, handler.visited, retval, total(handler.scores))
+        new: Tr[ChoiceMap, R] = Tr(self, stored, handler.visited, retval, total(handler.scores))
         return new, total(handler.weights), handler.discard
 
     def regenerate(
-        self, tr: Trace[dict[str, Any], R], selection: SelectionBase, *args: Any, **kwargs: Any
-    ) -> tuple[Tr[dict[str, Any], R], Weight, dict[str, Any]]:
+        self, tr: Trace[ChoiceMap, R], selection: SelectionBase, *args: Any, **kwargs: Any
+    ) -> tuple[Tr[ChoiceMap, R], Weight, ChoiceMap]:
         handler = _Regenerate(self, tr, check_selection(selection, tr, f"regenerate() of {self.describe()}"))
         retval = handler.run(args, kwargs)
         handler.check_same_addresses()
         stored = like(args, kwargs, tr)
-        new: Tr[dict[str, Any], R] = Tr(self, stored, handler.visited, retval, total(handler.scores))
+        new: Tr[ChoiceMap, R] = Tr(self, stored, handler.visited, retval, total(handler.scores))
         return new, total(handler.weights), handler.discard
 
-    def project(self, tr: Trace[dict[str, Any], R], selection: SelectionBase) -> Density:
+    def project(self, tr: Trace[ChoiceMap, R], selection: SelectionBase) -> Density:
         selection = check_selection(selection, tr, f"project() of {self.describe()}")
         subtraces = tr.raw_choices().items()
         return total([sub.get_gen_fn().project(sub, selection.match(addr)[1]) for addr, sub in subtraces])
@@ -364,10 +362,10 @@ class Fn(GFI[dict[str, Any], R], Generic[R]):
         return f"gen({self.__name__})"
 
 
-def _found(module: str, name: str) -> Any:
+def _found(module: str, name: str) -> object:
     """What a qualified name of a module stands for, or None."""
     try:
-        value: Any = importlib.import_module(module)
+        value: object = importlib.import_module(module)
     except ImportError:
         return None
     for part in name.split("."):
@@ -376,28 +374,32 @@ def _found(module: str, name: str) -> Any:
 
 
 @Pytree.dataclass
-class BoundFn(GFI[dict[str, Any], R], Generic[R]):
+class BoundFn(GFI[ChoiceMap, R], Generic[R]):
     """A model that is a method of a pytree: the instance is its first argument, and may hold arrays."""
 
     function: Fn[R]
-    instance: Any
+    instance: PyTree
 
-    def simulate(self, *args: Any, **kwargs: Any) -> Any:
+    def simulate(self, *args: Any, **kwargs: Any) -> Tr[ChoiceMap, R]:
         return self.function.simulate(self.instance, *args, **kwargs)
 
-    def assess(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def assess(self, x: ChoiceMap, *args: Any, **kwargs: Any) -> tuple[Density, R]:
         return self.function.assess(x, self.instance, *args, **kwargs)
 
-    def sites(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def sites(self, x: ChoiceMap, *args: Any, **kwargs: Any) -> tuple[Sites, R]:
         return self.function.sites(x, self.instance, *args, **kwargs)
 
-    def generate(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def generate(self, x: ChoiceMap | None, *args: Any, **kwargs: Any) -> tuple[Tr[ChoiceMap, R], Weight]:
         return self.function.generate(x, self.instance, *args, **kwargs)
 
-    def update(self, tr: AnyTrace, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def update(
+        self, tr: Trace[ChoiceMap, R], x: ChoiceMap | None, *args: Any, **kwargs: Any
+    ) -> tuple[Tr[ChoiceMap, R], Weight, ChoiceMap]:
         return self.function.update(tr, x, self.instance, *args, **kwargs)
 
-    def regenerate(self, tr: AnyTrace, selection: SelectionBase, *args: Any, **kwargs: Any) -> Any:
+    def regenerate(
+        self, tr: Trace[ChoiceMap, R], selection: SelectionBase, *args: Any, **kwargs: Any
+    ) -> tuple[Tr[ChoiceMap, R], Weight, ChoiceMap]:
         return self.function.regenerate(tr, selection, self.instance, *args, **kwargs)
 
     def project(self, tr: AnyTrace, selection: SelectionBase) -> Density:
@@ -407,7 +409,7 @@ class BoundFn(GFI[dict[str, Any], R], Generic[R]):
         return repr(self.function)
 
 
-def _as_dict(x: Any) -> Any:
+def _as_dict(x: Choices) -> Choices:
     """Constraints: a trace's are its choices.
 
     Raises:

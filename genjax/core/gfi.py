@@ -13,8 +13,10 @@ from genjax.core.handlers import Thunk, current_handler
 from genjax.core.lanes import scalar
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
+from genjax.core.sites import Sites
 from genjax.core.trace import Trace
 from genjax.shapes import Float
+from genjax.signatures import PyTree
 
 if TYPE_CHECKING:
     from genjax.core.cond import Cond
@@ -82,7 +84,7 @@ class GFI(Pytree, Generic[X, R]):
         """`log_density = project(tr, selection)`: the sum of `log p(site | parents)` over the selected sites."""
         raise TypeError(_undefined(self, "project"))
 
-    def sites(self, x: X, *args: Any, **kwargs: Any) -> tuple[Any, R]:
+    def sites(self, x: X, *args: Any, **kwargs: Any) -> tuple[Sites, R]:
         """`(sites, retval) = sites(x, *args)`: what the model says about each choice of x; retval as of `assess`.
 
         `sites` is a tree like x with a `Site` for each choice, of its density and support: elementwise where `assess`
@@ -106,7 +108,7 @@ class GFI(Pytree, Generic[X, R]):
 
     def vmap(
         self,
-        in_axes: Any = 0,
+        in_axes: PyTree = 0,
         axis_size: int | None = None,
         axis_name: str | None = None,
         spmd_axis_name: str | None = None,
@@ -122,7 +124,7 @@ class GFI(Pytree, Generic[X, R]):
 
         return Vmap(self, None, n)
 
-    def cond(self, other: GFI[Any, Any]) -> Cond[Any, Any]:
+    def cond(self, other: AnyGFI) -> Cond[Any, Any]:
         """`Cond(self, other)`: self where the check is true."""
         from genjax.core.cond import Cond
 
@@ -155,7 +157,7 @@ def _undefined(gen_fn: AnyGFI, method: str) -> str:
     return f"{type(gen_fn).__name__} does not define `{method}`, which every generative function must."
 
 
-def total(values: list[Any]) -> Any:
+def total(values: list[jax.Array]) -> jax.Array:
     """The sum of a list of scalars, as an array; 0.0 for none."""
     if not values:
         return jnp.array(0.0)

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from genjax.core.pytree import Pytree
 from genjax.pjax.errors import user_location
 from genjax.pjax.jax_internals import Frame, is_library_file
+from genjax.signatures import Args, Kwargs, PyTree
 
 if TYPE_CHECKING:
+    from genjax.core.distribution import Distribution
     from genjax.core.gfi import AnyGFI
 
 
 class Handler(Protocol):
     """What a running model does with an addressed call."""
 
-    def handle(self, addr: str, gen_fn: AnyGFI, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def handle(self, addr: str, gen_fn: AnyGFI, args: Args, kwargs: Kwargs) -> PyTree:
         """Answer the call, and return the callee's return value."""
         ...
 
@@ -32,7 +34,7 @@ class Handler(Protocol):
         """The call was addressed."""
         ...
 
-    def drew(self, distribution: Any) -> None:
+    def drew(self, distribution: Distribution[Any]) -> None:
         """The body drew from a distribution without an address."""
         ...
 
@@ -61,17 +63,17 @@ class Thunk(Pytree):
     """A call of a generative function that waits for its address: `normal(0.0, 1.0) @ "x"`."""
 
     gen_fn: AnyGFI
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any] = Pytree.field(default_factory=dict)
+    args: Args
+    kwargs: Kwargs = Pytree.field(default_factory=dict)
 
-    def __matmul__(self, addr: str) -> Any:
+    def __matmul__(self, addr: str) -> PyTree:
         handler = current_handler()
         if handler is not None:
             handler.addressed(self)
         return trace(addr, self.gen_fn, self.args, self.kwargs)
 
 
-def trace(addr: str, gen_fn: AnyGFI, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> Any:
+def trace(addr: str, gen_fn: AnyGFI, args: Args, kwargs: Kwargs | None = None) -> PyTree:
     """Call `gen_fn` at an address of the running model: the functional form of `gen_fn(*args, **kwargs) @ addr`.
 
     Args:

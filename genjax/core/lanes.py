@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +53,7 @@ def sum_lanes(values: Num[Array, "..."] | float, is_polynomial: bool = False) ->
     return sum_lanes_p.bind(values, axis=0)
 
 
-def scalar(value: Any, is_polynomial: bool = False) -> Any:
+def scalar(value: Array, is_polynomial: bool = False) -> Array:
     """The sum of an array, as by `sum_lanes`; a scalar as it is."""
     return sum_lanes(value, is_polynomial) if jnp.ndim(value) else value
 
@@ -80,7 +79,7 @@ def _shape(shape: tuple[int, ...], *, axis: int) -> tuple[int, ...]:
     return (*shape[:axis], *shape[axis + 1 :])
 
 
-def _transpose(cotangent: Array, values: Any, *, axis: int) -> list[Array]:
+def _transpose(cotangent: Array, values: jax.interpreters.ad.UndefinedPrimal, *, axis: int) -> list[Array]:
     return [jnp.broadcast_to(jnp.expand_dims(cotangent, axis), values.aval.shape)]
 
 

@@ -10,17 +10,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from types import CellType, FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 from genjax.core.const import Const
 from genjax.core.handlers import current_handler
+from genjax.signatures import PyTree
 
 if TYPE_CHECKING:
     from genjax.core.gfi import AnyGFI
     from genjax.core.trace import AnyTrace
+
+F = TypeVar("F")
+
+Gate: TypeAlias = Callable[[PyTree], PyTree]
+"""What each leaf of a branch's inputs passes; see `gate_of`."""
 
 _MARK = "__genjax_made_in_a_model__"
 
@@ -38,21 +44,21 @@ class Made:
     def __name__(self) -> str:
         return self.name.rsplit(".", 1)[-1]
 
-    def __call__(self, *_args: Any, **_kwargs: Any) -> Any:
+    def __call__(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         raise TypeError(
             f"{self.name} (line {self.line} of {self.module}) was made inside a model, at a run that is over. Run the "
             "model that makes it."
         )
 
 
-def mark(function: Any) -> Any:
+def mark(function: F) -> F:
     """The function, marked if a running model makes it."""
     if current_handler() is not None and isinstance(function, FunctionType):
         setattr(function, _MARK, True)
     return function
 
 
-def remembered(trace: AnyTrace, gen_fn: AnyGFI) -> Any:
+def remembered(trace: AnyTrace, gen_fn: AnyGFI) -> AnyTrace:
     """A subtrace of the callee `gen_fn` as stored: functions made by the model are `Made`."""
     if not _has_made(gen_fn):
         return trace
@@ -63,14 +69,14 @@ def remembered(trace: AnyTrace, gen_fn: AnyGFI) -> Any:
     )
 
 
-def _has_made(node: Any) -> bool:
+def _has_made(node: object) -> bool:
     if isinstance(node, Const):
         return getattr(node.value, _MARK, False) is True
     fields = getattr(node, "__dynamic_fields__", ())
     return any(_has_made(getattr(node, name)) for name in fields)
 
 
-def _as_made(node: Any) -> Any:
+def _as_made(node: Const[Any]) -> Const[Any]:
     function = node.value
     if getattr(function, _MARK, False) is not True:
         return node
@@ -79,12 +85,12 @@ def _as_made(node: Any) -> Any:
     return Const(Made(function.__module__, function.__qualname__, code.co_firstlineno, column))
 
 
-def gated(gen_fn: AnyGFI, gate: Callable[[Any], Any]) -> Any:
+def gated(gen_fn: AnyGFI, gate: Gate) -> AnyGFI:
     """The callee with `gate` applied to what functions that the model made have closed over."""
     if not _has_made(gen_fn):
         return gen_fn
 
-    def rebuilt(node: Any) -> Any:
+    def rebuilt(node: PyTree) -> PyTree:
         if isinstance(node, Const) and getattr(node.value, _MARK, False) is True:
             return Const(_gated_function(node.value, gate))
         return node
@@ -92,7 +98,7 @@ def gated(gen_fn: AnyGFI, gate: Callable[[Any], Any]) -> Any:
     return jax.tree.map(rebuilt, gen_fn, is_leaf=lambda node: isinstance(node, Const))
 
 
-def _gated_function(function: FunctionType, gate: Callable[[Any], Any]) -> FunctionType:
+def _gated_function(function: FunctionType, gate: Gate) -> FunctionType:
     def contents(cell: CellType) -> CellType:
         try:
             value = cell.cell_contents
@@ -112,10 +118,10 @@ def _gated_function(function: FunctionType, gate: Callable[[Any], Any]) -> Funct
     return made
 
 
-def gate_of(check: jax.Array) -> Callable[[Any], Any]:
+def gate_of(check: jax.Array) -> Gate:
     """`value -> value`, whose derivative is zero where `check` is false, even if what follows is not differentiable."""
 
-    def gate(value: Any) -> Any:
+    def gate(value: PyTree) -> PyTree:
         if not isinstance(value, jax.Array) or not jnp.issubdtype(value.dtype, jnp.inexact):
             return value
         return jnp.where(check, value, jax.lax.stop_gradient(value))

@@ -12,19 +12,19 @@ trace keep them. Kernels ask `movable` what they may move:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
-from genjax.core.addresses import addresses, check_selection, path_text, selected_paths
+from genjax.core.addresses import Addresses, Path, addresses, check_selection, path_text, selected_paths
 from genjax.core.arguments import raw_args, stored_marks, unshare, with_args
 from genjax.core.choices import is_empty, without_strict
 from genjax.core.lanes import scalar
 from genjax.core.partial import Indexed, Masked, select_where
 from genjax.core.pytree import Pytree
 from genjax.core.selection import Selectable, Selection, SelectionBase, is_forced, named, sel
-from genjax.core.signatures import Choices, Constraints
+from genjax.signatures import Args, Choices, Constraints, Kwargs, PyTree
 
 if TYPE_CHECKING:
     from genjax.core.trace import AnyTrace
@@ -35,10 +35,14 @@ class Whole(Pytree):
     """Mark of an address that was observed in full."""
 
 
+Marks: TypeAlias = "dict[str, Marks] | Whole | jax.Array"
+"""`Whole()`, or a bool array, beneath the address of each choice of which something was observed."""
+
+
 # Marking
 
 
-def observed_by(constraints: Constraints, trace: AnyTrace, *, is_start: bool = True) -> tuple[Any, ...]:
+def observed_by(constraints: Constraints, trace: AnyTrace, *, is_start: bool = True) -> tuple[Marks, ...]:
     """`(marks,)` of a trace that was made with these constraints, or `()` where there is nothing to mark.
 
     Args:
@@ -52,7 +56,7 @@ def observed_by(constraints: Constraints, trace: AnyTrace, *, is_start: bool = T
     return () if is_start and _covers(marks, addresses(trace)) else (marks,)
 
 
-def _marks(x: Any, node: Any, n_outer: int) -> Any:
+def _marks(x: Constraints, node: AnyTrace | Choices, n_outer: int) -> Marks:
     """Marks by constraints `x` beneath a node of a trace, whose leaves have `n_outer` axes of lanes in front."""
     x = without_strict(x)
     if hasattr(x, "get_choices"):
@@ -73,10 +77,10 @@ def _marks(x: Any, node: Any, n_outer: int) -> Any:
     return jnp.asarray(x.mask, bool) if isinstance(x, Masked) else Whole()
 
 
-def _expanded(x: Indexed, n: int, sizes: tuple[int, ...]) -> Any:
+def _expanded(x: Indexed, n: int, sizes: tuple[int, ...]) -> Constraints:
     n_outer = len(sizes)
 
-    def expand(x: Indexed) -> Any:
+    def expand(x: Indexed) -> Constraints:
         return x.expand(n)
 
     for depth in range(n_outer, 0, -1):  # what is shared by the lanes has no axis for them
@@ -85,7 +89,7 @@ def _expanded(x: Indexed, n: int, sizes: tuple[int, ...]) -> Any:
     return expand(x)
 
 
-def _union(mine: Any, other: Any) -> Any:
+def _union(mine: Marks, other: Marks) -> Marks:
     if not isinstance(mine, dict):
         return mine
     if not isinstance(other, dict):
@@ -93,33 +97,33 @@ def _union(mine: Any, other: Any) -> Any:
     return {**other, **{addr: _union(mark, other.get(addr, {})) for addr, mark in mine.items()}}
 
 
-def _covers(marks: Any, known: Any) -> bool:
+def _covers(marks: Marks, known: Addresses) -> bool:
     """Whether every address is marked as observed in full."""
     if isinstance(known, dict):
         return all(_covers(marks.get(addr, {}) if isinstance(marks, dict) else marks, k) for addr, k in known.items())
     return isinstance(marks, Whole)
 
 
-def observed_marks(trace: AnyTrace) -> Any:
+def observed_marks(trace: AnyTrace) -> Marks:
     """The marks of a trace without a batch axis; `{}` where nothing is marked."""
     stored = stored_marks(trace)
     return unshare(stored[0], trace.raw_score()) if stored else {}
 
 
-def observed_paths(trace: AnyTrace) -> list[tuple[str, ...]]:
+def observed_paths(trace: AnyTrace) -> list[Path]:
     """The paths of a trace, or batch of traces, that are marked as observed, in full or in part."""
     stored = stored_marks(trace)
     whole, partial = _split(stored[0]) if stored and stored[0] != {} else ([], [])
     return [*whole, *partial]
 
 
-def observed_whole(trace: AnyTrace) -> list[tuple[str, ...]]:
+def observed_whole(trace: AnyTrace) -> list[Path]:
     """The paths of a trace, or batch of traces, that are marked as observed in full."""
     stored = stored_marks(trace)
     return _split(stored[0])[0] if stored and stored[0] != {} else []
 
 
-def like(args: tuple[Any, ...], kwargs: dict[str, Any], trace: AnyTrace) -> tuple[Any, ...]:
+def like(args: Args, kwargs: Kwargs, trace: AnyTrace) -> tuple[Any, ...]:
     """What a move of `trace` to new arguments stores: the arguments, and the trace's own marks."""
     return args, kwargs, *stored_marks(trace)
 
@@ -137,7 +141,7 @@ class Movable(NamedTuple):
     """
 
     selection: Selection
-    held: Any
+    held: Marks
 
 
 def movable(trace: AnyTrace, selection: Selectable, kernel: str, *, continuous: bool = False) -> Movable:
@@ -178,7 +182,7 @@ def movable(trace: AnyTrace, selection: Selectable, kernel: str, *, continuous: 
     return Movable(chosen, _nested({path: _at(marks, path) for path in moved if path in partial}))
 
 
-def hold(held: Any, new: Any, old: Any) -> Any:
+def hold(held: Marks, new: Choices, old: Choices) -> Choices:
     """Choices `new` with the elements that `held` names as in `old`."""
     if isinstance(held, dict):
         if not held:
@@ -187,7 +191,7 @@ def hold(held: Any, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda a, b: select_where(held, b, a), new, old)
 
 
-def redraw(trace: AnyTrace, selection: SelectionBase, held: Any) -> tuple[Any, jax.Array]:
+def redraw(trace: AnyTrace, selection: SelectionBase, held: Marks) -> tuple[AnyTrace, jax.Array]:
     """`(proposal, log_alpha)`: draw the selected choices from the model, all but the elements that `held` names.
 
     With y everything that stays, `log_alpha = log p(y | x', args) - log p(y | x, args)`, each the sum of the log
@@ -204,7 +208,7 @@ def redraw(trace: AnyTrace, selection: SelectionBase, held: Any) -> tuple[Any, j
     return with_args(proposal, unshare(raw_args(trace), trace.raw_score())), scalar(log_new) - scalar(log_old)
 
 
-def staying(choices: Choices, selection: SelectionBase, held: Any, drop: bool) -> Any:
+def staying(choices: Choices, selection: SelectionBase, held: Marks, drop: bool) -> Constraints:
     """Constraints that hold what stays. What moves is dropped, or masked: there, but without a density."""
     if isinstance(choices, dict):
         found = {
@@ -219,44 +223,44 @@ def staying(choices: Choices, selection: SelectionBase, held: Any, drop: bool) -
     return None if drop else Masked(jnp.array(False), choices)
 
 
-def _split(marks: Any, path: tuple[str, ...] = ()) -> tuple[list[Any], list[Any]]:
+def _split(marks: Marks, path: Path = ()) -> tuple[list[Path], list[Path]]:
     """The paths that were observed in full, and those that were in part."""
     if isinstance(marks, Whole):
         return [path], []
     if not isinstance(marks, dict):
         return [], [path]
-    whole: list[Any] = []
-    partial: list[Any] = []
+    whole: list[Path] = []
+    partial: list[Path] = []
     for addr, beneath in marks.items():
         w, p = _split(beneath, (*path, addr))
         whole, partial = whole + w, partial + p
     return whole, partial
 
 
-def _is_named(selection: SelectionBase, path: tuple[str, ...]) -> bool:
+def _is_named(selection: SelectionBase, path: Path) -> bool:
     """Whether a selection names this very path, and not only something above it."""
     for addr in path[:-1]:
         selection = selection.match(addr)[1]
     return bool(path) and path[-1] in named(selection)
 
 
-def _within(path: tuple[str, ...], tops: list[tuple[str, ...]]) -> bool:
+def _within(path: Path, tops: list[Path]) -> bool:
     return any(path[: len(top)] == top for top in tops)
 
 
-def _at(tree: Any, path: tuple[str, ...]) -> Any:
+def _at(tree: PyTree, path: Path) -> PyTree:
     for addr in path:
         tree = tree[addr]
     return tree
 
 
-def _is_continuous(trace: AnyTrace, choice: Any, path: tuple[str, ...]) -> bool:
+def _is_continuous(trace: AnyTrace, choice: Choices, path: Path) -> bool:
     """Whether gradients move a choice: its numbers are floating-point, and its support is not a set of integers."""
     floats = all(jnp.issubdtype(jnp.result_type(leaf), jnp.floating) for leaf in jax.tree.leaves(choice))
     return floats and not _is_counting(trace, path)
 
 
-def _is_counting(node: Any, path: tuple[str, ...]) -> bool:
+def _is_counting(node: AnyTrace | Choices, path: Path) -> bool:
     """Whether a distribution at this path has a discrete support, in any branch of a `Cond`."""
     if not hasattr(node, "raw_score"):
         return False
@@ -271,7 +275,7 @@ def _is_counting(node: Any, path: tuple[str, ...]) -> bool:
     return _is_counting(inner, path)
 
 
-def _nested(by_path: dict[tuple[str, ...], Any]) -> Any:
+def _nested(by_path: dict[Path, Marks]) -> Marks:
     if () in by_path:
         return by_path[()]
     tree: dict[str, Any] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,17 +10,17 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from genjax.core.pytree import Pytree
-from genjax.core.signatures import Choices, Constraints
+from genjax.signatures import Choices, Constraints, PyTree
 
 
 @Pytree.dataclass
 class Filled(Pytree):
     """One value for every element of a choice; see `filled`."""
 
-    value: Any
+    value: ArrayLike
 
 
-def filled(value: Any) -> Filled:
+def filled(value: ArrayLike) -> Filled:
     """A constraint that gives every element of a choice the same value, whatever its shape and number of lanes.
 
     Args:
@@ -35,10 +34,10 @@ class Masked(Pytree):
     """A constraint that holds where `mask` is true; elsewhere the choice is left to the model."""
 
     mask: ArrayLike
-    value: Any
+    value: Constraints
 
 
-def masked(mask: ArrayLike, choices: Choices) -> Any:
+def masked(mask: ArrayLike, choices: Choices) -> Constraints:
     """Constrain some lanes of a vmapped, or some steps of a scanned, address.
 
     Args:
@@ -53,11 +52,11 @@ def masked(mask: ArrayLike, choices: Choices) -> Any:
 class Indexed(Pytree):
     """Constraints of those lanes `indices` of a vmapped address where `where` is true; see `indexed`."""
 
-    indices: Any
+    indices: ArrayLike
     choices: Choices
-    where: Any = True
+    where: ArrayLike = True
 
-    def expand(self, n: int) -> Any:
+    def expand(self, n: int) -> Constraints:
         """The same constraint over all `n` lanes, as `Masked` leaves.
 
         Raises:
@@ -70,7 +69,7 @@ class Indexed(Pytree):
             _check_indices(self.indices, n)
         indices = jnp.atleast_1d(jnp.asarray(self.indices))
 
-        def scatter(value: Any) -> Any:
+        def scatter(value: ArrayLike) -> jax.Array:
             value = jnp.asarray(value)
             if value.ndim == 0 or value.shape[0] != indices.size:
                 value = jnp.broadcast_to(value, (indices.size, *value.shape))
@@ -81,7 +80,7 @@ class Indexed(Pytree):
         return _spoiled(constraints, _is_fault(indices, n)) if is_traced else constraints
 
 
-def indexed(indices: Any, choices: Choices) -> Indexed:
+def indexed(indices: ArrayLike, choices: Choices) -> Indexed:
     """Constrain the lanes `indices` of a vmapped address, or those steps of a scanned one.
 
     Args:
@@ -92,10 +91,12 @@ def indexed(indices: Any, choices: Choices) -> Indexed:
     return Indexed(indices, choices)
 
 
-def _restricted(mask: ArrayLike, choices: Choices, spread: Callable[[Any], Any] = lambda value: value) -> Any:
+def _restricted(
+    mask: ArrayLike, choices: Choices, spread: Callable[[PyTree], PyTree] = lambda value: value
+) -> Constraints:
     """Constraints that hold where `mask` is true; partial ones hold where both do. `spread` is applied to leaves."""
 
-    def restrict(value: Any) -> Any:
+    def restrict(value: Constraints) -> Constraints:
         if isinstance(value, Masked):
             return Masked(_both(mask, spread(value.mask)), jax.tree.map(spread, value.value))
         if isinstance(value, Indexed):
@@ -109,7 +110,7 @@ def _restricted(mask: ArrayLike, choices: Choices, spread: Callable[[Any], Any] 
     return jax.tree.map(restrict, choices, is_leaf=lambda node: isinstance(node, (Masked, Indexed, Filled)))
 
 
-def _both(mask: ArrayLike, other: Any) -> Any:
+def _both(mask: ArrayLike, other: ArrayLike) -> jax.Array:
     """`mask & other`, with leading axes aligned."""
     masks = [jnp.asarray(mask), jnp.asarray(other)]
     rank = max(m.ndim for m in masks)
@@ -117,7 +118,7 @@ def _both(mask: ArrayLike, other: Any) -> Any:
     return first & second
 
 
-def _check_indices(indices: Any, n: int) -> None:
+def _check_indices(indices: ArrayLike, n: int) -> None:
     given = np.atleast_1d(np.asarray(indices))
     if not given.size:
         return
@@ -134,16 +135,16 @@ def _check_indices(indices: Any, n: int) -> None:
         )
 
 
-def _is_fault(indices: Any, n: int) -> Any:
+def _is_fault(indices: jax.Array, n: int) -> jax.Array:
     """Whether traced indices are out of range or not distinct, ()."""
     is_outside = jnp.any((indices < -n) | (indices >= n))
     return is_outside | jnp.any(jnp.diff(jnp.sort(indices % n)) == 0)
 
 
-def _spoiled(constraints: Constraints, is_fault: Any) -> Any:
+def _spoiled(constraints: Constraints, is_fault: jax.Array) -> Constraints:
     """`Masked` constraints; where `is_fault`, they hold everywhere, with values that have no density."""
 
-    def spoil(node: Any) -> Any:
+    def spoil(node: Constraints) -> Constraints:
         if not isinstance(node, Masked) or isinstance(node.value, Filled):
             return node
         dtype = node.value.dtype
@@ -156,13 +157,13 @@ def _spoiled(constraints: Constraints, is_fault: Any) -> Any:
     return jax.tree.map(spoil, constraints, is_leaf=lambda node: isinstance(node, (Masked, Indexed)))
 
 
-def with_lanes(constraints: Constraints, n: int) -> Any:
+def with_lanes(constraints: Constraints, n: int) -> Constraints:
     """Constraints of `n` lanes, each leaf with the axis of lanes: masks and indices that lanes share get it."""
 
-    def give_axis(value: Any) -> Any:
+    def give_axis(value: ArrayLike) -> ArrayLike:
         return jnp.broadcast_to(jnp.asarray(value), (n,)) if jnp.ndim(value) == 0 else value
 
-    def give(node: Any) -> Any:
+    def give(node: Constraints) -> Constraints:
         if isinstance(node, Masked):
             return Masked(give_axis(node.mask), with_lanes(node.value, n))
         if isinstance(node, Filled):
@@ -174,7 +175,7 @@ def with_lanes(constraints: Constraints, n: int) -> Any:
     return jax.tree.map(give, constraints, is_leaf=lambda node: isinstance(node, (Masked, Indexed, Filled)))
 
 
-def select_where(mask: ArrayLike, new: Any, old: Any) -> Any:
+def select_where(mask: ArrayLike, new: ArrayLike, old: ArrayLike) -> jax.Array:
     """`where(mask, new, old)`, with the mask's axes aligned to the leading axes of the values."""
     rank = max(jnp.ndim(new), jnp.ndim(old))
     mask = jnp.asarray(mask)

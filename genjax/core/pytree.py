@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, dataclass_transform, overload
 
 import jax
@@ -61,17 +61,17 @@ class Pytree:
 def _register(cls: type, dynamic: tuple[str, ...], static: tuple[str, ...]) -> None:
     keys = tuple(jax.tree_util.GetAttrKey(name) for name in dynamic)
 
-    def flatten(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    def flatten(value: Pytree) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         statics = tuple(getattr(value, n) for n in static)
         # With their types, because 1 == 1.0 == True but a program compiled for one is wrong for the others.
         return tuple(getattr(value, n) for n in dynamic), (statics, tuple(map(type, statics)))
 
-    def flatten_with_keys(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    def flatten_with_keys(value: Pytree) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         children, statics = flatten(value)
         return tuple(zip(keys, children, strict=True)), statics
 
-    def unflatten(statics: tuple[Any, ...], children: Any) -> Any:
-        value: Any = object.__new__(cls)
+    def unflatten(statics: tuple[Any, ...], children: Iterable[Any]) -> Pytree:
+        value: Pytree = object.__new__(cls)
         for name, child in zip(dynamic, children, strict=True):
             object.__setattr__(value, name, child)
         for name, static_value in zip(static, statics[0], strict=True):
@@ -81,7 +81,7 @@ def _register(cls: type, dynamic: tuple[str, ...], static: tuple[str, ...]) -> N
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
 
 
-def _equal(self: Any, other: Any) -> Any:
+def _equal(self: Any, other: Any) -> bool:
     """Field-wise equality; arrays are equal when shape, dtype and every element are."""
     if self is other:
         return True

@@ -20,7 +20,9 @@ from genjax.core.observed import like, observed_by
 from genjax.core.partial import Indexed, with_lanes
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
+from genjax.core.sites import Sites
 from genjax.core.trace import Trace
+from genjax.signatures import Args, Constraints, Kwargs, PyTree
 
 if TYPE_CHECKING:
     from genjax.core.gfi import AnyGFI
@@ -30,26 +32,26 @@ X = TypeVar("X")
 
 
 @Pytree.dataclass
-class ScanTr(Trace[X, Any]):
+class ScanTr(Trace[X, PyTree]):
     """The trace of a `Scan`: its steps' traces stacked along the leading axis."""
 
     gen_fn: AnyGFI
-    args: Any
+    args: tuple[Any, ...]  # of the call, and marks of what was observed
     traces: AnyTrace
-    final_carry: Any
-    outs: Any
-    score: Any
+    final_carry: PyTree
+    outs: PyTree
+    score: jax.Array
 
-    def get_gen_fn(self) -> Any:
+    def get_gen_fn(self) -> AnyGFI:
         return self.gen_fn
 
-    def get_args(self) -> Any:
+    def get_args(self) -> tuple[Args, Kwargs]:
         return unshare(self.args[:2], self.score)
 
-    def get_retval(self) -> Any:
+    def get_retval(self) -> PyTree:
         return self.final_carry, self.outs
 
-    def raw_choices(self) -> Any:
+    def raw_choices(self) -> AnyTrace:
         return self.traces
 
     def raw_score(self) -> jax.Array:
@@ -59,7 +61,7 @@ class ScanTr(Trace[X, Any]):
 
 
 @Pytree.dataclass
-class Scan(GFI[X, Any], Generic[X]):
+class Scan(GFI[X, PyTree], Generic[X]):
     """`callee(carry, x, **kwargs) -> (carry, out)`, run `length` times by `jax.lax.scan`.
 
     Called as `(init_carry, xs, **kwargs)`; returns `(final_carry, outs)`. Choices have the callee's structure with a
@@ -70,7 +72,7 @@ class Scan(GFI[X, Any], Generic[X]):
         length: number of steps, an int or `Const`; None takes it from `xs`.
     """
 
-    callee: GFI[Any, Any]
+    callee: AnyGFI
     length: Any = Pytree.field(default=Const(None))
 
     def __post_init__(self) -> None:
@@ -78,7 +80,7 @@ class Scan(GFI[X, Any], Generic[X]):
 
     # The loop
 
-    def _n_steps(self, xs: Any) -> int:
+    def _n_steps(self, xs: PyTree) -> int:
         sizes = {leaf.shape[0] for leaf in map(jnp.asarray, jax.tree.leaves(xs)) if leaf.ndim}
         if self.length.value is not None:
             sizes.add(self.length.value)
@@ -91,7 +93,7 @@ class Scan(GFI[X, Any], Generic[X]):
             )
         return sizes.pop()
 
-    def _loop(self, step: Callable[[Any, Any], Any], init: Any, sequences: Any, n_steps: int) -> Any:
+    def _loop(self, step: Callable[[PyTree, PyTree], PyTree], init: PyTree, sequences: PyTree, n_steps: int) -> PyTree:
         init = jax.tree.map(jnp.asarray, init)
         if n_steps == 0:  # nothing runs, so nothing needs a key: only shapes are asked for
             first = jax.tree.map(lambda s: jax.ShapeDtypeStruct(jnp.shape(s)[1:], jnp.asarray(s).dtype), sequences)
@@ -107,7 +109,7 @@ class Scan(GFI[X, Any], Generic[X]):
                 f"The callee must return (carry, out) with a carry like the one it was given.\n{error}"
             ) from error
 
-    def _constraints(self, x: Any, n_steps: int) -> Any:
+    def _constraints(self, x: Constraints, n_steps: int) -> Constraints:
         if isinstance(x, Strict):
             return Strict(self._constraints(x.choices, n_steps))
         x = as_choices(x)
@@ -117,14 +119,14 @@ class Scan(GFI[X, Any], Generic[X]):
         check_lanes(x, n_steps, f"the number of steps of {self!r}")
         return x
 
-    def _record(self, traces: AnyTrace, stored: Any, carry: Any, outs: Any) -> ScanTr[X]:
+    def _record(self, traces: AnyTrace, stored: tuple[Any, ...], carry: PyTree, outs: PyTree) -> ScanTr[X]:
         score = jnp.sum(traces.raw_score(), axis=0)
         return ScanTr(self, stored, traces, carry, outs, score)
 
     # The interface
 
-    def simulate(self, init: Any, xs: Any = None, **kwargs: Any) -> ScanTr[X]:
-        def step(carry: Any, x: Any) -> Any:
+    def simulate(self, init: PyTree, xs: PyTree = None, **kwargs: Any) -> ScanTr[X]:
+        def step(carry: PyTree, x: PyTree) -> PyTree:
             trace = self.callee.simulate(carry, x, **kwargs)
             carry, out = self._split(trace.get_retval())
             return carry, (without_args(trace), out)
@@ -132,10 +134,10 @@ class Scan(GFI[X, Any], Generic[X]):
         carry, (traces, outs) = self._loop(step, init, xs, self._n_steps(xs))
         return self._record(traces, ((init, xs), kwargs), carry, outs)
 
-    def assess(self, x: X, init: Any, xs: Any = None, **kwargs: Any) -> tuple[Density, Any]:
+    def assess(self, x: X, init: PyTree, xs: PyTree = None, **kwargs: Any) -> tuple[Density, PyTree]:
         n_steps = self._n_steps(xs)
 
-        def step(carry: Any, inputs: Any) -> Any:
+        def step(carry: PyTree, inputs: PyTree) -> PyTree:
             x, choices = inputs
             log_density, retval = self.callee.assess(choices, carry, x, **kwargs)
             carry, out = self._split(retval)
@@ -144,10 +146,10 @@ class Scan(GFI[X, Any], Generic[X]):
         carry, (densities, outs) = self._loop(step, init, (xs, self._constraints(x, n_steps)), n_steps)
         return sum_lanes(densities), (carry, outs)
 
-    def sites(self, x: X, init: Any, xs: Any = None, **kwargs: Any) -> tuple[Any, Any]:
+    def sites(self, x: X, init: PyTree, xs: PyTree = None, **kwargs: Any) -> tuple[Sites, PyTree]:
         n_steps = self._n_steps(xs)
 
-        def step(carry: Any, inputs: Any) -> Any:
+        def step(carry: PyTree, inputs: PyTree) -> PyTree:
             x, choices = inputs
             sites, retval = self.callee.sites(choices, carry, x, **kwargs)
             carry, out = self._split(retval)
@@ -156,12 +158,12 @@ class Scan(GFI[X, Any], Generic[X]):
         carry, (sites, outs) = self._loop(step, init, (xs, self._constraints(x, n_steps)), n_steps)
         return sites, (carry, outs)
 
-    def generate(self, x: X | None, init: Any, xs: Any = None, **kwargs: Any) -> tuple[ScanTr[X], Weight]:
+    def generate(self, x: X | None, init: PyTree, xs: PyTree = None, **kwargs: Any) -> tuple[ScanTr[X], Weight]:
         if is_empty(x):
             return self.simulate(init, xs, **kwargs), jnp.array(0.0)
         n_steps = self._n_steps(xs)
 
-        def step(carry: Any, inputs: Any) -> Any:
+        def step(carry: PyTree, inputs: PyTree) -> PyTree:
             x, choices = inputs
             trace, weight = self.callee.generate(choices, carry, x, **kwargs)
             carry, out = self._split(trace.get_retval())
@@ -172,13 +174,13 @@ class Scan(GFI[X, Any], Generic[X]):
         return with_marks(new, observed_by(x, new)), sum_lanes(weights)
 
     def update(
-        self, tr: Trace[X, Any], x: X | None, init: Any, xs: Any = None, **kwargs: Any
+        self, tr: Trace[X, PyTree], x: X | None, init: PyTree, xs: PyTree = None, **kwargs: Any
     ) -> tuple[ScanTr[X], Weight, X]:
         n_steps = self._n_steps(xs)
         constraints = None if is_empty(x) else self._constraints(x, n_steps)
         check_moved(tr, n_steps, "steps")
 
-        def step(carry: Any, inputs: Any) -> Any:
+        def step(carry: PyTree, inputs: PyTree) -> PyTree:
             x, old, choices = inputs
             trace, weight, discard = self.callee.update(old, choices, carry, x, **kwargs)
             carry, out = self._split(trace.get_retval())
@@ -189,11 +191,11 @@ class Scan(GFI[X, Any], Generic[X]):
         return self._record(traces, like((init, xs), kwargs, tr), carry, outs), sum_lanes(weights), discard
 
     def regenerate(
-        self, tr: Trace[X, Any], selection: SelectionBase, init: Any, xs: Any = None, **kwargs: Any
+        self, tr: Trace[X, PyTree], selection: SelectionBase, init: PyTree, xs: PyTree = None, **kwargs: Any
     ) -> tuple[ScanTr[X], Weight, X | None]:
         selection = check_selection(selection, tr, f"regenerate() of {self!r}")
 
-        def step(carry: Any, inputs: Any) -> Any:
+        def step(carry: PyTree, inputs: PyTree) -> PyTree:
             x, old = inputs
             trace, weight, discard = self.callee.regenerate(old, selection, carry, x, **kwargs)
             carry, out = self._split(trace.get_retval())
@@ -204,7 +206,7 @@ class Scan(GFI[X, Any], Generic[X]):
         carry, (traces, weights, discard, outs) = self._loop(step, init, sequences, self._n_steps(xs))
         return self._record(traces, like((init, xs), kwargs, tr), carry, outs), sum_lanes(weights), discard
 
-    def project(self, tr: Trace[X, Any], selection: SelectionBase) -> Density:
+    def project(self, tr: Trace[X, PyTree], selection: SelectionBase) -> Density:
         selection = check_selection(selection, tr, f"project() of {self!r}")
         return sum_lanes(jax.vmap(lambda inner: self.callee.project(inner, selection))(tr.raw_choices()))
 
@@ -214,7 +216,7 @@ class Scan(GFI[X, Any], Generic[X]):
     def filter(self, x: X, selection: SelectionBase) -> tuple[X | None, X | None]:
         return self.callee.filter(x, selection)
 
-    def _split(self, retval: Any) -> tuple[Any, Any]:
+    def _split(self, retval: PyTree) -> tuple[PyTree, PyTree]:
         if not (isinstance(retval, tuple) and len(retval) == 2):
             raise TypeError(f"The callee of {self!r} must return (carry, out), got {type(retval).__name__}.")
         return retval

@@ -10,7 +10,7 @@ from genjax.core.pytree import Pytree
 
 Match = tuple[bool, "Selection"]
 
-Selectable: TypeAlias = "SelectionBase | str | tuple[Any, ...] | dict[str, Any] | None"
+Selectable: TypeAlias = "SelectionBase | str | tuple[str, ...] | dict[str, Any] | None"
 """What `sel` makes a selection of: a selection, or its written form."""
 
 
@@ -21,13 +21,13 @@ class SelectionBase(Pytree):
     the selection that applies beneath it.
     """
 
-    def match(self, addr: Any) -> Match:
+    def match(self, addr: object) -> Match:
         raise TypeError(f"{type(self).__name__} does not define `match(address) -> (bool, Selection)`.")
 
-    def __call__(self, addr: Any) -> Match:
+    def __call__(self, addr: object) -> Match:
         return self.match(addr)
 
-    def __contains__(self, addr: Any) -> bool:
+    def __contains__(self, addr: object) -> bool:
         return self.match(addr)[0]
 
     def __or__(self, other: Selectable) -> Selection:
@@ -46,7 +46,7 @@ class SelectionBase(Pytree):
 class AllSel(SelectionBase):
     """Everything."""
 
-    def match(self, addr: Any) -> Match:
+    def match(self, addr: object) -> Match:
         return True, Selection(AllSel())
 
 
@@ -54,7 +54,7 @@ class AllSel(SelectionBase):
 class NoneSel(SelectionBase):
     """Nothing."""
 
-    def match(self, addr: Any) -> Match:
+    def match(self, addr: object) -> Match:
         return False, Selection(NoneSel())
 
 
@@ -64,7 +64,7 @@ class StrSel(SelectionBase):
 
     s: Const[str]
 
-    def match(self, addr: Any) -> Match:
+    def match(self, addr: object) -> Match:
         matched = _same(addr, self.s.value)
         return matched, Selection(AllSel() if matched else NoneSel())
 
@@ -73,9 +73,9 @@ class StrSel(SelectionBase):
 class TupleSel(SelectionBase):
     """A path of addresses and all beneath its end. The empty path matches nothing."""
 
-    t: Const[tuple[Any, ...]]
+    t: Const[tuple[str, ...]]
 
-    def match(self, addr: Any) -> Match:
+    def match(self, addr: object) -> Match:
         path = self.t.value
         if not path or not _same(addr, path[0]):
             return False, Selection(NoneSel())
@@ -102,7 +102,7 @@ class ComplSel(SelectionBase):
 
     s: SelectionBase
 
-    def match(self, addr: Any) -> Match:
+    def match(self, addr: object) -> Match:
         matched, rest = self.s.match(addr)
         return not matched, Selection(ComplSel(rest))
 
@@ -114,7 +114,7 @@ class InSel(SelectionBase):
     s1: SelectionBase
     s2: SelectionBase
 
-    def match(self, addr: Any) -> Match:
+    def match(self, addr: object) -> Match:
         (m1, r1), (m2, r2) = self.s1.match(addr), self.s2.match(addr)
         return m1 and m2, Selection(InSel(r1, r2))
 
@@ -126,7 +126,7 @@ class OrSel(SelectionBase):
     s1: SelectionBase
     s2: SelectionBase
 
-    def match(self, addr: Any) -> Match:
+    def match(self, addr: object) -> Match:
         (m1, r1), (m2, r2) = self.s1.match(addr), self.s2.match(addr)
         return m1 or m2, Selection(OrSel(r1, r2))
 
@@ -145,7 +145,7 @@ class Selection(SelectionBase):
     strict: bool = Pytree.static(default=True)
     force: bool = Pytree.static(default=False)
 
-    def match(self, addr: Any) -> Match:
+    def match(self, addr: object) -> Match:
         matched, rest = self.s.match(addr)
         return matched, rest if self.strict else lenient(rest)
 
@@ -158,7 +158,7 @@ def _wrapped(selection: SelectionBase) -> Selection:
     return selection if isinstance(selection, Selection) else Selection(selection)
 
 
-def _same(addr: Any, own: Any) -> bool:
+def _same(addr: object, own: str) -> bool:
     return type(addr) is type(own) and bool(addr == own)
 
 
@@ -204,7 +204,7 @@ def _written(addresses: tuple[Selectable, ...]) -> Selection:
     )
 
 
-def match(addr: Any, sel: SelectionBase) -> Match:
+def match(addr: object, sel: SelectionBase) -> Match:
     """`sel.match(addr)`."""
     return sel.match(addr)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,10 @@ import jax.numpy as jnp
 from genjax.core.choices import select_where
 from genjax.core.const import Const
 from genjax.core.pytree import Pytree
+from genjax.signatures import Args, Kwargs, PyTree
+
+if TYPE_CHECKING:
+    from genjax.distributions.supports import Support
 
 #: Stands for the support of a choice whose distributions in the branches of a `Cond` have different ones.
 DIFFERS = "a support that differs between branches"
@@ -28,9 +32,9 @@ class Site(Pytree):
         support: a `Const` of the support without these bounds; of None where it is unknown.
     """
 
-    value: Any
-    log_density: Any
-    bounds: dict[str, Any]
+    value: PyTree
+    log_density: jax.Array
+    bounds: dict[str, jax.Array]
     support: Const[Any]
 
     def known_support(self) -> Any:
@@ -39,7 +43,11 @@ class Site(Pytree):
         return dataclasses.replace(support, **self.bounds) if self.bounds else support
 
 
-def site_of(support: Any, value: Any, log_density: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Site:
+Sites: TypeAlias = "dict[str, Sites] | Site | None"
+"""What a model says about its choices: a `Site` for each, at its address; None where it says nothing."""
+
+
+def site_of(support: Support | None, value: PyTree, log_density: jax.Array, args: Args, kwargs: Kwargs) -> Site:
     """The site of a distribution called with these arguments."""
     bounds, known = {}, {}
     if support is not None:
@@ -52,10 +60,12 @@ def site_of(support: Any, value: Any, log_density: Any, args: tuple[Any, ...], k
                     known[field.name] = found
                 else:
                     bounds[field.name] = jnp.broadcast_to(jnp.asarray(found), shape)
-    return Site(value, log_density, bounds, Const(dataclasses.replace(support, **known) if known else support))
+        if known:
+            support = dataclasses.replace(support, **known)
+    return Site(value, log_density, bounds, Const(support))
 
 
-def choose_sites(check: Any, true: Any, false: Any) -> Any:
+def choose_sites(check: jax.Array, true: Sites, false: Sites) -> Sites:
     """The sites of a `Cond` from those of its branches: a density counts where its branch is taken.
 
     An address that both branches have takes the site of the one taken.
@@ -77,10 +87,10 @@ def choose_sites(check: Any, true: Any, false: Any) -> Any:
     return Site(value, log_density, bounds, true.support)
 
 
-def _counted(check: Any, sites: Any) -> Any:
+def _counted(check: jax.Array, sites: Sites) -> Sites:
     """Sites whose densities are 0 where the branch is not taken."""
 
-    def count(site: Any) -> Any:
+    def count(site: Site | None) -> Site | None:
         if not isinstance(site, Site):
             return site
         zero = jnp.zeros_like(site.log_density)

@@ -10,18 +10,22 @@ import jax.numpy as jnp
 
 from genjax.core import display
 from genjax.core.arguments import map_batch, unshare, with_marks
-from genjax.core.choices import Fixed, NotFixedException
+from genjax.core.choices import Fixed, NotFixedException, Status
 from genjax.core.lanes import scalar
 from genjax.core.observed import Whole, observed_by, observed_marks
 from genjax.core.pytree import Pytree
-from genjax.core.signatures import Choices, Constraints, PyTree
 from genjax.shapes import Float
+from genjax.signatures import Args, Choices, Constraints, Kwargs, PyTree
 
 if TYPE_CHECKING:
     from genjax.core.gfi import AnyGFI, Weight
 
 X = TypeVar("X")
 R = TypeVar("R")
+
+
+Observed: TypeAlias = "dict[str, Observed] | bool | jax.Array"
+"""True, or a bool array, beneath the address of each choice of which something was observed."""
 
 
 class Trace(Pytree, Generic[X, R]):
@@ -34,7 +38,7 @@ class Trace(Pytree, Generic[X, R]):
         """The generative function that made the trace."""
         raise TypeError(f"{type(self).__name__} does not define get_gen_fn().")
 
-    def get_args(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def get_args(self) -> tuple[Args, Kwargs]:
         """`(positional arguments, keyword arguments)` of the run.
 
         In a batch, arguments that all runs share have no batch axis.
@@ -53,7 +57,7 @@ class Trace(Pytree, Generic[X, R]):
         """The stored score: () for one run, the batch shape for a batch of runs."""
         raise TypeError(f"{type(self).__name__} does not define raw_score().")
 
-    def inner(self) -> Any:
+    def inner(self) -> PyTree:
         """What the choices are made of, as stored: a dict of subtraces, the trace of all lanes, or a choice."""
         return self.get_choices() if type(self).raw_choices is Trace.raw_choices else self.raw_choices()
 
@@ -73,7 +77,7 @@ class Trace(Pytree, Generic[X, R]):
         """`-log p(choices; args)` of each run of a batch: the batch shape, () for a single run."""
         return self.raw_score()
 
-    def observed(self) -> Any:
+    def observed(self) -> Observed:
         """What was observed: a nested dict from address to True, or to a bool array where it was a part.
 
         The array has leading axes of the choice. Addresses of which nothing was observed are not in it. Empty after
@@ -158,7 +162,7 @@ class Tr(Trace[X, R]):
     """The standard trace. For a `Fn` the choices are a dict from address to subtrace."""
 
     _gen_fn: AnyGFI
-    _args: Any
+    _args: tuple[Any, ...]  # of the call, and marks of what was observed
     _choices: Choices
     _retval: R
     _score: Any  # an array; in a tree of axes or of flags made from traces, what stands for it
@@ -166,7 +170,7 @@ class Tr(Trace[X, R]):
     def get_gen_fn(self) -> AnyGFI:
         return self._gen_fn
 
-    def get_args(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def get_args(self) -> tuple[Args, Kwargs]:
         return unshare(self._args[:2], self._score)
 
     def get_retval(self) -> R:
@@ -205,7 +209,7 @@ def _strip(x: PyTree, strip_fixed: bool) -> Choices:
     )
 
 
-def _fixed_status(choices: Choices) -> Any:
+def _fixed_status(choices: Choices) -> Status:
     if isinstance(choices, dict):
         return {addr: _fixed_status(value) for addr, value in choices.items()}
     return isinstance(choices, Fixed)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.tree_util import PyTreeDef
 
 from genjax.core.addresses import check_selection
 from genjax.core.arguments import with_marks, without_args
@@ -15,13 +16,15 @@ from genjax.core.choices import Strict, as_choices, is_empty
 from genjax.core.const import Const, count_or_none, unwrap
 from genjax.core.distribution import Distribution
 from genjax.core.fit import check_lanes, check_moved
-from genjax.core.gfi import GFI, Density, Weight
+from genjax.core.gfi import GFI, AnyGFI, Density, Weight
 from genjax.core.lanes import scalar, sum_lanes
 from genjax.core.observed import like, observed_by
 from genjax.core.partial import Indexed, with_lanes
 from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
-from genjax.core.trace import Tr, Trace
+from genjax.core.sites import Sites
+from genjax.core.trace import AnyTrace, Tr, Trace
+from genjax.signatures import Args, Constraints, Kwargs, PyTree
 
 X = TypeVar("X")
 R = TypeVar("R")
@@ -31,11 +34,11 @@ R = TypeVar("R")
 class _FrozenAxes:
     """`in_axes` that contain dicts, made hashable."""
 
-    leaves: tuple[Any, ...]
-    structure: Any
+    leaves: tuple[int | None, ...]
+    structure: PyTreeDef
 
     @staticmethod
-    def freeze(axes: Any) -> Any:
+    def freeze(axes: PyTree) -> Hashable:
         if isinstance(axes, list):
             axes = tuple(axes)
         try:
@@ -46,7 +49,7 @@ class _FrozenAxes:
         return axes
 
     @staticmethod
-    def thaw(axes: Any) -> Any:
+    def thaw(axes: Hashable) -> PyTree:
         return jax.tree.unflatten(axes.structure, axes.leaves) if isinstance(axes, _FrozenAxes) else axes
 
 
@@ -65,7 +68,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
         spmd_axis_name: forwarded to `jax.vmap`.
     """
 
-    gen_fn: GFI[Any, Any]
+    gen_fn: AnyGFI
     in_axes: Any = Pytree.field(default=Const(0))
     axis_size: Any = Pytree.field(default=Const(None))
     axis_name: Any = Pytree.field(default=Const(None))
@@ -78,7 +81,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
         size = count_or_none(self.axis_size.value, "The number of copies of a Vmap")
         object.__setattr__(self, "axis_size", Const(size))
 
-    def _map(self, lane: Callable[..., Any], mapped: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _map(self, lane: Callable[..., PyTree], mapped: PyTree, args: Args, kwargs: Kwargs) -> PyTree:
         """vmap `lane(mapped, args, kwargs)` with axis 0 of `mapped` and our axes of the arguments."""
         return jax.vmap(
             lane,
@@ -88,7 +91,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
             spmd_axis_name=self.spmd_axis_name.value,
         )(mapped, args, kwargs)
 
-    def _argument_axes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    def _argument_axes(self, args: Args, kwargs: Kwargs) -> tuple[PyTree, PyTree]:
         axes = _FrozenAxes.thaw(self.in_axes.value)
         if isinstance(axes, tuple) and len(axes) != len(args):
             raise ValueError(
@@ -99,7 +102,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
             return None, None
         return axes, jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, kwargs)
 
-    def _size(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    def _size(self, args: Args, kwargs: Kwargs) -> int:
         if self.axis_size.value is not None:
             return self.axis_size.value
         axes, keyword_axes = self._argument_axes(args, kwargs)
@@ -109,7 +112,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
         out = jax.eval_shape(lambda *a: self._map(lambda m, a, k: jnp.zeros(()), None, *a), args, kwargs)
         return out.shape[0]  # or JAX's error that nothing is mapped
 
-    def _constraints(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _constraints(self, x: Constraints, args: Args, kwargs: Kwargs) -> Constraints:
         if isinstance(x, Strict):
             return Strict(self._constraints(x.choices, args, kwargs))
         x = as_choices(x)
@@ -123,7 +126,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
     def _is_polynomial(self) -> bool:
         return isinstance(self.gen_fn, Distribution) and self.gen_fn.is_polynomial
 
-    def _trace(self, inner: Any, *stored: Any) -> Tr[X, R]:
+    def _trace(self, inner: AnyTrace, *stored: Any) -> Tr[X, R]:
         score = scalar(inner.raw_score(), True) if self._is_polynomial() else inner.get_score()
         return Tr(self, stored, without_args(inner), inner.get_retval(), score)
 
@@ -136,7 +139,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
         densities, retval = self._map(lambda x, a, k: self.gen_fn.assess(x, *a, **k), x, args, kwargs)
         return sum_lanes(densities, self._is_polynomial()), retval
 
-    def sites(self, x: X, *args: Any, **kwargs: Any) -> tuple[Any, R]:
+    def sites(self, x: X, *args: Any, **kwargs: Any) -> tuple[Sites, R]:
         x = self._constraints(x, args, kwargs)
         return self._map(lambda x, a, k: self.gen_fn.sites(x, *a, **k), x, args, kwargs)
 
@@ -152,7 +155,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
         x = None if is_empty(x) else self._constraints(x, args, kwargs)
         check_moved(tr, self._size(args, kwargs), "lanes")
 
-        def lane(mapped: Any, args: Any, kwargs: Any) -> Any:
+        def lane(mapped: PyTree, args: Args, kwargs: Kwargs) -> PyTree:
             old, x = mapped
             return self.gen_fn.update(old, x, *args, **kwargs)
 
@@ -166,7 +169,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
 
         check_moved(tr, self._size(args, kwargs), "lanes")
 
-        def lane(old: Any, args: Any, kwargs: Any) -> Any:
+        def lane(old: AnyTrace, args: Args, kwargs: Kwargs) -> PyTree:
             return self.gen_fn.regenerate(old, selection, *args, **kwargs)
 
         inner, weights, discard = self._map(lane, tr.raw_choices(), args, kwargs)
@@ -188,14 +191,14 @@ class Vmap(GFI[X, R], Generic[X, R]):
         return f"{self.gen_fn!r}.vmap(in_axes={_FrozenAxes.thaw(self.in_axes.value)})"
 
 
-def _mapped_sizes(axes: Any, values: Any) -> Iterator[int]:
+def _mapped_sizes(axes: PyTree, values: PyTree) -> Iterator[int]:
     """The sizes of the mapped axes; `axes` is a prefix of `values`, as in `jax.vmap`."""
     if axes is None:
         return
     if isinstance(axes, int):
         yield from (jnp.shape(leaf)[axes] for leaf in jax.tree.leaves(values))
         return
-    pairs: list[tuple[Any, Any]] = []
+    pairs: list[tuple[PyTree, PyTree]] = []
     jax.tree.map(lambda *pair: pairs.append(pair), axes, values, is_leaf=lambda axis: axis is None)
     for axis, value in pairs:
         yield from _mapped_sizes(axis, value)

@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from genjax.core.distribution import Distribution, distribution
 from genjax.distributions import special
 from genjax.distributions.discrete import categorical, flip
 from genjax.distributions.supports import Support
+from genjax.signatures import Args
+
+P = TypeVar("P")
+M = TypeVar("M", bound="_Made")
 
 
 def mixture(component: Distribution) -> Distribution:
@@ -38,7 +44,7 @@ def mixture(component: Distribution) -> Distribution:
 
 
 @functools.lru_cache(maxsize=256)
-def _made(kind: Any, part: Any) -> Any:
+def _made(kind: Callable[[P], M], part: P) -> M:
     return kind(part)
 
 
@@ -51,14 +57,14 @@ class _BoundBeneath:
         outermost: "min" or "max" over the components, which the last axis holds; "" where there is one.
     """
 
-    bound: Any
+    bound: Callable[..., ArrayLike]
     outermost: str
 
     @property
     def label(self) -> str:
         return getattr(self.bound, "label", "a function of the parameters")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> ArrayLike:
         bound = self.bound(*args[1:], **kwargs)
         return getattr(jnp, self.outermost)(bound, axis=-1) if self.outermost and jnp.ndim(bound) else bound
 
@@ -78,7 +84,7 @@ def _support_beneath(component: Distribution, is_union: bool) -> Support | None:
 class _Made:
     """Something made of one part, of which there is one: copies and pickles are the thing itself."""
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _made, (type(self), *(getattr(self, f.name) for f in dataclasses.fields(self)))  # type: ignore[arg-type]
 
 
@@ -86,7 +92,7 @@ class _Made:
 class _Mixture(_Made):
     component: Distribution
 
-    def sample(self, probs: Any, *args: Any, sample_shape: Any = ()) -> Array:
+    def sample(self, probs: ArrayLike, *args: Any, sample_shape: tuple[int, ...] = ()) -> Array:
         probs, args = _stacked(probs, args)
         chosen = categorical.sample(probs=probs, sample_shape=sample_shape)
         take = lambda a: jnp.take_along_axis(
@@ -94,7 +100,7 @@ class _Mixture(_Made):
         )[..., 0]
         return self.component.sample(*jax.tree.map(take, args))
 
-    def logpdf(self, value: Any, probs: Any, *args: Any) -> Array:
+    def logpdf(self, value: ArrayLike, probs: ArrayLike, *args: Any) -> Array:
         probs, args = _stacked(probs, args)
         log_terms = self.component.logpdf(jnp.asarray(value)[..., None], *args)
         return _log_weighted_sum(probs, log_terms) - jnp.log(probs.sum(-1))
@@ -135,7 +141,7 @@ def _relative_terms(weights: Array, log_terms: Array) -> tuple[Array, Array, Arr
     return terms, (weights * jnp.where(is_weighed, terms, 0)).sum(-1), largest
 
 
-def _stacked(probs: Any, args: tuple[Any, ...]) -> tuple[Array, tuple[Any, ...]]:
+def _stacked(probs: ArrayLike, args: Args) -> tuple[Array, Args]:
     """Weights and parameters, all with a last axis of K and of one batch shape."""
     probs = jnp.asarray(probs)
     if probs.ndim == 0:
@@ -172,14 +178,14 @@ def zero_inflated(component: Distribution) -> Distribution:
 class _ZeroInflated(_Made):
     component: Distribution
 
-    def sample(self, gate: Any, *args: Any, sample_shape: Any = (), **kwargs: Any) -> Array:
+    def sample(self, gate: ArrayLike, *args: Any, sample_shape: tuple[int, ...] = (), **kwargs: Any) -> Array:
         gate, args, kwargs = jax.tree.map(jnp.asarray, (gate, args, kwargs))
         shape = jnp.broadcast_shapes(*(jnp.shape(leaf) for leaf in jax.tree.leaves((gate, args, kwargs))))
         gate, args, kwargs = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape), (gate, args, kwargs))
         count = self.component.sample(*args, sample_shape=sample_shape, **kwargs)
         return jnp.where(flip.sample(gate, sample_shape=sample_shape), jnp.zeros_like(count), count)
 
-    def logpdf(self, value: Any, gate: Any, *args: Any, **kwargs: Any) -> Array:
+    def logpdf(self, value: ArrayLike, gate: ArrayLike, *args: Any, **kwargs: Any) -> Array:
         value, gate = jnp.asarray(value), jnp.asarray(gate)
         log_density = self.component.logpdf(value, *args, **kwargs)
         from_component = special.log_complement(gate) + log_density
@@ -206,13 +212,13 @@ def improper_uniform(support: Support) -> Distribution:
 class _ImproperUniform(_Made):
     support: Support
 
-    def sample(self, *, sample_shape: Any = ()) -> Array:
+    def sample(self, *, sample_shape: tuple[int, ...] = ()) -> Array:
         raise NotImplementedError(
             f"improper_uniform() on {self.support} has no draws: its mass is infinite. Give its choices to generate(), "
             "as a start for a kernel, or use a proper prior."
         )
 
-    def logpdf(self, value: Any) -> Array:
+    def logpdf(self, value: ArrayLike) -> Array:
         value = jnp.asarray(value)
         is_inside = self.support.contains(jax.lax.stop_gradient(value))
         return jnp.where(is_inside, 0.0, -jnp.inf).astype(jnp.result_type(float, value.dtype))

@@ -3,13 +3,11 @@
 Counts are floating, as in TFP, except those of zipf. `logits` and `probs` differ as in `discrete`.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
 
 from genjax.distributions import count_draws, gammas, noise, special, supports
 from genjax.distributions.deviance import (
@@ -263,7 +261,7 @@ Draws are Poisson counts of gamma rates, which resolve probabilities down to 1e-
 # Zipf
 
 
-def _int32(*_dtypes: Any) -> Any:
+def _int32(*_dtypes: DTypeLike) -> DTypeLike:
     return jnp.int32
 
 
@@ -271,11 +269,11 @@ class ZipfFamily(Family):
     """The family of `zipf`, whose `dtype` is a setting of the draw rather than a parameter."""
 
     def sample(  # type: ignore[override]  # its parameters are named, so that `dtype` is one of them
-        self, power: Any, dtype: DTypeLike = jnp.int32, *, sample_shape: Any = ()
+        self, power: ArrayLike, dtype: DTypeLike = jnp.int32, *, sample_shape: tuple[int, ...] = ()
     ) -> Array:
         return super().sample(power, sample_shape=sample_shape).astype(dtype)
 
-    def logpdf(self, value: Any, power: Any, dtype: DTypeLike = jnp.int32) -> Array:
+    def logpdf(self, value: ArrayLike, power: ArrayLike, dtype: DTypeLike = jnp.int32) -> Array:
         del dtype
         return super().logpdf(value, power)
 

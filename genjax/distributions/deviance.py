@@ -14,7 +14,6 @@ Source: Loader, *Fast and accurate computation of binomial probabilities* (2000)
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +37,7 @@ _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 def _halves(x: Array) -> tuple[Array, Array]:
     """A number as a sum of two of half as many digits, by masking bits, which no compiler rearranges."""
     if jnp.dtype(x.dtype).itemsize == 8:
-        mask: Any = np.uint64(0xFFFFFFFFF8000000)
+        mask: np.unsignedinteger = np.uint64(0xFFFFFFFFF8000000)
     else:
         mask = np.uint32(0xFFFFF000)
     high = jax.lax.bitcast_convert_type(jax.lax.bitcast_convert_type(x, mask.dtype) & mask, x.dtype)
@@ -109,7 +108,7 @@ def sum_and_error(terms: Array) -> tuple[Array, Array]:
         return total, jnp.zeros_like(total)
     fixed, fixed_terms = jax.lax.stop_gradient((total, terms))
     is_wide = jnp.dtype(terms.dtype).itemsize == 8
-    exponent: Any = np.uint64(0x7FF0000000000000) if is_wide else np.uint32(0x7F800000)
+    exponent: np.unsignedinteger = np.uint64(0x7FF0000000000000) if is_wide else np.uint32(0x7F800000)
     power = jax.lax.bitcast_convert_type(jax.lax.bitcast_convert_type(fixed, exponent.dtype) & exponent, terms.dtype)
     unit = jnp.where(power > 1e-30, power, 1)[..., None] * (2.0**-40 if is_wide else 2.0**-11)
     high = jnp.round(fixed_terms / unit) * unit

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike, DTypeLike
 
 from genjax.distributions import noise, special, supports
 from genjax.distributions.family import REQUIRED, Family, Form, define
@@ -18,11 +19,11 @@ from genjax.distributions.family import REQUIRED, Family, Form, define
 Shape = tuple[int, ...]
 
 
-def _int32(*_dtypes: Any) -> Any:
+def _int32(*_dtypes: DTypeLike) -> DTypeLike:
     return jnp.int32
 
 
-def _bool(*_dtypes: Any) -> Any:
+def _bool(*_dtypes: DTypeLike) -> DTypeLike:
     return jnp.bool_
 
 
@@ -69,7 +70,9 @@ def _log_bernoulli_density_logits(value: Array, logits: Array) -> Array:
 
 
 @_log_bernoulli_density_logits.defjvp
-def _log_bernoulli_density_logits_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Array]) -> tuple[Array, Array]:
+def _log_bernoulli_density_logits_jvp(
+    primals: tuple[Array, Array], tangents: tuple[ArrayLike, Array]
+) -> tuple[Array, Array]:
     # The slope is `value - sigmoid(logits)`: by the rules for selects and maxima it would cost more than the density.
     (value, logits), (_, tangent) = primals, tangents
     log_density = _log_bernoulli_density_logits(value, logits)

@@ -14,10 +14,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike, DTypeLike
 
 from genjax.core.distribution import Distribution, distribution
 from genjax.distributions.supports import Support
 from genjax.pjax import Sampler, sample_site
+from genjax.pjax.jax_internals import ShapedArray
+from genjax.signatures import Args, Kwargs
 
 #: Default of a parameter that has none.
 REQUIRED = object()
@@ -30,7 +33,7 @@ def _no_event(*_shapes: tuple[int, ...]) -> tuple[int, ...]:
     return ()
 
 
-def _dtype_of_parameters(*dtypes: Any) -> Any:
+def _dtype_of_parameters(*dtypes: DTypeLike) -> DTypeLike:
     return jnp.result_type(*dtypes)
 
 
@@ -57,7 +60,7 @@ class Form:
     log_density: Callable[..., Array]
     event_ranks: tuple[int, ...] = ()
     event_shape: Callable[..., tuple[int, ...]] = _no_event
-    dtype: Callable[..., Any] = _dtype_of_parameters
+    dtype: Callable[..., DTypeLike] = _dtype_of_parameters
     value_rank: int = 0
     is_continuous: bool = True
     is_value_converted: bool = True
@@ -97,7 +100,7 @@ class Family:
         }
         object.__setattr__(self, "samplers", table)
 
-    def sample(self, *args: Any, sample_shape: Any = (), **kwargs: Any) -> Array:
+    def sample(self, *args: Any, sample_shape: tuple[int, ...] = (), **kwargs: Any) -> Array:
         """Draw at a site: `(*sample_shape, *batch, *event)`, where batch is the parameters' broadcast batch shape.
 
         Raises:
@@ -107,23 +110,23 @@ class Family:
         sampler, arrays = self.sampler_and_parameters(args, kwargs)
         return sample_site(sampler, arrays, sample_shape)
 
-    def sampler_and_parameters(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Sampler, list[Array]]:
+    def sampler_and_parameters(self, args: Args, kwargs: Kwargs) -> tuple[Sampler, list[Array]]:
         """The sampler that these arguments call for, and its parameters: arrays of one floating dtype."""
         _, sampler, arrays = self._bind(args, kwargs)
         dtype = _floating_dtype(arrays)
         return sampler, [a.astype(dtype) for a in arrays]
 
-    def drawn(self, *args: Any, **kwargs: Any) -> Any:
+    def drawn(self, *args: Any, **kwargs: Any) -> ShapedArray:
         """Shape and dtype of what `sample` would draw; nothing is drawn."""
         _, sampler, arrays = self._bind(args, kwargs)
         dtype = _floating_dtype(arrays)
         parameters = [jax.ShapeDtypeStruct(a.shape, dtype) for a in arrays]
         return sampler.abstract(parameters, sampler.batch_shape(arrays))
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _named, (self.name,)  # there is one of each: copies and pickles are the family itself
 
-    def logpdf(self, value: Any, *args: Any, **kwargs: Any) -> Array:
+    def logpdf(self, value: ArrayLike, *args: Any, **kwargs: Any) -> Array:
         """Log density (log probability where the family is discrete) of `value`, elementwise: `(*batch,)`.
 
         -inf outside the support, possibly NaN where a parameter is invalid; never an exception for a value.
@@ -147,7 +150,7 @@ class Family:
         value, *arrays = _align_ranks([value, *arrays], (form.value_rank, *form.event_ranks))
         return form.log_density(value, *arrays)
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Form, Sampler, list[Array]]:
+    def _bind(self, args: Args, kwargs: Kwargs) -> tuple[Form, Sampler, list[Array]]:
         if len(args) > len(self.parameters):
             raise TypeError(f"{self._signature()} got {len(args)} positional arguments.")
         given = dict(zip(self.parameters, args, strict=False))
@@ -193,12 +196,12 @@ def define(family: Family) -> Distribution:
 # From arguments to arrays
 
 
-def _float_of_int(argument: Any) -> Any:
+def _float_of_int(argument: ArrayLike) -> ArrayLike:
     # A Python int beyond int32 would overflow in asarray; every int parameter becomes floating anyway.
     return float(argument) if type(argument) is int else argument
 
 
-def _to_arrays(name: str, form: Form, parameters: Sequence[Any]) -> list[Array]:
+def _to_arrays(name: str, form: Form, parameters: Sequence[ArrayLike]) -> list[Array]:
     arrays = []
     for label, argument, event_rank in zip(form.parameters, parameters, form.event_ranks, strict=True):
         if isinstance(argument, (tuple, list)):
@@ -215,7 +218,7 @@ def _to_arrays(name: str, form: Form, parameters: Sequence[Any]) -> list[Array]:
     return arrays
 
 
-def _floating_dtype(arrays: Sequence[Array]) -> Any:
+def _floating_dtype(arrays: Sequence[Array]) -> DTypeLike:
     """The common dtype of the floating arrays (Python scalars are weak), or JAX's default float."""
     floating = [a for a in arrays if jnp.issubdtype(a.dtype, jnp.inexact)]
     return jnp.result_type(*floating) if floating else jnp.result_type(float)

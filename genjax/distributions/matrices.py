@@ -1,6 +1,7 @@
 """Distributions over matrices: Wishart, and Cholesky factors of correlations (LKJ)."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import gammaln
+from jax.typing import ArrayLike
 
-from genjax.core.const import Const, unwrap
+from genjax.core.const import Const, Size, unwrap
 from genjax.core.distribution import distribution
 from genjax.distributions import gammas, noise, supports
 from genjax.distributions.family import REQUIRED, Family, Form, define
@@ -123,10 +125,10 @@ and gammas that they are made of.
 class _LKJCholesky:
     """The sampler and the density of `lkj_cholesky`, built from Dirichlet and normal choices."""
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _the_lkj_cholesky, ()  # there is one: copies and pickles are itself
 
-    def sample(self, dimension: Any, concentration: Any, *, sample_shape: Any = ()) -> Array:
+    def sample(self, dimension: Size, concentration: ArrayLike, *, sample_shape: tuple[int, ...] = ()) -> Array:
         n = _dimension(dimension)
         concentration = jnp.asarray(concentration, jnp.result_type(float, concentration))
         rows = jnp.arange(1, n, dtype=concentration.dtype)
@@ -143,7 +145,7 @@ class _LKJCholesky:
         top = jnp.broadcast_to(jnp.eye(n, dtype=squares.dtype)[:1], (*squares.shape[:-1], 1, n))
         return jnp.concatenate([top, below + diagonal], axis=-2)
 
-    def logpdf(self, value: Any, dimension: Any, concentration: Any) -> Array:
+    def logpdf(self, value: ArrayLike, dimension: Size, concentration: ArrayLike) -> Array:
         n = _dimension(dimension)
         value = jnp.asarray(value)
         if value.shape[-2:] != (n, n):
@@ -157,7 +159,7 @@ class _LKJCholesky:
         return jnp.where(is_inside, terms.sum(-1), -jnp.inf)
 
 
-def _dimension(dimension: Any) -> int:
+def _dimension(dimension: Size) -> int:
     n = unwrap(dimension) if isinstance(dimension, Const) else dimension
     if isinstance(n, jax.core.Tracer) or int(n) != float(n) or int(n) < 1:
         raise TypeError(

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from genjax.distributions import supports
 from genjax.distributions.discrete import draw_categories, select_category
@@ -34,7 +35,7 @@ def _log_ordered_density(value: Array, predictor: Array, cutpoints: Array) -> Ar
     return select_category(value, _log_probs(predictor, cutpoints))
 
 
-def _int32(*_dtypes: Any) -> Any:
+def _int32(*_dtypes: DTypeLike) -> DTypeLike:
     return jnp.int32
 
 

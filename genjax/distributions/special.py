@@ -4,13 +4,13 @@ Also `within_floats`, for draws.
 """
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import gammaln
+from jax.typing import ArrayLike
 
 
 @jax.custom_jvp
@@ -128,7 +128,7 @@ def student_kernel(df: Array, z: Array) -> Array:
     return 0.5 * (df + 1) * log1p_square(z / jnp.sqrt(df))
 
 
-def _student_kernel_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
+def _student_kernel_jvp(primals: tuple[Array, Array], tangents: tuple[ArrayLike, ArrayLike]) -> tuple[Array, Array]:
     (df, z), (df_dot, z_dot) = primals, tangents
     root = jnp.sqrt(df)
     ratio = z / root

@@ -10,12 +10,14 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
-Bound = Any  # a number, an array, or a function of the distribution's arguments
+Bound: TypeAlias = ArrayLike | Callable[..., ArrayLike] | None
+"""A number, an array, or a function of the distribution's arguments; None for no bound."""
 
 
 def _words(bound: Bound) -> str:
@@ -42,7 +44,7 @@ class Support:
         known = {name: b(*args, **kwargs) if callable(b) else b for name, b in bounds.items()}
         return dataclasses.replace(self, **known)
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         """Whether each value is in the set, `(*batch,)` bool; false for NaN. Bounds must be known: see `at`."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it contains.")
 
@@ -63,7 +65,7 @@ class Real(Support):
 
     words = "real numbers"
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         return _is_finite(jnp.asarray(value))
 
 
@@ -73,7 +75,7 @@ class Positive(Support):
 
     words = "x > 0"
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         value = jnp.asarray(value)
         return (value > 0) & _is_finite(value)
 
@@ -84,7 +86,7 @@ class NonNegative(Support):
 
     words = "x >= 0"
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         value = jnp.asarray(value)
         return (value >= 0) & _is_finite(value)
 
@@ -107,7 +109,7 @@ class Interval(Support):
         above = "" if self.high is None else f" <= {_words(self.high)}"
         return f"{below}x{above}"
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         value = jnp.asarray(value)
         low, high = (-jnp.inf if self.low is None else self.low), (jnp.inf if self.high is None else self.high)
         return (value >= low) & (value <= high) & _is_finite(value)
@@ -119,7 +121,7 @@ class UnitInterval(Support):
 
     words = "0 < x < 1"
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         value = jnp.asarray(value)
         return (value > 0) & (value < 1)
 
@@ -130,7 +132,7 @@ class Circle(Support):
 
     words = "angles, -pi <= x <= pi"
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         value = jnp.asarray(value)
         return jnp.abs(value) <= jnp.asarray(math.pi, value.dtype)
 
@@ -145,7 +147,7 @@ class Boolean(Support):
     words = "False, True"
     is_discrete = True
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         value = jnp.asarray(value)
         return (value == 0) | (value == 1)
 
@@ -169,7 +171,7 @@ class IntegerRange(Support):
             return f"integers >= {_words(self.low)}"
         return f"integers {_words(self.low)}..{_words(self.high)}"
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         value = jnp.asarray(value)
         is_inside = (value >= self.low) & (value == jnp.floor(value)) & _is_finite(value)
         return is_inside if self.high is None else is_inside & (value <= self.high)
@@ -190,7 +192,7 @@ class RealVector(Support):
     words = "real vectors"
     event_rank = 1
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         return jnp.all(_is_finite(jnp.asarray(value)), axis=-1)
 
 
@@ -201,7 +203,7 @@ class Simplex(Support):
     words = "vectors, x_i > 0, sum 1"
     event_rank = 1
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         value = jnp.asarray(value)
         return jnp.all(value > 0, axis=-1) & _is_one(value.sum(-1))
 
@@ -213,7 +215,7 @@ class Ordered(Support):
     words = "vectors, x_1 < x_2 < ..."
     event_rank = 1
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         value = jnp.asarray(value)
         return jnp.all(value[..., 1:] > value[..., :-1], axis=-1) & jnp.all(_is_finite(value), axis=-1)
 
@@ -231,7 +233,7 @@ class Counts(Support):
     def words(self) -> str:  # type: ignore[override]
         return f"vectors of counts, sum {_words(self.total)}"
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         value = jnp.asarray(value)
         return jnp.all((value >= 0) & (value == jnp.floor(value)), axis=-1) & (value.sum(-1) == self.total)
 
@@ -243,7 +245,7 @@ class CorrelationCholesky(Support):
     words = "Cholesky factors of correlation matrices"
     event_rank = 2
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         value = jnp.asarray(value)
         is_lower = jnp.all(value == jnp.tril(value), axis=(-2, -1))
         is_positive = jnp.all(jnp.diagonal(value, axis1=-2, axis2=-1) > 0, axis=-1)
@@ -257,7 +259,7 @@ class PositiveDefinite(Support):
     words = "symmetric positive definite matrices"
     event_rank = 2
 
-    def contains(self, value: Any) -> Array:
+    def contains(self, value: ArrayLike) -> Array:
         value = jnp.asarray(value)
         slack = math.sqrt(jnp.finfo(value.dtype).eps) * jnp.max(jnp.abs(value), axis=(-2, -1), keepdims=True)
         is_symmetric = jnp.all(jnp.abs(value - jnp.swapaxes(value, -1, -2)) <= slack, axis=(-2, -1))
@@ -302,10 +304,10 @@ class Argument:
 
     label: str
     position: int = 0
-    default: Any = None
-    transform: Callable[[Any], Any] | None = None
+    default: ArrayLike | None = None
+    transform: Callable[[Array], ArrayLike] | None = None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> ArrayLike:
         given = args[self.position] if self.position < len(args) else kwargs.get(self.label, self.default)
         array = jnp.asarray(given)
         return array if self.transform is None else self.transform(array)

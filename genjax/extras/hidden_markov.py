@@ -8,17 +8,16 @@ Frühwirth-Schnatter, *Data augmentation and dynamic linear models* (1994).
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
 
-from genjax.core.const import const, count
+from genjax.core.const import Size, const, count
 from genjax.core.fn import gen
 from genjax.core.pytree import Pytree
 from genjax.distributions import categorical, special
+from genjax.signatures import PyTree
 
 
 @Pytree.dataclass
@@ -32,8 +31,8 @@ class DiscreteHMMTrace(Pytree):
 
 @gen
 def discrete_hmm(
-    prev_state: Any, time_index: Any, initial_probs: Array, transition_matrix: Array, emission_matrix: Array
-) -> tuple[Any, Any, Array, Array, Array]:
+    prev_state: ArrayLike, time_index: ArrayLike, initial_probs: Array, transition_matrix: Array, emission_matrix: Array
+) -> tuple[Array, Array, Array, Array, Array]:
     """One step of the model: `state ~ initial_probs` at time 0, else `transition_matrix[prev_state]`; `obs` of it.
 
     Returns the arguments of the next step, for `rejuvenation_smc` or `lax.scan`.
@@ -234,8 +233,8 @@ def sample_hmm_dataset(
     initial_probs: Array,
     transition_matrix: Array,
     emission_matrix: Array,
-    T: Any,
-    K: Any = const(1),  # noqa: B008
+    T: Size,
+    K: Size = const(1),  # noqa: B008
 ) -> tuple[Array, Array, dict[str, Array]]:
     """`(states, observations, {"obs": observations})`, drawn from the model: (T,) int32, or (K, T) for K > 1 sequences.
 
@@ -268,7 +267,7 @@ def sample_hmm_dataset(
 
 
 def discrete_hmm_test_dataset(
-    initial_probs: Array, transition_matrix: Array, emission_matrix: Array, T: Any
+    initial_probs: Array, transition_matrix: Array, emission_matrix: Array, T: Size
 ) -> dict[str, Array]:
     """`{"z": states, "obs": observations}`, each (T,) int32, drawn from the model. Needs `seed` when T > 1.
 
@@ -297,7 +296,7 @@ def discrete_hmm_exact_log_marginal(
 
 
 def discrete_hmm_inference_problem(
-    initial_probs: Array, transition_matrix: Array, emission_matrix: Array, T: Any
+    initial_probs: Array, transition_matrix: Array, emission_matrix: Array, T: Size
 ) -> tuple[dict[str, Array], Array]:
     """`(data set, log p(its observations))`: a problem with its exact answer. Needs `seed` when T > 1.
 
@@ -320,7 +319,7 @@ discrete_hmm_test_dataset.__static_parameters__ = ("T",)  # type: ignore[attr-de
 discrete_hmm_inference_problem.__static_parameters__ = ("T",)  # type: ignore[attr-defined]
 
 
-def _sequence(values: Any, what: str) -> Array:
+def _sequence(values: PyTree, what: str) -> Array:
     values = jnp.asarray(values)
     if values.ndim != 1 or values.shape[0] == 0:
         raise ValueError(f"{what}() takes one sequence of at least one step, shape (T,), got shape {values.shape}.")

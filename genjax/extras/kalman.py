@@ -11,16 +11,17 @@ systems* (1965).
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
-from genjax.core.const import const, count
+from genjax.core.const import Size, const, count
 from genjax.core.fn import gen
 from genjax.core.pytree import Pytree
 from genjax.distributions import multivariate_normal, normal
+from genjax.signatures import PyTree
 
 
 @Pytree.dataclass
@@ -35,14 +36,14 @@ class LinearGaussianTrace(Pytree):
 @gen
 def linear_gaussian(
     prev_state: Array,
-    time_index: Any,
+    time_index: ArrayLike,
     initial_mean: Array,
     initial_cov: Array,
     A: Array,
     Q: Array,
     C: Array,
     R: Array,
-) -> tuple[Array, Any, Array, Array, Array, Array, Array, Array]:
+) -> tuple[Array, Array, Array, Array, Array, Array, Array, Array]:
     """One step of the model, choices `state` (d,) and `obs` (d_obs,). Returns the arguments of the next step."""
     is_first = time_index == 0
     mean = jnp.where(is_first, initial_mean, _times(A, prev_state))
@@ -93,7 +94,7 @@ def kalman_filter(
         log_density = jnp.where(is_regular, log_density, jnp.nan)
         return mean + _times(gain, innovation), 0.5 * (updated + updated.T), log_density
 
-    def step(state: tuple[Array, Array], observation: Array) -> Any:
+    def step(state: tuple[Array, Array], observation: Array) -> PyTree:
         mean, covariance, log_density = update(*_predict(*state, A, Q), observation)
         return (mean, covariance), (mean, covariance, log_density)
 
@@ -136,7 +137,7 @@ def kalman_smoother(
         return means, covariances
     A, Q = jnp.asarray(A), jnp.asarray(Q)
 
-    def step(later: tuple[Array, Array], filtered: tuple[Array, Array]) -> Any:
+    def step(later: tuple[Array, Array], filtered: tuple[Array, Array]) -> PyTree:
         later_mean, later_covariance = later
         mean, covariance = filtered
         predicted_mean, predicted = _predict(mean, covariance, A, Q)
@@ -163,8 +164,8 @@ def sample_linear_gaussian_dataset(
     Q: Array,
     C: Array,
     R: Array,
-    T: Any,
-    K: Any = const(1),  # noqa: B008
+    T: Size,
+    K: Size = const(1),  # noqa: B008
 ) -> tuple[Array, Array, dict[str, Array]]:
     """`(states, observations, {"obs": observations})`: (T, d) and (T, d_obs), or (K, T, ...) for K > 1 sequences.
 
@@ -193,7 +194,7 @@ def sample_linear_gaussian_dataset(
 
 
 def linear_gaussian_test_dataset(
-    initial_mean: Array, initial_cov: Array, A: Array, Q: Array, C: Array, R: Array, T: Any
+    initial_mean: Array, initial_cov: Array, A: Array, Q: Array, C: Array, R: Array, T: Size
 ) -> dict[str, Array]:
     """`{"z": states (T, d), "obs": observations (T, d_obs)}`, drawn from the model. Needs `seed` when T > 1.
 
@@ -228,7 +229,7 @@ def linear_gaussian_exact_log_marginal(
 
 
 def linear_gaussian_inference_problem(
-    initial_mean: Array, initial_cov: Array, A: Array, Q: Array, C: Array, R: Array, T: Any
+    initial_mean: Array, initial_cov: Array, A: Array, Q: Array, C: Array, R: Array, T: Size
 ) -> tuple[dict[str, Array], Array]:
     """`(data set, log p(its observations))`: a problem with its exact answer. Needs `seed` when T > 1.
 
@@ -304,7 +305,7 @@ def _square_root(covariance: Array) -> Array:
 # What is asked of arguments
 
 
-def _model(what: str, observations: Array, *arrays: Any) -> tuple[Array, ...]:
+def _model(what: str, observations: Array, *arrays: ArrayLike) -> tuple[Array, ...]:
     initial_mean, initial_cov, A, Q, C, R = map(jnp.asarray, arrays)
     d, d_obs = initial_mean.shape[-1] if initial_mean.ndim else None, C.shape[0] if C.ndim else None
     given = [array.shape for array in (initial_mean, initial_cov, A, Q, C, R)]

@@ -11,10 +11,12 @@ import numpy as np
 from genjax.core import Trace, get_choices
 from genjax.core.choices import choice_path
 from genjax.core.observed import observed_paths
+from genjax.inference.chain import MCMCResult
 from genjax.inference.predictive import log_likelihood
+from genjax.signatures import Choices
 
 
-def to_arviz(result: Any, *, predictions: Any = None, with_log_likelihood: bool = True) -> Any:
+def to_arviz(result: MCMCResult, *, predictions: Choices | None = None, with_log_likelihood: bool = True) -> Any:
     """An `arviz.InferenceData` (ArviZ before 1.0) or `xarray.DataTree` (from 1.0) of a chain's result.
 
     Groups: `posterior`, what was inferred; `sample_stats`, with ArviZ's names (`acceptance_rate`, `diverging`,
@@ -42,7 +44,9 @@ def to_arviz(result: Any, *, predictions: Any = None, with_log_likelihood: bool 
     return arviz.from_dict(**groups)
 
 
-def groups_of(result: Any, predictions: Any = None, with_log_likelihood: bool = True) -> dict[str, dict[str, Any]]:
+def groups_of(
+    result: MCMCResult, predictions: Choices | None = None, with_log_likelihood: bool = True
+) -> dict[str, dict[str, np.ndarray]]:
     """The groups of `to_arviz` as plain arrays (chains, draws, ...)."""
     groups = {name: dict(group) for name, group in result.to_dict().items()}
     single = result.n_chains.value == 1

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
 
 from genjax.distributions import supports
 from genjax.shapes import Float
@@ -46,7 +45,7 @@ class Identity(Bijector):
 class HalfLine(Bijector):
     """x = bound + sign exp(z)."""
 
-    bound: Any = 0.0
+    bound: ArrayLike = 0.0
     sign: float = 1.0
 
     @property
@@ -66,8 +65,8 @@ class HalfLine(Bijector):
 class Segment(Bijector):
     """x = low + (high - low) / (1 + exp(-z))."""
 
-    low: Any = 0.0
-    high: Any = 1.0
+    low: ArrayLike = 0.0
+    high: ArrayLike = 1.0
 
     words = "x = low + (high - low) sigmoid(z)"
 
@@ -185,7 +184,7 @@ def bijector_of(support: supports.Support | None) -> Bijector | None:
     return _BIJECTORS.get(type(support))
 
 
-def _onto_interval(low: Any, high: Any) -> Bijector:
+def _onto_interval(low: ArrayLike, high: ArrayLike) -> Bijector:
     lows, highs = _is_bounded(low), _is_bounded(high)
     if lows and highs:
         return Segment(low, high)
@@ -194,7 +193,7 @@ def _onto_interval(low: Any, high: Any) -> Bijector:
     return HalfLine(high, -1.0) if highs else Identity()
 
 
-def _is_bounded(bound: Any) -> bool:
+def _is_bounded(bound: ArrayLike) -> bool:
     """Whether there is a bound; one that is computed while tracing is taken for finite."""
     if bound is None:
         return False

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from genjax.core import CondTr, Distribution, ScanTr, Tr, Trace, Vmap
 from genjax.core.arguments import stored_marks, unshared, with_marks
 from genjax.core.trace import AnyTrace
+from genjax.signatures import PyTree
+
+T = TypeVar("T", bound=AnyTrace)
 
 
-def lean(trace: AnyTrace) -> Any:
+def lean(trace: AnyTrace) -> AnyTrace:
     """`trace` without return values that repeat a choice."""
     if isinstance(trace, Tr):
         if type(trace._gen_fn) is Distribution:
@@ -28,7 +32,7 @@ def lean(trace: AnyTrace) -> Any:
     return _map_inner(lean, trace)
 
 
-def restore(trace: AnyTrace) -> Any:
+def restore(trace: AnyTrace) -> AnyTrace:
     """The inverse of `lean`. On a full trace: a return value that repeats a choice becomes the same array."""
     if isinstance(trace, Tr):
         if type(trace._gen_fn) is Distribution:
@@ -39,7 +43,7 @@ def restore(trace: AnyTrace) -> Any:
     return _map_inner(restore, trace)
 
 
-def _map_inner(function: Callable[[Any], Any], trace: AnyTrace) -> Any:
+def _map_inner(function: Callable[[AnyTrace], AnyTrace], trace: AnyTrace) -> AnyTrace:
     if isinstance(trace, Tr) and isinstance(trace._choices, dict):
         return dataclasses.replace(trace, _choices={addr: function(sub) for addr, sub in trace._choices.items()})
     if isinstance(trace, ScanTr):
@@ -49,23 +53,23 @@ def _map_inner(function: Callable[[Any], Any], trace: AnyTrace) -> Any:
     return trace
 
 
-def map_traces(function: Callable[[Any], Any], tree: Any) -> Any:
+def map_traces(function: Callable[[AnyTrace], AnyTrace], tree: PyTree) -> PyTree:
     """Apply a function to every trace in a tree, such as a kernel's state."""
     is_trace = lambda node: isinstance(node, Trace)
     return jax.tree.map(lambda node: function(node) if is_trace(node) else node, tree, is_leaf=is_trace)
 
 
-def plain(trace: AnyTrace) -> Any:
+def plain(trace: AnyTrace) -> AnyTrace:
     """`trace` with arguments of its own and repeated values as one array: the form that moves return."""
     return restore(unshared(trace))
 
 
-def as_observed(new: Any, old: Any) -> Any:
+def as_observed(new: T, old: AnyTrace) -> T:
     """`new` with the marks of `old`: a move does not change what was observed, however it made its trace."""
     return with_marks(new, stored_marks(old))
 
 
-def require_same_structure(new: Any, old: Any) -> None:
+def require_same_structure(new: PyTree, old: PyTree) -> None:
     """Check that a move kept the structure of its trace.
 
     Raises:
@@ -80,7 +84,7 @@ def require_same_structure(new: Any, old: Any) -> None:
         )
 
 
-def select_trace(check: jax.Array, new: Trace[Any, Any], old: Trace[Any, Any]) -> Trace[Any, Any]:
+def select_trace(check: jax.Array, new: AnyTrace, old: AnyTrace) -> AnyTrace:
     """`where(check, new, old)` leaf by leaf; a leaf that is the same array in both is left alone.
 
     Args:
@@ -91,9 +95,9 @@ def select_trace(check: jax.Array, new: Trace[Any, Any], old: Trace[Any, Any]) -
     old = plain(old)
     new = as_observed(plain(new), old)
     require_same_structure(new, old)
-    made: dict[tuple[int, int], Any] = {}
+    made: dict[tuple[int, int], jax.Array] = {}
 
-    def select(a: Any, b: Any) -> Any:
+    def select(a: ArrayLike, b: ArrayLike) -> ArrayLike:
         if a is b:
             return b
         if (id(a), id(b)) not in made:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeAlias
 
 import jax
@@ -13,7 +13,6 @@ import jax.numpy as jnp
 
 from genjax.core import Const, Pytree, Trace, get_choices
 from genjax.core.const import Size, count, unwrap
-from genjax.core.signatures import PyTree
 from genjax.core.trace import AnyTrace
 from genjax.inference.adaptation.warmup import Tuned, adapted, aim
 from genjax.inference.diagnostics import diagnose
@@ -22,6 +21,7 @@ from genjax.inference.kernels.kernel import Collect, Info, Kernel, Move
 from genjax.inference.kernels.start import check_start
 from genjax.inference.repeat import Lanes, Schedule, Start, begin, repeat
 from genjax.shapes import Bool, Float
+from genjax.signatures import PyTree
 
 #: Read by `seed`, which would otherwise trace plain numbers.
 Progress: TypeAlias = bool | Callable[[int, int], None]
@@ -70,7 +70,7 @@ class MCMCResult(Pytree):
         """
         single = self.n_chains.value == 1
 
-        def arranged(values: Any) -> jax.Array:
+        def arranged(values: PyTree) -> jax.Array:
             return jnp.asarray(values)[None] if single else jnp.asarray(values)
 
         named = jax.tree_util.tree_leaves_with_path(get_choices(self.traces))
@@ -124,7 +124,7 @@ def chain(kernel: Kernel | Move, *, collect: Collect | None = None) -> Callable[
     return runs[collect]
 
 
-def _key_text(key: Any) -> str:
+def _key_text(key: jax.Array) -> str:
     """An address as a part of a path; one with a slash in quotes, so that it is not taken for two."""
     text = str(getattr(key, "key", key))
     return f'"{text}"' if "/" in text else text
@@ -175,7 +175,7 @@ class Chain(Pytree):
         return _STATIC
 
 
-def _runs_of(kernel: Move) -> dict[Any, Callable[..., MCMCResult]]:
+def _runs_of(kernel: Move) -> dict[Hashable, Callable[..., MCMCResult]]:
     """The runs made of a kernel, kept on the kernel itself: they live as long as it does."""
     owner, runs = getattr(kernel, "__chains__", (None, {}))
     if owner is not kernel:  # none yet, or an attribute that functools.wraps copied

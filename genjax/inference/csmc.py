@@ -6,11 +6,11 @@ Source: Andrieu, Doucet and Holenstein, *Particle Markov chain Monte Carlo metho
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from genjax.core.addresses import path_text
 from genjax.core.arguments import as_args, is_shared, raw_args, with_args, without_args
@@ -19,16 +19,16 @@ from genjax.core.const import Size, count
 from genjax.core.gfi import AnyGFI
 from genjax.core.lanes import scalar
 from genjax.core.partial import Indexed, Masked
-from genjax.core.signatures import Choices, Constraints
 from genjax.core.trace import AnyTrace, get_choices
 from genjax.inference.particles import ParticleCollection, copied, extend, init
 from genjax.inference.proposed import addresses_of, choices_by_path, merged, overlap
 from genjax.inference.resampling import log_normalized_weights, resample_ancestors
+from genjax.signatures import Args, Choices, Constraints, PyTree
 
 
 def init_csmc(
     target_gf: AnyGFI,
-    target_args: tuple[Any, ...],
+    target_args: Args,
     n_samples: Size,
     constraints: Constraints,
     retained_choices: Choices,
@@ -63,7 +63,7 @@ def init_csmc(
 def extend_csmc(
     particles: ParticleCollection,
     gf: AnyGFI,
-    args: Any,
+    args: Args,
     constraints: Constraints,
     retained_choices: Choices,
     extension_proposal: AnyGFI | None = None,
@@ -104,12 +104,12 @@ def resample_csmc(particles: ParticleCollection) -> ParticleCollection:
 
 def _retained(
     gf: AnyGFI,
-    args: tuple[Any, ...],
+    args: Args,
     constraints: Constraints,
     retained: Choices,
-    proposal: Any,
-    proposal_args: tuple[Any, ...],
-) -> tuple[Any, Array]:
+    proposal: AnyGFI | None,
+    proposal_args: Args,
+) -> tuple[Choices, Array]:
     """The retained trace, and `log p(x, y) - log Q(x)`: over sites that Q takes from the target itself both cancel."""
     observed, retained = without_strict(constraints), get_choices(without_strict(retained))
     _check_retained(gf, args, observed, retained)
@@ -129,7 +129,7 @@ def _retained(
 
 
 def _with_first(particles: ParticleCollection, trace: AnyTrace, log_weight: Array) -> ParticleCollection:
-    def put(batch: Array, first: Any) -> Array:
+    def put(batch: Array, first: ArrayLike) -> Array:
         return batch.at[0].set(jnp.asarray(first).astype(batch.dtype))
 
     stored = particles.traces
@@ -143,7 +143,7 @@ def _with_first(particles: ParticleCollection, trace: AnyTrace, log_weight: Arra
     )
 
 
-def _check_retained(gf: AnyGFI, args: tuple[Any, ...], observed: Any, retained: Choices) -> None:
+def _check_retained(gf: AnyGFI, args: Args, observed: Constraints, retained: Choices) -> None:
     partial = [c for c in jax.tree.leaves(observed, is_leaf=_is_partial) if _is_partial(c)]
     if partial:
         raise ValueError("Conditional SMC takes whole constraints, not masked() or indexed() ones.")
@@ -163,5 +163,5 @@ def _check_retained(gf: AnyGFI, args: tuple[Any, ...], observed: Any, retained: 
         )
 
 
-def _is_partial(node: Any) -> bool:
+def _is_partial(node: PyTree) -> bool:
     return isinstance(node, (Masked, Indexed))

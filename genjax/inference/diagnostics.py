@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,8 @@ import numpy as np
 from jax.scipy.special import ndtri
 from jax.typing import ArrayLike
 
-from genjax.core.signatures import PyTree
 from genjax.shapes import Bool, Float
+from genjax.signatures import PyTree
 
 Draws: TypeAlias = Float[jax.Array, "chains draws *quantity"]
 Quantity: TypeAlias = Float[jax.Array, "*quantity"]
@@ -112,7 +112,7 @@ def diagnose(samples: PyTree, constants: list[jax.Array]) -> tuple[PyTree, PyTre
     else:
         values = (jnp.zeros(0, dtype),) * 3
 
-    def arrange(numbers: jax.Array) -> Any:
+    def arrange(numbers: jax.Array) -> PyTree:
         arranged, position = [], 0
         for leaf in leaves:
             shape = leaf.shape[2:]
@@ -173,7 +173,7 @@ def _or_nan(value: Quantity, x: Draws) -> Quantity:
     return jnp.where(_is_constant(x) | ~jnp.all(jnp.isfinite(x), axis=(0, 1)), jnp.nan, value)
 
 
-def _centred(samples: ArrayLike) -> Any:
+def _centred(samples: ArrayLike) -> ArrayLike:
     """Draws of double precision less their median, where single precision would lose their spread beside it."""
     is_double = isinstance(samples, np.ndarray) and samples.dtype == np.float64 and samples.ndim > 0
     if not is_double or samples.size == 0:
@@ -249,7 +249,7 @@ def _ess(x: Draws) -> Quantity:
     pairs = rho[0 : 2 * n_pairs : 2] + rho[1 : 2 * n_pairs : 2]
     last = n_pairs - 1
 
-    def add(so_far: Any, step: Any) -> Any:
+    def add(so_far: PyTree, step: PyTree) -> tuple[PyTree, None]:
         smallest, total, n_counted = so_far
         t, pair = step
         counts = (n_counted == t) & (pair > 0) & (t < last)

@@ -7,8 +7,6 @@ Source: Liu, *Monte Carlo strategies in scientific computing* (2001), section 2.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 from jax import Array
 
@@ -17,14 +15,14 @@ from genjax.core.choices import as_choices, without_strict
 from genjax.core.const import Size, count
 from genjax.core.gfi import AnyGFI
 from genjax.core.lanes import scalar
-from genjax.core.observed import observed_by
+from genjax.core.observed import Marks, observed_by
 from genjax.core.pytree import Pytree
-from genjax.core.signatures import Constraints
 from genjax.core.trace import AnyTrace
 from genjax.inference.proposed import addresses_of, check_proposed, merged, overlap
 from genjax.inference.resampling import Method, effective_sample_size, log_mean_weight, resample_ancestors
 from genjax.pjax.partition import take_lanes
 from genjax.shapes import Float
+from genjax.signatures import Args, Constraints, PyTree
 
 
 @Pytree.dataclass
@@ -39,7 +37,7 @@ class ImportanceResult(Pytree):
 
     traces: AnyTrace
     log_weights: Float[Array, "*batch n"]
-    draws: Any = None
+    draws: PyTree = None
 
     def log_evidence(self) -> Float[Array, "..."]:
         """`log(sum_i w_i / n)`: the log of an unbiased estimate of p(constraints)."""
@@ -52,7 +50,7 @@ class ImportanceResult(Pytree):
 
 def importance_sampling(
     target_gf: AnyGFI,
-    target_args: tuple[Any, ...],
+    target_args: Args,
     n_samples: Size,
     constraints: Constraints,
     proposal_gf: AnyGFI | None = None,
@@ -86,7 +84,7 @@ def importance_sampling(
 
 def log_evidence(
     target_gf: AnyGFI,
-    target_args: tuple[Any, ...],
+    target_args: Args,
     n_samples: Size,
     constraints: Constraints,
     proposal_gf: AnyGFI | None = None,
@@ -112,8 +110,8 @@ log_evidence.__static_parameters__ = ("n_samples",)  # type: ignore[attr-defined
 
 
 def weighted_trace(
-    target_gf: AnyGFI, args: Any, constraints: Constraints, proposal_gf: AnyGFI | None = None
-) -> tuple[Any, Float[Array, "..."]]:
+    target_gf: AnyGFI, args: Args, constraints: Constraints, proposal_gf: AnyGFI | None = None
+) -> tuple[AnyTrace, Float[Array, "..."]]:
     """`(trace, log_weight)`, proper for the target with the constraints.
 
     Without a proposal: `generate`, and its weight. With one: its draw x' is merged with the constraints, which win, and
@@ -138,12 +136,12 @@ def weighted_trace(
 
 
 def weighted_traces(
-    target_gf: AnyGFI, args: tuple[Any, ...], n: int, constraints: Constraints, proposal_gf: AnyGFI | None = None
-) -> tuple[Any, Float[Array, "n"]]:
+    target_gf: AnyGFI, args: Args, n: int, constraints: Constraints, proposal_gf: AnyGFI | None = None
+) -> tuple[AnyTrace, Float[Array, "n"]]:
     """A batch of n `weighted_trace`s that share their arguments: `(traces, log_weights (n,))`."""
     args = as_args(args)
 
-    def lane() -> Any:
+    def lane() -> PyTree:
         trace, weight = weighted_trace(target_gf, args, constraints, proposal_gf)
         return without_args(trace), weight
 
@@ -151,6 +149,6 @@ def weighted_traces(
     return with_args(traces, share((args, {}, *observed_in_lanes(constraints, traces)))), log_weights
 
 
-def observed_in_lanes(constraints: Constraints, traces: AnyTrace) -> tuple[Any, ...]:
+def observed_in_lanes(constraints: Constraints, traces: AnyTrace) -> tuple[Marks, ...]:
     """The marks of a batch of traces that were made under the same constraints: those of one lane."""
     return observed_by(constraints, jax.eval_shape(lambda batch: jax.tree.map(lambda leaf: leaf[0], batch), traces))

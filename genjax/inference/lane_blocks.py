@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +21,7 @@ import jax.numpy as jnp
 from genjax.pjax import jax_internals
 from genjax.pjax.jax_internals import Equation
 from genjax.pjax.partition import is_partitioned
+from genjax.signatures import PyTree
 
 #: Bytes that the largest array of a block has, about: a quarter of the second-level cache of the smaller processors.
 BLOCK_BYTES = 1 << 18
@@ -66,7 +66,7 @@ def number_of_blocks(equations: Iterable[Equation], size: int) -> int:
     return next((n for n in range(wanted, min(2 * wanted, size) + 1) if size % n == 0), min(wanted, size))
 
 
-def in_blocks(function: Callable[..., Any], n_blocks: int, *lanes: Any) -> Any:
+def in_blocks(function: Callable[..., PyTree], n_blocks: int, *lanes: PyTree) -> PyTree:
     """`function(*lanes)`, one block of lanes after the other on CPU, all at once elsewhere.
 
     Args:
@@ -81,12 +81,12 @@ def in_blocks(function: Callable[..., Any], n_blocks: int, *lanes: Any) -> Any:
     length = math.ceil(size / n_blocks)
     n_more = n_blocks * length - size
 
-    def part(values: Any) -> Any:
+    def part(values: jax.Array) -> jax.Array:
         if n_more:  # the last block is filled up with lanes that are computed for nothing
             values = jnp.concatenate([values, values[:n_more]])
         return values.reshape(n_blocks, length, *values.shape[1:])
 
-    def blocks(*lanes: Any) -> Any:
+    def blocks(*lanes: PyTree) -> PyTree:
         found = jax.lax.map(lambda block: function(*block), jax.tree.map(part, lanes))
         return jax.tree.map(lambda values: values.reshape(-1, *values.shape[2:])[:size], found)
 

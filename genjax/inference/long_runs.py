@@ -15,7 +15,6 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +24,7 @@ from jax import Array
 from genjax.core.const import Size, count
 from genjax.core.pytree import Pytree
 from genjax.pjax import seed
+from genjax.signatures import PyTree
 
 
 @Pytree.dataclass
@@ -38,16 +38,16 @@ class Moments(Pytree):
     """
 
     n: Array
-    mean: Any
-    squares: Any
+    mean: PyTree
+    squares: PyTree
 
     @staticmethod
-    def empty(like: Any) -> Moments:
+    def empty(like: PyTree) -> Moments:
         """Moments of no values; `like` is a value or its shapes."""
         zeros = jax.tree.map(lambda leaf: jnp.zeros(jnp.shape(leaf), jnp.result_type(leaf, float)), like)
         return Moments(jnp.int32(0), zeros, zeros)
 
-    def add(self, value: Any) -> Moments:
+    def add(self, value: PyTree) -> Moments:
         """The moments with one more value."""
         n = self.n + 1
         mean = jax.tree.map(lambda mean, x: mean + (x - mean) / n, self.mean, value)
@@ -56,14 +56,14 @@ class Moments(Pytree):
         )
         return Moments(n, mean, squares)
 
-    def variance(self) -> Any:
+    def variance(self) -> PyTree:
         """`sum_i (x_i - mean)^2 / (n - 1)`, the shape of a value; NaN for fewer than two values."""
         return jax.tree.map(lambda squares: jnp.where(self.n > 1, squares / (self.n - 1), jnp.nan), self.squares)
 
 
 def resumable(
-    step: Callable[[Any, Array], Any], *, path: str | os.PathLike[str], segment: Size = 1000
-) -> Callable[[Any, Any, Any], Any]:
+    step: Callable[[PyTree, Array], PyTree], *, path: str | os.PathLike[str], segment: Size = 1000
+) -> Callable[[Array, PyTree, Size], PyTree]:
     """`run(key, start, n_steps)`: `step` applied `n_steps` times, with the state on disk between segments.
 
     A chain is `lambda state, i: kernel.step(state)[0]`; with `Moments` in the state it keeps no draws. A filter is a
@@ -85,15 +85,15 @@ def resumable(
     """
     length, file = count(segment, "segment", least=1), Path(path)
 
-    def steps(state: Any, first: Array, key: Array, n: int) -> Any:
-        def once(state: Any, i: Array) -> tuple[Any, None]:
+    def steps(state: PyTree, first: Array, key: Array, n: int) -> PyTree:
+        def once(state: PyTree, i: Array) -> tuple[PyTree, None]:
             return seed(step)(jax.random.fold_in(key, i), state, i), None
 
         return jax.lax.scan(once, state, first + jnp.arange(n, dtype=jnp.int32))[0]
 
     compiled = jax.jit(steps, static_argnums=3)
 
-    def run(key: Any, start: Any, n_steps: Any) -> Any:
+    def run(key: Array, start: PyTree, n_steps: Size) -> PyTree:
         n, state = count(n_steps, "n_steps", least=0), jax.tree.map(jnp.asarray, start)
         mark = _mark(steps, key, state, length)
         done = 0
@@ -111,7 +111,7 @@ def resumable(
     return run
 
 
-def _mark(steps: Callable[..., Any], key: Any, state: Any, length: int) -> str:
+def _mark(steps: Callable[..., PyTree], key: jax.Array, state: PyTree, length: int) -> str:
     """What a checkpoint must agree in: the program of a step, with its constants, the key, and where it started."""
     # The lowered text holds the constants, and is the same in another process, which names in a jaxpr are not.
     text = jax.jit(steps, static_argnums=3).lower(state, jnp.int32(0), key, 1).as_text()
@@ -123,7 +123,7 @@ def _mark(steps: Callable[..., Any], key: Any, state: Any, length: int) -> str:
     return known.hexdigest()
 
 
-def _write(file: Path, done: int, state: Any, mark: str) -> None:
+def _write(file: Path, done: int, state: PyTree, mark: str) -> None:
     arrays = {f"leaf_{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     with partial.open("wb") as stream:
@@ -133,7 +133,7 @@ def _write(file: Path, done: int, state: Any, mark: str) -> None:
     partial.replace(file)
 
 
-def _read(file: Path, like: Any, mark: str) -> tuple[int, Any]:
+def _read(file: Path, like: PyTree, mark: str) -> tuple[int, PyTree]:
     leaves, structure = jax.tree.flatten(like)
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:

@@ -6,12 +6,24 @@ Source: Kingma and Ba, *Adam: a method for stochastic optimization*, ICLR 2015, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 
-from genjax.core.signatures import PyTree
+from genjax.signatures import PyTree
+
+
+class Optimizer(Protocol):
+    """What makes updates of gradients, as optax's optimisers do."""
+
+    def init(self, params: PyTree, /) -> PyTree:
+        """The state before the first step."""
+        ...
+
+    def update(self, gradients: PyTree, state: PyTree, params: PyTree | None = None, /) -> tuple[PyTree, PyTree]:
+        """`(updates, state)`: what is added to the parameters, and the state after the step."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -27,17 +39,17 @@ class Adam:
         epsilon: added to the root.
     """
 
-    learning_rate: Any = 1e-3
+    learning_rate: float | jax.Array = 1e-3
     first_decay: float = 0.9
     second_decay: float = 0.999
     epsilon: float = 1e-8
 
-    def init(self, params: PyTree) -> tuple[Any, Any, jax.Array]:
+    def init(self, params: PyTree) -> tuple[PyTree, PyTree, jax.Array]:
         """Zero means, and the number of steps so far."""
         zeros = jax.tree.map(jnp.zeros_like, params)
         return zeros, zeros, jnp.zeros((), jnp.int32)
 
-    def update(self, gradients: PyTree, state: Any, params: PyTree | None = None) -> tuple[Any, Any]:
+    def update(self, gradients: PyTree, state: PyTree, params: PyTree | None = None) -> tuple[PyTree, PyTree]:
         """`(updates, state)`: `-r m / (sqrt(v) + epsilon)` of means m and v, corrected for their start."""
         first, second, n_steps = state
         n_steps = n_steps + 1
@@ -60,11 +72,11 @@ class GradientDescent:
         learning_rate: r, a number.
     """
 
-    learning_rate: Any
+    learning_rate: float | jax.Array
 
     def init(self, params: PyTree) -> None:
         """There is no state."""
 
-    def update(self, gradients: PyTree, state: None, params: PyTree | None = None) -> tuple[Any, None]:
+    def update(self, gradients: PyTree, state: None, params: PyTree | None = None) -> tuple[PyTree, None]:
         """`(-r gradients, None)`."""
         return jax.tree.map(lambda g: -self.learning_rate * g, gradients), None

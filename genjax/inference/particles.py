@@ -21,7 +21,17 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from genjax.core.arguments import argument_axes, as_args, is_shared, map_batch, raw_args, share, with_args, without_args
+from genjax.core.arguments import (
+    Shared,
+    argument_axes,
+    as_args,
+    is_shared,
+    map_batch,
+    raw_args,
+    share,
+    with_args,
+    without_args,
+)
 from genjax.core.choices import without_strict
 from genjax.core.const import Const, Size, count, unwrap
 from genjax.core.gfi import AnyGFI
@@ -29,9 +39,9 @@ from genjax.core.lanes import scalar
 from genjax.core.observed import observed_whole
 from genjax.core.pytree import Pytree
 from genjax.core.selection import sel
-from genjax.core.signatures import Choices, Constraints
 from genjax.core.trace import AnyTrace
 from genjax.inference.importance import observed_in_lanes, weighted_traces
+from genjax.inference.kernels.kernel import Move
 from genjax.inference.proposed import check_proposed, merged
 from genjax.inference.resampling import (
     Method,
@@ -44,6 +54,7 @@ from genjax.inference.resampling import (
 from genjax.inference.smcp3 import moved
 from genjax.pjax.partition import take_lanes
 from genjax.shapes import Float, Int32, Integer
+from genjax.signatures import Args, Choices, Constraints, PyTree
 
 
 @Pytree.dataclass
@@ -78,7 +89,7 @@ class ParticleCollection(Pytree):
         """`log_marginal_estimate + log(sum_i w_i / N)`: log of an unbiased estimate of p(y); -inf if all are 0."""
         return self.log_marginal_estimate + log_mean_weight(self.log_weights)
 
-    def estimate(self, fn: Callable[[Any], Any]) -> Any:
+    def estimate(self, fn: Callable[[Choices], PyTree]) -> PyTree:
         """`sum_i w_i fn(x_i) / sum_i w_i`: the posterior mean of a function of one particle's choices.
 
         Args:
@@ -101,7 +112,7 @@ class ParticleCollection(Pytree):
 
 def init(
     target_gf: AnyGFI,
-    target_args: tuple[Any, ...],
+    target_args: Args,
     n_samples: Size,
     constraints: Constraints,
     proposal_gf: AnyGFI | None = None,
@@ -131,8 +142,8 @@ def init(
 def change(
     particles: ParticleCollection,
     new_target_gf: AnyGFI,
-    new_target_args: tuple[Any, ...],
-    choice_fn: Callable[..., Any],
+    new_target_args: Args,
+    choice_fn: Callable[..., Choices],
     *,
     forward: AnyGFI | None = None,
     backward: AnyGFI | None = None,
@@ -163,7 +174,7 @@ def change(
     choice_fn = unwrap(choice_fn)
     data = sel(*observed_whole(particles.traces), strict=False)
 
-    def lane(choices: Choices) -> Any:
+    def lane(choices: Choices) -> PyTree:
         if forward is None and backward is None:
             constraints, extra = choice_fn(choices), jnp.zeros(())
         else:
@@ -191,11 +202,11 @@ def change(
 def extend(
     particles: ParticleCollection,
     gf: AnyGFI,
-    args: Any,
+    args: Args,
     constraints: Constraints,
     extension_proposal: AnyGFI | None = None,
     *,
-    transform: Callable[..., Any] | None = None,
+    transform: Callable[..., Choices] | None = None,
     backward: AnyGFI | None = None,
 ) -> ParticleCollection:
     """Extend particles by the choices of one more model, whose arguments differ from particle to particle.
@@ -227,7 +238,7 @@ def extend(
     args = as_args(args) if isinstance(args, (tuple, list)) else (args,)
     _check_leading_axis(args, particles.n_samples.value)
 
-    def lane(args: Any, old_choices: Choices) -> Any:
+    def lane(args: Args, old_choices: Choices) -> PyTree:
         kernels = extension_proposal, unwrap(transform), backward
         trace, weight = _extended_trace(gf, args, constraints, old_choices, *kernels)
         return without_args(trace), scalar(weight)
@@ -242,7 +253,7 @@ def extend(
     return _moved(particles, with_args(traces, (args, {}, *marks)), _plus(particles.log_weights, weights))
 
 
-def rejuvenate(particles: ParticleCollection, kernel: Any) -> ParticleCollection:
+def rejuvenate(particles: ParticleCollection, kernel: Move | Const[Move]) -> ParticleCollection:
     """Move every particle by a Markov kernel that leaves its target invariant.
 
     Args:
@@ -254,12 +265,12 @@ def rejuvenate(particles: ParticleCollection, kernel: Any) -> ParticleCollection
         The moved particles. Weights, diagnostics and log marginal likelihood are untouched, which is right for an
         invariant kernel (Gilks and Berzuini, *Following a moving target*, JRSS B 2001).
     """
-    kernel = unwrap(kernel)
+    move = unwrap(kernel)
     args = raw_args(particles.traces)
     score = particles.traces.raw_score()
 
-    def lane(bare: AnyTrace, args: Any) -> Any:
-        return without_args(kernel(with_args(bare, args)))
+    def lane(bare: AnyTrace, args: tuple[Any, ...]) -> PyTree:
+        return without_args(move(with_args(bare, args)))
 
     bare = with_args(particles.traces, ((), {}))
     traces = jax.vmap(lane, in_axes=(0, argument_axes(args)), axis_size=score.shape[0])(bare, lane_args(args))
@@ -301,7 +312,7 @@ def copied(particles: ParticleCollection, ancestors: Int32[Array, "n"]) -> Parti
     )
 
 
-def resample_vectorized_trace(trace: AnyTrace, log_weights: Array, n: Any, method: Method = "categorical") -> Any:
+def resample_vectorized_trace(trace: AnyTrace, log_weights: Array, n: Size, method: Method = "categorical") -> AnyTrace:
     """Traces drawn with replacement from a batch of traces, in proportion to `exp(log_weights)`.
 
     Args:
@@ -342,7 +353,7 @@ def distinct(particles: ParticleCollection) -> ParticleCollection:
     """
     seen: set[int] = set()
 
-    def own(leaf: Any) -> Any:
+    def own(leaf: Array | Shared) -> Array | Shared:
         if id(leaf) in seen and isinstance(leaf, jax.Array):
             return leaf.copy()
         seen.add(id(leaf))
@@ -361,14 +372,20 @@ def _plus(old: Float[Array, "n"], change: Float[Array, "n"]) -> Float[Array, "n"
     return jnp.where(old == -jnp.inf, -jnp.inf, old + change)
 
 
-def lane_args(args: Any) -> Any:
+def lane_args(args: PyTree) -> PyTree:
     """Arguments to be mapped by `argument_axes(args)`."""
     return jax.tree.map(lambda node: node.value[0] if is_shared(node) else node, args, is_leaf=is_shared)
 
 
 def _extended_trace(
-    gf: AnyGFI, args: Any, constraints: Constraints, old_choices: Choices, proposal: Any, transform: Any, backward: Any
-) -> tuple[Any, Any]:
+    gf: AnyGFI,
+    args: Args,
+    constraints: Constraints,
+    old_choices: Choices,
+    proposal: AnyGFI | None,
+    transform: Callable[..., Choices] | None,
+    backward: AnyGFI | None,
+) -> tuple[AnyTrace, jax.Array]:
     if transform is not None:
         given = without_strict(constraints), old_choices
         back_args = lambda new: (*given, new, *args)
@@ -386,7 +403,7 @@ def _extended_trace(
     return trace, scalar(weight) + proposed.get_score()
 
 
-def _check_leading_axis(args: Any, n: int) -> None:
+def _check_leading_axis(args: Args, n: int) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(args, is_leaf=is_shared):
         if not is_shared(leaf) and (jnp.ndim(leaf) == 0 or leaf.shape[0] != n):
             raise ValueError(

@@ -6,11 +6,12 @@ Also which part of a loop's body can be drawn ahead: random choices that do not 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+
+from jax.typing import ArrayLike
 
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import Finder, read
-from genjax.pjax.jax_internals import ClosedJaxpr, Equation, Jaxpr
+from genjax.pjax.jax_internals import Atom, ClosedJaxpr, Equation, Jaxpr, Var
 from genjax.pjax.sites import adev_sample_p, sample_p
 
 _sites = Finder((sample_p,))
@@ -21,8 +22,8 @@ _COSTLY = frozenset({"exp", "exp2", "expm1", "log", "log1p", "sqrt", "convert_el
 
 
 def equations_of_part(
-    closed: ClosedJaxpr, given: Collection[Any], wanted: Sequence[Any], *, effects: bool = False
-) -> list[Any]:
+    closed: ClosedJaxpr, given: Collection[Var], wanted: Sequence[Atom], *, effects: bool = False
+) -> list[Equation]:
     """The equations that `wanted` needs, in order; see `evaluate_part`.
 
     Args:
@@ -33,7 +34,7 @@ def equations_of_part(
     """
     known = {*closed.jaxpr.constvars, *given}
 
-    def variables(atoms: Sequence[Any]) -> set[Any]:
+    def variables(atoms: Sequence[Atom]) -> set[Var]:
         return {atom for atom in atoms if not isinstance(atom, jax_internals.Literal)}
 
     needed = variables(wanted) - known
@@ -54,11 +55,11 @@ def can_run_in_any_order(equations: Sequence[Equation]) -> bool:
 
 def evaluate_part(
     closed: ClosedJaxpr,
-    given: Mapping[Any, Any],
-    wanted: Sequence[Any],
+    given: Mapping[Var, ArrayLike],
+    wanted: Sequence[Atom],
     *,
     effects: bool = False,
-) -> list[Any]:
+) -> list[ArrayLike]:
     """The values of `wanted`, by the equations that they need and no others.
 
     Args:
@@ -77,7 +78,7 @@ def evaluate_part(
     return [read(atom, environment) for atom in wanted]
 
 
-def drawn_ahead(jaxpr: Jaxpr, state: Sequence[Any]) -> list[Any]:
+def drawn_ahead(jaxpr: Jaxpr, state: Sequence[Var]) -> list[Var]:
     """The variables that are random, depend on none of `state`, and are used inside of the loop.
 
     They are outputs of sites, and of a costly function of such an output.
@@ -86,9 +87,9 @@ def drawn_ahead(jaxpr: Jaxpr, state: Sequence[Any]) -> list[Any]:
         jaxpr: the body of a loop.
         state: its variables that differ between iterations.
     """
-    varying: set[Any] = set(state)
-    random: set[Any] = set()
-    used: dict[Any, None] = {}
+    varying: set[Var] = set(state)
+    random: set[Var] = set()
+    used: dict[Var, None] = {}
     for eqn in jaxpr.eqns:
         inputs = [atom for atom in eqn.invars if not isinstance(atom, jax_internals.Literal)]
         follows = not random.isdisjoint(inputs)

@@ -6,18 +6,22 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from genjax.core import Trace, get_choices, sel
+from genjax.core.addresses import Path
 from genjax.core.arguments import as_args, is_shared, raw_args
 from genjax.core.choices import choice_path, is_empty
 from genjax.core.const import Size, count
 from genjax.core.gfi import AnyGFI
 from genjax.core.observed import observed_paths
-from genjax.core.signatures import Choices
+from genjax.core.selection import Selectable
 from genjax.core.sites import Site
+from genjax.core.trace import AnyTrace
+from genjax.signatures import Args, Choices, Kwargs
 
 
-def prior_predictive(model: AnyGFI, args: Any, n_draws: Size) -> Any:
+def prior_predictive(model: AnyGFI, args: Args, n_draws: Size) -> Choices:
     """n_draws independent draws of all choices of a model: a tree with leading axis (n_draws,).
 
     Args:
@@ -36,7 +40,9 @@ def prior_predictive(model: AnyGFI, args: Any, n_draws: Size) -> Any:
 prior_predictive.__static_parameters__ = ("n_draws",)  # type: ignore[attr-defined]
 
 
-def predictive(model: AnyGFI, draws: Any, args: Any = None, *, given: Any = None) -> Any:
+def predictive(
+    model: AnyGFI, draws: AnyTrace | Choices, args: Args | None = None, *, given: Selectable = None
+) -> Choices:
     """Choices drawn from the model given posterior draws of its parameters.
 
     Args:
@@ -63,7 +69,7 @@ def predictive(model: AnyGFI, draws: Any, args: Any = None, *, given: Any = None
             "parameters, or `given=sel(...)` to say which choices are parameters; for the prior see prior_predictive()."
         )
 
-    def one(held: Any) -> Any:
+    def one(held: Choices) -> Choices:
         return model.generate(held, *args, **kwargs)[0].get_choices()
 
     for _ in range(n_axes if n_axes is not None else jnp.ndim(jax.tree.leaves(held_choices)[0])):
@@ -71,7 +77,9 @@ def predictive(model: AnyGFI, draws: Any, args: Any = None, *, given: Any = None
     return one(held_choices)
 
 
-def log_likelihood(model: AnyGFI, draws: Any, observed: Any = None, args: Any = None) -> dict[str, Any]:
+def log_likelihood(
+    model: AnyGFI, draws: AnyTrace, observed: Selectable = None, args: Args | None = None
+) -> dict[str, Array]:
     """The log density of each observation at each posterior draw, as leave-one-out cross-validation needs it.
 
     Args:
@@ -90,7 +98,7 @@ def log_likelihood(model: AnyGFI, draws: Any, observed: Any = None, args: Any = 
     args, kwargs, n_axes = _arguments(draws, args)
     wanted = sel(*_observed(draws), strict=False) if observed is None else sel(observed)
 
-    def one(choices: Choices) -> dict[str, Any]:
+    def one(choices: Choices) -> dict[str, Array]:
         sites, _ = model.sites(choices, *args, **kwargs)
         densities = jax.tree.map(lambda site: site.log_density, sites, is_leaf=lambda node: isinstance(node, Site))
         chosen, _ = model.filter(densities, wanted)
@@ -108,7 +116,7 @@ def log_likelihood(model: AnyGFI, draws: Any, observed: Any = None, args: Any = 
     return found
 
 
-def _arguments(draws: Any, args: Any) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
+def _arguments(draws: AnyTrace | Choices, args: Args | None) -> tuple[Args, Kwargs, Any]:
     """The model's arguments, and the number of axes of a batch of traces (None for choices)."""
     if not isinstance(draws, Trace):
         if args is None:
@@ -127,7 +135,7 @@ def _arguments(draws: Any, args: Any) -> tuple[tuple[Any, ...], dict[str, Any], 
     return args, kwargs, n_axes
 
 
-def _observed(draws: Any) -> list[Any]:
+def _observed(draws: AnyTrace | Choices) -> list[Path]:
     """The paths that a batch of traces marks as observed, in full or in part."""
     if not isinstance(draws, Trace):
         return []

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from genjax.core.addresses import Path, path_text
 from genjax.core.choices import Strict, is_empty, without_strict
 from genjax.core.gfi import AnyGFI
 from genjax.core.selection import Selection, sel
-from genjax.core.signatures import Choices
+from genjax.signatures import Choices, PyTree
 
 
-def merged(gen_fn: AnyGFI, choices: Choices, winner: Any) -> Any:
+def merged(gen_fn: AnyGFI, choices: Choices, winner: Choices) -> Choices:
     """The union of two choice maps for `gen_fn`; `winner` wins. `Strict` stays."""
     if isinstance(choices, Strict) or isinstance(winner, Strict):
         return Strict(merged(gen_fn, without_strict(choices), without_strict(winner)))
@@ -22,7 +20,7 @@ def merged(gen_fn: AnyGFI, choices: Choices, winner: Any) -> Any:
     return gen_fn.merge(choices, winner)[0]
 
 
-def overlap(x: Any, other: Any) -> bool:
+def overlap(x: Choices, other: Choices) -> bool:
     """Whether two choice maps have an address in common."""
     if is_empty(x) or is_empty(other):
         return False
@@ -40,7 +38,7 @@ def addresses_of(choices: Choices) -> Selection:
     return sel(())
 
 
-def check_proposed(proposed: Any, present: Any, gen_fn: AnyGFI) -> None:
+def check_proposed(proposed: Choices, present: Choices, gen_fn: AnyGFI) -> None:
     """Raise ValueError if a proposal made a choice that the target does not have: its weight would be wrong."""
     known = choices_by_path(present)
     unknown = [path for path in choices_by_path(proposed) if path not in known]
@@ -53,13 +51,13 @@ def check_proposed(proposed: Any, present: Any, gen_fn: AnyGFI) -> None:
         )
 
 
-def choices_by_path(choices: Choices, prefix: Path = ()) -> dict[Path, Any]:
+def choices_by_path(choices: Choices, prefix: Path = ()) -> dict[Path, PyTree]:
     """The values of a choice map by their path, a tuple of addresses; a single value is at `()`."""
     if choices is None:
         return {}
     if not isinstance(choices, dict):
         return {prefix: choices}
-    found: dict[Path, Any] = {}
+    found: dict[Path, PyTree] = {}
     for addr, beneath in choices.items():
         found.update(choices_by_path(beneath, (*prefix, addr)))
     return found

@@ -8,21 +8,24 @@ steps in one batch; drawn step by step, they would cost a dozen tiny kernels eac
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.tree_util import PyTreeDef
+from jax.typing import ArrayLike
 
 from genjax.core.arguments import Shared, is_shared, raw_args, with_args
 from genjax.core.trace import AnyTrace
 from genjax.inference.carry import lean, map_traces, plain, require_same_structure, restore
 from genjax.inference.kernels.function import Function
-from genjax.inference.kernels.kernel import Kernel
+from genjax.inference.kernels.kernel import Collect, Info, Kernel
 from genjax.inference.lane_blocks import in_blocks, number_of_blocks
 from genjax.inference.parts import can_run_in_any_order, drawn_ahead, equations_of_part, evaluate_part
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
-from genjax.pjax.jax_internals import Jaxpr
+from genjax.pjax.jax_internals import Atom, ClosedJaxpr, Var
+from genjax.signatures import PyTree
 
 #: Most numbers that are drawn in one batch, which bounds the memory for them.
 DRAWN_AHEAD = 1 << 16
@@ -49,7 +52,7 @@ class Schedule(NamedTuple):
             return self.n_steps
         return self.burn_in + (self.n_kept - 1) * self.thinning + 1 if self.n_kept else 0
 
-    def slot(self, step: Any) -> Any:
+    def slot(self, step: int | jax.Array) -> int | jax.Array:
         """Where the state after `step` is stored. A step left out writes where the next kept one overwrites it."""
         if self.burn_in == 0 and self.thinning == 1:
             return step
@@ -74,24 +77,24 @@ class Start(NamedTuple):
 
     leaves: list[jax.Array]
     has_axis: list[bool]
-    structure: Any
+    structure: PyTreeDef
 
-    def of_one_lane(self) -> list[Any]:
+    def of_one_lane(self) -> list[jax.Array]:
         return [leaf[0] if has_axis else leaf for leaf, has_axis in zip(self.leaves, self.has_axis, strict=True)]
 
     def axes(self) -> list[int | None]:
         return [0 if has_axis else None for has_axis in self.has_axis]
 
 
-def begin(kernel: Kernel, initial: Any, lanes: Lanes | None) -> Start:
+def begin(kernel: Kernel, initial: PyTree, lanes: Lanes | None) -> Start:
     """The state of a kernel at `initial`, a trace or a batch of one per lane, whose `Shared` arguments stay shared."""
     different = lanes is not None and lanes.different_starts
     leaves, structure = jax.tree.flatten(lean(plain(initial)))
     own = jax.tree.map(lambda node: different and not is_shared(node), initial, is_leaf=is_shared)
     trace = Start([jnp.asarray(leaf) for leaf in leaves], jax.tree.leaves(lean(restore(own))), structure)
-    state_structure: Any = None
+    state_structure = structure
 
-    def init(*leaves: Any) -> list[Any]:
+    def init(*leaves: jax.Array) -> list[ArrayLike]:
         nonlocal state_structure
         state = kernel.init(restore(jax.tree.unflatten(structure, leaves)))
         flat, state_structure = jax.tree.flatten(map_traces(lambda trace: lean(plain(trace)), state))
@@ -103,7 +106,7 @@ def begin(kernel: Kernel, initial: Any, lanes: Lanes | None) -> Start:
     is_handed_on = [not isinstance(out, jax_internals.Literal) and out in place for out in outputs]
     computed = [out for out, handed_on in zip(outputs, is_handed_on, strict=True) if not handed_on]
 
-    def compute(leaves: list[Any]) -> list[Any]:
+    def compute(leaves: list[jax.Array]) -> list[ArrayLike]:
         return evaluate_part(closed, dict(zip(closed.jaxpr.invars, leaves, strict=True)), computed)
 
     run = jax.vmap(compute, in_axes=(trace.axes(),), axis_size=lanes.size) if lanes and different else compute
@@ -125,19 +128,19 @@ class Repeated(NamedTuple):
         end: the state after the last step.
     """
 
-    kept: Any
-    info: Any
-    constants: list[Any]
+    kept: PyTree
+    info: Info | jax.Array
+    constants: list[jax.Array]
     end: Start
 
 
 def repeat(
     kernel: Kernel,
-    collect: Callable[[Any], Any] | None,
+    collect: Collect | None,
     start: Start,
     schedule: Schedule,
     lanes: Lanes | None,
-    report: Callable[[Any], None] | None = None,
+    report: Callable[[jax.Array], None] | None = None,
 ) -> Repeated:
     """Run a kernel by `schedule` from `start`. The kernel is staged once.
 
@@ -170,25 +173,25 @@ class _Step(NamedTuple):
     `moving` leaves change; the others are handed through. `records` are the output variables to keep.
     """
 
-    jaxpr: Jaxpr
+    jaxpr: ClosedJaxpr
     start: Start
     moving: list[int]
-    records: list[Any]
-    records_tree: Any
+    records: list[Atom]
+    records_tree: PyTreeDef
 
     @property
-    def stored(self) -> list[Any]:
+    def stored(self) -> list[Var]:
         """The records that may differ between steps, each once."""
         known = {*self.fixed(), *self.jaxpr.jaxpr.constvars}
         return list(
             dict.fromkeys(out for out in self.records if not (isinstance(out, jax_internals.Literal) or out in known))
         )
 
-    def fixed(self) -> dict[Any, int]:
+    def fixed(self) -> dict[Var, int]:
         """The input variables that are handed through, with their places."""
         return {var: i for i, var in enumerate(self.jaxpr.jaxpr.invars) if i not in self.moving}
 
-    def constant(self, out: Any) -> tuple[Any, int]:
+    def constant(self, out: Atom) -> tuple[ArrayLike, int]:
         """The value of an output that never changes, and how many of the batch's axes it has."""
         if isinstance(out, jax_internals.Literal):
             return out.val, 0
@@ -199,10 +202,10 @@ class _Step(NamedTuple):
         return self.start.leaves[place], int(self.start.has_axis[place])
 
 
-def _stage(kernel: Kernel, collect: Callable[[Any], Any] | None, start: Start) -> _Step:
+def _stage(kernel: Kernel, collect: Collect | None, start: Start) -> _Step:
     structure = records_tree = start.structure
 
-    def step(*leaves: Any) -> list[Any]:
+    def step(*leaves: jax.Array) -> list[ArrayLike]:
         nonlocal records_tree
         old = jax.tree.unflatten(structure, leaves)
         moved, info = kernel.step(map_traces(restore, old))
@@ -237,7 +240,7 @@ def _stage(kernel: Kernel, collect: Callable[[Any], Any] | None, start: Start) -
 
 
 def _loop(
-    step: _Step, schedule: Schedule, lanes: Lanes | None, report: Callable[[Any], None] | None
+    step: _Step, schedule: Schedule, lanes: Lanes | None, report: Callable[[jax.Array], None] | None
 ) -> tuple[dict[int, jax.Array], Start]:
     """The stored records by id of their variable, with leading axes ([lanes], n_kept), and the state at the end."""
     invars, outvars = step.jaxpr.jaxpr.invars, step.jaxpr.jaxpr.outvars
@@ -256,20 +259,22 @@ def _loop(
     if draws_in_turn and n_lane_blocks == 1:
         ahead = []
 
-    def per_lane(function: Callable[..., Any], *axes: Any) -> Callable[..., Any]:
+    def per_lane(function: Callable[..., PyTree], *axes: PyTree) -> Callable[..., PyTree]:
         return function if lanes is None else jax.vmap(function, in_axes=axes, axis_size=lanes.size)
 
     axes, leaves = step.start.axes(), step.start.leaves
     fixed_axes = [None if i in step.moving else axis for i, axis in enumerate(axes)]
 
-    def move(state_values: Any, draws: Any, leaves: Any) -> tuple[list[Any], list[Any]]:
+    def move(
+        state_values: list[jax.Array], draws: list[jax.Array], leaves: list[jax.Array]
+    ) -> tuple[list[ArrayLike], list[ArrayLike]]:
         known = dict(zip(invars, leaves, strict=True)) | dict(
             zip([*state, *ahead], [*state_values, *draws], strict=True)
         )
         values = evaluate_part(step.jaxpr, known, [*new_state, *outputs], effects=True)
         return values[: len(state)], values[len(state) :]
 
-    def draw(leaves: Any) -> list[Any]:
+    def draw(leaves: list[jax.Array]) -> list[ArrayLike]:
         return evaluate_part(step.jaxpr, dict(zip(invars, leaves, strict=True)), ahead)
 
     carry = [leaves[i] for i in step.moving]
@@ -284,16 +289,20 @@ def _loop(
     # In blocks, the number of lanes is that of a block.
     step_all = per_lane(move, 0, 0, fixed_axes) if n_lane_blocks == 1 else jax.vmap(move, in_axes=(0, 0, fixed_axes))
 
-    def step_once(carry: Any, draws: Any, leaves: Any) -> tuple[list[Any], list[Any]]:
+    def step_once(
+        carry: list[jax.Array], draws: list[jax.Array], leaves: list[jax.Array]
+    ) -> tuple[list[jax.Array], list[jax.Array]]:
         own = [i for i, axis in enumerate(fixed_axes) if axis == 0]
 
-        def of_block(carry: Any, draws: Any, values: Any) -> tuple[list[Any], list[Any]]:
+        def of_block(
+            carry: list[jax.Array], draws: list[jax.Array], values: list[jax.Array]
+        ) -> tuple[list[jax.Array], list[jax.Array]]:
             known = dict(zip(own, values, strict=True))
             return step_all(carry, draws, [known.get(i, leaf) for i, leaf in enumerate(leaves)])
 
         return in_blocks(of_block, n_lane_blocks, carry, draws, [leaves[i] for i in own])
 
-    def body(loop: Any, xs: Any) -> tuple[Any, None]:
+    def body(loop: PyTree, xs: PyTree) -> tuple[PyTree, None]:
         (carry, buffers), (index, draws) = loop, xs
         if draws_in_turn and ahead:
             draws = draw_once(leaves)
@@ -310,7 +319,7 @@ def _loop(
 
     buffers = [jnp.zeros((schedule.n_kept, *lane_shape, *out.aval.shape), out.aval.dtype) for out in outputs]
 
-    def run(loop: Any, first: Any, count: int) -> Any:
+    def run(loop: PyTree, first: ArrayLike, count: int) -> PyTree:
         draws = jax.vmap(draw_once, in_axes=(None,), axis_size=count)(leaves) if ahead and not draws_in_turn else []
         return jax.lax.scan(body, loop, (first + jnp.arange(count), draws))[0]
 
@@ -331,7 +340,7 @@ def _loop(
     return dict(zip(map(id, step.stored), buffers, strict=True)), end
 
 
-def _spread(value: Any, n_axes: int, batch: tuple[int, ...]) -> jax.Array:
+def _spread(value: ArrayLike, n_axes: int, batch: tuple[int, ...]) -> jax.Array:
     """A constant with the leading axes of the batch, of which it has the first `n_axes`."""
     value = jnp.asarray(value)
     shape = value.shape[n_axes:]
@@ -340,13 +349,13 @@ def _spread(value: Any, n_axes: int, batch: tuple[int, ...]) -> jax.Array:
     )
 
 
-def _with_shared_args(traces: AnyTrace, step: _Step, lanes: Lanes | None) -> Any:
+def _with_shared_args(traces: AnyTrace, step: _Step, lanes: Lanes | None) -> AnyTrace:
     """Traces that hold arguments which never change once, along an axis of size 1 in place of the steps'."""
     handed_through = step.fixed()
     is_fixed = [not isinstance(out, jax_internals.Literal) and out in handed_through for out in step.records]
     fixed, _ = jax.tree.unflatten(step.records_tree, is_fixed)
 
-    def share(is_fixed: bool, values: Any) -> Any:
+    def share(is_fixed: bool, values: jax.Array) -> Shared | jax.Array:
         return Shared(values[:1] if lanes is None else values[:, :1]) if is_fixed else values
 
     return with_args(traces, jax.tree.map(share, raw_args(fixed), raw_args(traces)))

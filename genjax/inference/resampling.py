@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from genjax.core.const import Const, Size, unwrap
 from genjax.distributions import exponential, uniform
@@ -150,7 +151,7 @@ def resample_ancestors(log_weights: Array, n: Size | None = None, method: Method
     )
 
 
-def ancestral_lineage(ancestor_indices: Integer[Array, "steps n"], index: Any = 0) -> Int32[Array, "steps *k"]:
+def ancestral_lineage(ancestor_indices: Integer[Array, "steps n"], index: ArrayLike = 0) -> Int32[Array, "steps *k"]:
     """Follow particles back in time through the ancestor indices of each step.
 
     Args:

@@ -22,9 +22,10 @@ import numpy as np
 from jax.sharding import AxisType, Mesh
 
 from genjax.pjax.partition import Partition, divided, partitioned
+from genjax.signatures import Args, Kwargs, PyTree
 
 
-def sharded(fn: Callable[..., Any], mesh: Mesh, *, axis: str | None = None, size: int | None = None) -> Sharded:
+def sharded(fn: Callable[..., PyTree], mesh: Mesh, *, axis: str | None = None, size: int | None = None) -> Sharded:
     """`sharded(fn, mesh)(key, ...)`: `fn(key, ...)` with its lanes divided among the devices of a mesh.
 
     Args:
@@ -53,32 +54,32 @@ def sharded(fn: Callable[..., Any], mesh: Mesh, *, axis: str | None = None, size
 class Sharded:
     """What `sharded` makes: call it, or `lower` it for its memory and cost on one device."""
 
-    def __init__(self, fn: Callable[..., Any], mesh: Mesh, axis: str, size: int | None):
+    def __init__(self, fn: Callable[..., PyTree], mesh: Mesh, axis: str, size: int | None):
         self._fn, self._mesh, self._axis, self._size = fn, mesh, axis, size
-        self._compiled: dict[int, Any] = {}
+        self._compiled: dict[int, jax.stages.Wrapped] = {}
         functools.update_wrapper(self, fn, updated=())
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> PyTree:
         partition = self._partition(args, kwargs)
         with partitioned(partition):
             return self._program(partition)(*args, **kwargs)
 
-    def lower(self, *args: Any, **kwargs: Any) -> Any:
+    def lower(self, *args: Any, **kwargs: Any) -> jax.stages.Lowered:
         """JAX's `Lowered` for these arguments; after `compile()`, its `memory_analysis()` is that of one device."""
         partition = self._partition(args, kwargs)
         with partitioned(partition):
             return self._program(partition).lower(*args, **kwargs)
 
-    def _program(self, partition: Partition) -> Any:
+    def _program(self, partition: Partition) -> jax.stages.Wrapped:
         if partition.size not in self._compiled:
 
-            def run(*args: Any, **kwargs: Any) -> Any:
+            def run(*args: Any, **kwargs: Any) -> PyTree:
                 return jax.tree.map(_lanes_in_front(partition.size), self._fn(*args, **kwargs))
 
             self._compiled[partition.size] = jax.jit(run)
         return self._compiled[partition.size]
 
-    def _partition(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Partition:
+    def _partition(self, args: Args, kwargs: Kwargs) -> Partition:
         size = self._size if self._size is not None else _lanes(jax.eval_shape(self._fn, *args, **kwargs))
         n_devices = self._mesh.shape[self._axis]
         if size % n_devices:
@@ -90,7 +91,7 @@ class Sharded:
         return Partition(self._mesh, self._axis, size)
 
 
-def _checked(mesh: Any, axis: str | None) -> tuple[Mesh, str]:
+def _checked(mesh: object, axis: str | None) -> tuple[Mesh, str]:
     if not isinstance(mesh, Mesh):
         raise TypeError(
             f"sharded got a mesh of type {type(mesh).__name__}; it must be a jax.sharding.Mesh, such as "
@@ -109,11 +110,11 @@ def _checked(mesh: Any, axis: str | None) -> tuple[Mesh, str]:
     return Mesh(mesh.devices, names, axis_types=(AxisType.Auto,) * len(names)), axis
 
 
-def _lanes_in_front(size: int) -> Callable[[Any], Any]:
+def _lanes_in_front(size: int) -> Callable[[PyTree], PyTree]:
     return lambda leaf: divided(leaf) if np.shape(leaf)[:1] == (size,) else leaf
 
 
-def _lanes(outputs: Any) -> int:
+def _lanes(outputs: PyTree) -> int:
     lengths = collections.Counter(leaf.shape[0] for leaf in jax.tree.leaves(outputs) if leaf.shape)
     if not lengths:
         raise ValueError(

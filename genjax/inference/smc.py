@@ -14,15 +14,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.tree_util import PyTreeDef
+from jax.typing import ArrayLike
 
 from genjax.core.arguments import Shared, as_args, is_shared, raw_args, share, with_args
-from genjax.core.const import Size, const, count, unwrap
+from genjax.core.const import Const, Size, const, count, unwrap
 from genjax.core.gfi import AnyGFI
-from genjax.core.signatures import Constraints
+from genjax.core.observed import Marks
 from genjax.inference.csmc import extend_csmc as extend_csmc
 from genjax.inference.csmc import init_csmc as init_csmc
 from genjax.inference.csmc import resample_csmc as resample_csmc
 from genjax.inference.importance import observed_in_lanes
+from genjax.inference.kernels.kernel import Move
 from genjax.inference.particles import ParticleCollection as ParticleCollection
 from genjax.inference.particles import change as change
 from genjax.inference.particles import extend as extend
@@ -34,19 +37,20 @@ from genjax.inference.resampling import Method
 from genjax.inference.resampling import ancestral_lineage as ancestral_lineage
 from genjax.inference.resampling import effective_sample_size as effective_sample_size
 from genjax.inference.resampling import systematic_resample as systematic_resample
+from genjax.signatures import Args, Constraints, PyTree
 
 
 def rejuvenation_smc(
     model: AnyGFI,
     transition_proposal: AnyGFI | None = None,
-    mcmc_kernel: Any = None,
+    mcmc_kernel: Move | Const[Move] | None = None,
     observations: Constraints | None = None,
-    initial_model_args: Any = None,
+    initial_model_args: PyTree = None,
     n_particles: Size = const(1000),  # noqa: B008
-    return_all_particles: Any = const(False),  # noqa: B008
+    return_all_particles: bool | Const[bool] = const(False),  # noqa: B008
     n_rejuvenation_moves: Size = const(1),  # noqa: B008
     *,
-    ess_threshold: Any = 0.5,
+    ess_threshold: ArrayLike | Const[float] = 0.5,
     resampling_method: Method = "categorical",
 ) -> ParticleCollection:
     """Filter a sequence with particles; the return value of each step feeds the next.
@@ -89,7 +93,7 @@ def rejuvenation_smc(
         once = lambda p, _: (_like(rejuvenate(p, kernel), p), None)
         return jax.lax.scan(once, particles, None, length=n_moves)[0] if n_moves > 1 else once(particles, None)[0]
 
-    def step(carry: Any, inputs: tuple[Array, Any]) -> Any:
+    def step(carry: PyTree, inputs: tuple[Array, Constraints]) -> PyTree:
         (particles, _, varying), (t, observed) = carry, inputs
         args = _join(leaves, structure, varying)
         by_model = lambda: _like(_detached(extend(particles, model, args, observed)), particles)
@@ -125,7 +129,7 @@ rejuvenation_smc.__static_parameters__ = (  # type: ignore[attr-defined]
 )
 
 
-def as_step_args(retval: Any) -> tuple[Any, ...]:
+def as_step_args(retval: PyTree) -> Args:
     """A return value as the arguments of the next step: a tuple is several, anything else one."""
     return retval if type(retval) is tuple else (retval,)
 
@@ -138,14 +142,14 @@ def _resampled_below(particles: ParticleCollection, threshold: Array, method: Me
 # The arguments of all steps: those that the model hands on unchanged are stored once, the others vary
 
 
-def _arguments(model: AnyGFI, initial: Any, observed: Any, n: int, n_steps: int) -> Any:
+def _arguments(model: AnyGFI, initial: PyTree, observed: Constraints, n: int, n_steps: int) -> Args:
     """The arguments of step 0, per particle (n, ...) or `Shared`."""
     args = jax.tree.map(jnp.asarray, as_args(() if initial is None else initial))
     if n_steps == 1:
         return jax.tree.map(lambda leaf: Shared(leaf[None]), args)
     is_handed_on: list[bool] = []
 
-    def probe(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def probe(args: Args) -> Args:
         following = as_step_args(model.generate(observed, *args)[0].get_retval())
         pairs = zip(jax.tree.leaves(following), jax.tree.leaves(args), strict=False)
         is_handed_on.extend(new is old for new, old in pairs)
@@ -171,7 +175,7 @@ def _arguments(model: AnyGFI, initial: Any, observed: Any, n: int, n_steps: int)
     return jax.tree.unflatten(structure, stored)
 
 
-def _varying(args: Any, leaves: list[Any]) -> list[Array]:
+def _varying(args: Args, leaves: list[Shared | Array]) -> list[Array]:
     """The leaves of `args` at the places where those of step 0 are not shared."""
     if all(map(is_shared, leaves)):
         return []
@@ -179,7 +183,7 @@ def _varying(args: Any, leaves: list[Any]) -> list[Array]:
     return [leaf for leaf, first in zip(own, leaves, strict=True) if not is_shared(first)]
 
 
-def _join(leaves: list[Any], structure: Any, varying: list[Array]) -> Any:
+def _join(leaves: list[Shared | Array], structure: PyTreeDef, varying: list[Array]) -> Args:
     rest = iter(varying)
     return jax.tree.unflatten(structure, [leaf if is_shared(leaf) else next(rest) for leaf in leaves])
 
@@ -188,22 +192,22 @@ def _detached(particles: ParticleCollection) -> ParticleCollection:
     return dataclasses.replace(particles, traces=with_args(particles.traces, ((), {})))
 
 
-def _attached(particles: ParticleCollection, args: Any, marks: tuple[Any, ...] = ()) -> ParticleCollection:
+def _attached(particles: ParticleCollection, args: Args, marks: tuple[Marks, ...] = ()) -> ParticleCollection:
     return dataclasses.replace(particles, traces=with_args(particles.traces, (args, {}, *marks)))
 
 
-def _marks(observed: Any, particles: ParticleCollection) -> tuple[Any, ...]:
+def _marks(observed: Constraints, particles: ParticleCollection) -> tuple[Marks, ...]:
     return share(observed_in_lanes(observed, particles.traces))
 
 
 # Loops need constant types
 
 
-def _like(tree: Any, reference: Any) -> Any:
+def _like(tree: PyTree, reference: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf, like: jax.lax.convert_element_type(leaf, like.dtype), tree, reference)
 
 
-def _at(observations: Constraints, t: int) -> Any:
+def _at(observations: Constraints, t: int) -> Constraints:
     return jax.tree.map(lambda leaf: leaf[t], observations)
 
 

@@ -16,27 +16,28 @@ in Cusumano-Towner, Saad, Lew and Mansinghka, *Gen* (PLDI 2019), trace translato
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from genjax.core.choices import is_empty
+from genjax.core.gfi import AnyGFI
 from genjax.core.lanes import scalar
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
+from genjax.signatures import Args, Choices
 
 
 def moved(
     caller: str,
-    forward: Any,
-    forward_args: tuple[Any, ...],
-    backward: Any,
-    backward_args: Callable[[Any], tuple[Any, ...]],
-    mapping: Callable[[Any, Any], Any],
-    old: Any,
-) -> tuple[Any, Array]:
+    forward: AnyGFI | None,
+    forward_args: Args,
+    backward: AnyGFI | None,
+    backward_args: Callable[[Choices], Args],
+    mapping: Callable[[Choices, Choices], tuple[Choices, Choices]],
+    old: Choices,
+) -> tuple[Choices, Array]:
     """`(new choices, log backward(v) - log forward(u) + log |det J|)`.
 
     Args:
@@ -70,7 +71,9 @@ def moved(
     return new, log_weight + _log_determinant(caller, mapping, old, u)
 
 
-def _log_determinant(caller: str, mapping: Callable[[Any, Any], Any], old: Any, u: Any) -> Array:
+def _log_determinant(
+    caller: str, mapping: Callable[[Choices, Choices], tuple[Choices, Choices]], old: Choices, u: Choices
+) -> Array:
     """`log |det J|` of what depends on floats of `(old, u)`, in these floats; 0 where there are none.
 
     Outputs that depend on none of them, such as new data, have no part. A number on which no output depends could not

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from genjax.core.arguments import map_batch
 from genjax.core.const import Size, count
 from genjax.core.gfi import AnyGFI
-from genjax.core.signatures import Constraints
+from genjax.core.trace import AnyTrace
 from genjax.distributions import categorical
 from genjax.inference.importance import weighted_traces
 from genjax.pjax.partition import take_lanes
+from genjax.signatures import Args, Constraints
 
 
 def starting_points(
     model: AnyGFI,
-    args: tuple[Any, ...],
+    args: Args,
     constraints: Constraints,
     n_chains: Size,
     *,
     n_tries: Size = 10,
-    power: Any = 1.0,
-) -> Any:
+    power: float | jax.Array = 1.0,
+) -> AnyTrace:
     """A batch of traces for `chain(kernel)(..., n_chains=n_chains)`, one for each chain; needs `seed`.
 
     For each chain, `n_tries` traces are drawn from the model given the constraints, and one of them is chosen with

@@ -14,7 +14,7 @@ of exponentials with a running maximum as in Milakov and Gimelshein, *Online nor
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,11 +25,11 @@ from genjax.core.arguments import as_args
 from genjax.core.const import Const, Size, count
 from genjax.core.gfi import AnyGFI
 from genjax.core.pytree import Pytree
-from genjax.core.signatures import Choices, Constraints
 from genjax.distributions import uniform
 from genjax.inference.importance import weighted_traces
 from genjax.inference.resampling import resample_ancestors
 from genjax.shapes import Float
+from genjax.signatures import Args, Choices, Constraints
 
 #: Particles of a block, unless told otherwise: large enough that a loop costs nothing, small enough for the cache.
 BLOCK = 1 << 14
@@ -63,7 +63,7 @@ class StreamedResult(Pytree):
 
 def streaming_importance_sampling(
     target_gf: AnyGFI,
-    target_args: tuple[Any, ...],
+    target_args: Args,
     n_samples: Size,
     constraints: Constraints,
     proposal_gf: AnyGFI | None = None,
@@ -103,7 +103,7 @@ def streaming_importance_sampling(
         log_weights = jnp.where(jnp.isnan(log_weights), -jnp.inf, log_weights)
         return _joined(state, get_choices(traces) if n_slots else None, log_weights, n_slots)
 
-    def slots() -> Any:
+    def slots() -> Choices:
         return get_choices(weighted_traces(target_gf, args, n_slots, constraints, proposal_gf)[0])
 
     empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(slots)) if n_slots else None
@@ -121,7 +121,7 @@ streaming_importance_sampling.__static_parameters__ = ("n_samples", "n_draws", "
 class _Streamed(NamedTuple):
     log_total: Array
     log_total_of_squares: Array
-    draws: Any
+    draws: Choices
 
 
 def _joined(state: _Streamed, choices: Choices, log_weights: Array, n_slots: int) -> _Streamed:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
+from genjax.inference.chain import MCMCResult
 from genjax.inference.diagnostics import diagnose
 
 _COLUMNS = ("mean", "sd", "5%", "median", "95%", "ess_bulk", "ess_tail", "r_hat")
@@ -38,7 +38,7 @@ class Summary:
     __repr__ = __str__
 
 
-def summary(result: Any, *, include_constants: bool = False) -> Summary:
+def summary(result: MCMCResult, *, include_constants: bool = False) -> Summary:
     """Means, standard deviations, quantiles, effective sample sizes and R-hat of a chain's choices.
 
     Args:

@@ -12,19 +12,21 @@ traces are made of the same parts, so that every kernel moves them. Where L is -
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NoReturn
 
 import jax.numpy as jnp
 from jax import Array
 
 from genjax.core import GFI, CondTr, Masked, Pytree, ScanTr, Tr, sel
+from genjax.core.addresses import Path
 from genjax.core.arguments import raw_args, stored_marks, unshared, with_args
 from genjax.core.gfi import AnyGFI
 from genjax.core.lanes import scalar
-from genjax.core.observed import Whole, observed_marks
+from genjax.core.observed import Marks, Whole, observed_marks
 from genjax.core.selection import SelectionBase
-from genjax.core.sites import Site
+from genjax.core.sites import Site, Sites
 from genjax.core.trace import AnyTrace
+from genjax.signatures import Choices, Constraints, PyTree
 
 _FIELDS = {Tr: ("_gen_fn", "_score"), ScanTr: ("gen_fn", "score"), CondTr: ("gen_fn", "score")}
 
@@ -39,36 +41,38 @@ class Tempered(GFI[Any, Any]):
     """
 
     model: AnyGFI
-    marks: Any
+    marks: Marks
 
-    def simulate(self, *args: Any, **kwargs: Any) -> Any:
+    def simulate(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError(
             "A tempered model has a density but no sampler: its distribution is what inference is to find. Draw from "
             "the model, and temper the trace."
         )
 
-    def assess(self, x: Any, b: Any, *args: Any, **kwargs: Any) -> tuple[Array, Any]:
+    def assess(self, x: Choices, b: float | Array, *args: Any, **kwargs: Any) -> tuple[Array, PyTree]:
         log_density, retval = self.model.assess(x, *args, **kwargs)
         likelihood, _ = self.model.assess(_data_of(x, self.marks), *args, **kwargs)
         return _power(scalar(log_density), scalar(likelihood), b), retval
 
-    def sites(self, x: Any, b: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+    def sites(self, x: Choices, b: float | Array, *args: Any, **kwargs: Any) -> tuple[Sites, PyTree]:
         sites, retval = self.model.sites(x, *args, **kwargs)
         return _powers(sites, self.marks, jnp.asarray(b, float)), retval
 
-    def generate(self, x: Any, b: Any, *args: Any, **kwargs: Any) -> tuple[Any, Array]:
+    def generate(self, x: Constraints, b: float | Array, *args: Any, **kwargs: Any) -> tuple[AnyTrace, Array]:
         trace, weight = self.model.generate(x, *args, **kwargs)
         trace = with_args(trace, (args, kwargs, self.marks))
         return temper(trace, b), _power(scalar(weight), data_log_density(trace), b)
 
-    def update(self, tr: AnyTrace, x: Any, b: Any, *args: Any, **kwargs: Any) -> tuple[Any, Array, Any]:
+    def update(
+        self, tr: AnyTrace, x: Constraints, b: float | Array, *args: Any, **kwargs: Any
+    ) -> tuple[AnyTrace, Array, Choices]:
         new, _, discard = self.model.update(untemper(tr), x, *args, **kwargs)
         new = temper(new, b)
         return new, tr.raw_score() - new.raw_score(), discard
 
     def regenerate(
-        self, tr: AnyTrace, selection: SelectionBase, b: Any, *args: Any, **kwargs: Any
-    ) -> tuple[Any, Array, Any]:
+        self, tr: AnyTrace, selection: SelectionBase, b: float | Array, *args: Any, **kwargs: Any
+    ) -> tuple[AnyTrace, Array, Choices]:
         old, (old_b, *_) = untemper(tr), tr.get_args()[0]
         new, weight, discard = self.model.regenerate(old, selection, *args, **kwargs)
         before = _power(jnp.zeros(()), data_log_density(old), old_b)
@@ -77,14 +81,14 @@ class Tempered(GFI[Any, Any]):
     def project(self, tr: AnyTrace, selection: SelectionBase) -> Array:
         raise TypeError("A tempered model has no densities of single choices. Project the trace of the model itself.")
 
-    def merge(self, x: Any, x_: Any, check: Any = None) -> tuple[Any, Any]:
+    def merge(self, x: Choices, x_: Choices, check: Array | None = None) -> tuple[Choices, Choices]:
         return self.model.merge(x, x_, check)
 
-    def filter(self, x: Any, selection: SelectionBase) -> tuple[Any, Any]:
+    def filter(self, x: Choices, selection: SelectionBase) -> tuple[Choices, Choices]:
         return self.model.filter(x, selection)
 
 
-def temper(trace: AnyTrace, b: Any) -> Any:
+def temper(trace: AnyTrace, b: float | Array) -> AnyTrace:
     """The trace as one of `Tempered(its model)` at the inverse temperature b, () float. Inverse: `untemper`.
 
     Raises:
@@ -105,7 +109,7 @@ def temper(trace: AnyTrace, b: Any) -> Any:
     return with_args(dataclasses.replace(trace, **fields), ((b, *args), kwargs, *stored_marks(trace)))
 
 
-def untemper(trace: AnyTrace) -> Any:
+def untemper(trace: AnyTrace) -> AnyTrace:
     """The trace of the model itself, with the same choices."""
     trace, (gen_name, score_name) = unshared(trace), _field_names(trace)
     (b, *args), kwargs = trace.get_args()
@@ -127,7 +131,7 @@ def data_log_density(trace: AnyTrace) -> Array:
     return scalar(gen_fn.assess(_data_of(trace.get_choices(), marks), *args, **kwargs)[0])
 
 
-def _power(log_density: Any, likelihood: Any, b: Any) -> Array:
+def _power(log_density: Array, likelihood: Array, b: float | Array) -> Array:
     """`log_density + (b - 1) likelihood`; -inf where the likelihood is, instead of NaN."""
     is_possible = likelihood > -jnp.inf
     return jnp.where(is_possible, log_density + (b - 1) * jnp.where(is_possible, likelihood, 0.0), -jnp.inf)
@@ -142,7 +146,7 @@ def _field_names(trace: AnyTrace) -> tuple[str, str]:
     return _FIELDS[type(trace)]
 
 
-def _paths(marks: Any, path: tuple[str, ...] = ()) -> tuple[list[Any], bool]:
+def _paths(marks: Marks, path: Path = ()) -> tuple[list[Path], bool]:
     """The paths of what was observed in full, and whether anything was observed in part."""
     if isinstance(marks, Whole):
         return [path], False
@@ -152,7 +156,7 @@ def _paths(marks: Any, path: tuple[str, ...] = ()) -> tuple[list[Any], bool]:
     return [path for paths, _ in found for path in paths], any(partial for _, partial in found)
 
 
-def _data_of(x: Any, marks: Any) -> Any:
+def _data_of(x: Choices, marks: Marks) -> Constraints:
     """Choices of which only the observed ones have a density; the others are there for what depends on them."""
     if isinstance(marks, Whole):
         return x
@@ -163,7 +167,7 @@ def _data_of(x: Any, marks: Any) -> Any:
     return Masked(mask, x.value if isinstance(x, Masked) else x)
 
 
-def _powers(sites: Any, marks: Any, b: Array) -> Any:
+def _powers(sites: Sites, marks: Marks, b: Array) -> Sites:
     """Sites whose observed log densities are multiplied by b."""
     if isinstance(sites, dict):
         beneath = marks if isinstance(marks, dict) else {}

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from genjax.core.arguments import argument_axes, as_args, raw_args, with_args
 from genjax.core.const import Const, Size, count, unwrap
 from genjax.core.gfi import AnyGFI
 from genjax.core.pytree import Pytree
-from genjax.core.signatures import Constraints
 from genjax.core.trace import AnyTrace
 from genjax.inference.kernels.kernel import Kernel
 from genjax.inference.kernels.parallel_tempering import kernel_at
@@ -27,6 +27,7 @@ from genjax.inference.resampling import Method, effective_sample_size, log_mean_
 from genjax.inference.tempered import data_log_density, temper, untemper
 from genjax.pjax.partition import take_lanes
 from genjax.shapes import Float, Int32
+from genjax.signatures import Args, Choices, Constraints, PyTree
 
 _BISECTIONS = 30
 
@@ -51,19 +52,19 @@ class TemperedParticles(Pytree):
         """An estimate of `log p(constraints)`, ()."""
         return self.particles.log_marginal_likelihood()
 
-    def get_choices(self) -> Any:
+    def get_choices(self) -> Choices:
         """The choices of the particles, with a leading axis."""
         return self.particles.traces.get_choices()
 
 
 def tempered_smc(
     model: AnyGFI,
-    args: tuple[Any, ...],
+    args: Args,
     n_particles: Size,
     constraints: Constraints,
-    kernel: Kernel | Callable[[Any], Kernel],
+    kernel: Kernel | Callable[[Array], Kernel],
     *,
-    ess_threshold: Any = 0.5,
+    ess_threshold: ArrayLike | Const[float] = 0.5,
     n_moves: Size = 1,
     max_steps: Size = 50,
     resampling_method: Method = "systematic",
@@ -104,11 +105,11 @@ def tempered_smc(
     start = init(model, args, n, constraints)
     shared = raw_args(start.traces)
 
-    def move(bare: AnyTrace, b: Array) -> tuple[Any, Array, Array]:
+    def move(bare: AnyTrace, b: Array) -> tuple[AnyTrace, Array, Array]:
         """Bare traces, the log likelihoods and the mean acceptance after moves at b."""
         chosen = kernel_at(kernel, b, "tempered_smc")
 
-        def lane(bare: AnyTrace, args: Any) -> tuple[Any, Array, Array]:
+        def lane(bare: AnyTrace, args: tuple[Any, ...]) -> tuple[AnyTrace, Array, Array]:
             state = chosen.init(temper(with_args(bare, args), b))
             state, infos = jax.lax.scan(lambda state, _: chosen.step(state), state, None, length=n_moves)
             trace = untemper(state.trace)
@@ -164,7 +165,7 @@ class _Loop(NamedTuple):
     acceptance: Array
 
 
-def _next(b: Array, likelihoods: Array, threshold: Any) -> Array:
+def _next(b: Array, likelihoods: Array, threshold: ArrayLike) -> Array:
     """The largest b' <= 1 at which the effective sample size is enough, by bisection of the step."""
     possible = jnp.sum(likelihoods > -jnp.inf)
 
@@ -172,7 +173,7 @@ def _next(b: Array, likelihoods: Array, threshold: Any) -> Array:
         log_weights = jnp.where(likelihoods > -jnp.inf, step * likelihoods, -jnp.inf)
         return effective_sample_size(log_weights) >= threshold * possible
 
-    def bisect(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    def bisect(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends
         middle = (low + high) / 2
         enough = is_enough(middle)
@@ -183,5 +184,5 @@ def _next(b: Array, likelihoods: Array, threshold: Any) -> Array:
     return jnp.where(is_enough(rest), 1.0, b + low)
 
 
-def _like(tree: Any, reference: Any) -> Any:
+def _like(tree: PyTree, reference: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf, like: jnp.asarray(leaf, like.dtype), tree, reference)

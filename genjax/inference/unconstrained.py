@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +13,15 @@ from jax import Array
 from genjax.core import CondTr, Distribution, Trace
 from genjax.core.choices import choice_path
 from genjax.core.gfi import AnyGFI
-from genjax.core.observed import hold, movable
+from genjax.core.observed import Marks, hold, movable
 from genjax.core.selection import Selectable
-from genjax.core.signatures import Choices, PyTree
-from genjax.core.sites import DIFFERS, Site
+from genjax.core.sites import DIFFERS, Site, Sites
 from genjax.core.trace import AnyTrace
+from genjax.distributions.supports import Support
 from genjax.inference.bijectors import Bijector, Identity, bijector_of
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
+from genjax.signatures import Choices, PyTree
 
 
 class Unconstrained(NamedTuple):
@@ -38,7 +39,7 @@ class Unconstrained(NamedTuple):
     position: list[Array]
     bijectors: list[Bijector]
     addresses: list[str]
-    held: Any
+    held: Marks
 
     @property
     def is_identity(self) -> bool:
@@ -50,7 +51,7 @@ class Unconstrained(NamedTuple):
         """The coordinates as one vector (n,)."""
         return self.join(self.position)
 
-    def constrain(self, position: PyTree) -> tuple[Any, Array]:
+    def constrain(self, position: PyTree) -> tuple[Choices, Array]:
         """`(choices, log_determinant)`: from coordinates to choices, and `log |det d choices / d coordinates|`, ().
 
         Args:
@@ -130,7 +131,7 @@ def unconstrained(
     return Unconstrained(chosen, position, bijectors, addresses, held)
 
 
-def _as_float(address: str, value: Any, kernel: str) -> Array:
+def _as_float(address: str, value: PyTree, kernel: str) -> Array:
     dtype = jnp.result_type(value)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise _discrete(address, f"of dtype {dtype}", kernel)
@@ -145,7 +146,7 @@ def _discrete(address: str, what: str, kernel: str) -> TypeError:
     )
 
 
-def _bijector(address: str, support: Any, kernel: str) -> Bijector:
+def _bijector(address: str, support: Support, kernel: str) -> Bijector:
     if support is DIFFERS:
         raise ValueError(
             f"{kernel} was asked to move the choice {address!r}, whose support differs between the branches of a Cond. "
@@ -160,7 +161,7 @@ def _bijector(address: str, support: Any, kernel: str) -> Bijector:
 # Supports by address
 
 
-def _supports(trace: AnyTrace) -> Any:
+def _supports(trace: AnyTrace) -> PyTree:
     """The supports of a trace's choices, a tree like them, as far as they are known without running the model."""
     if not isinstance(trace, Trace):
         return None
@@ -175,7 +176,7 @@ def _supports(trace: AnyTrace) -> Any:
     return _supports(inner)
 
 
-def distribution_at(trace: AnyTrace | None, path: Sequence[Any]) -> AnyGFI | None:
+def distribution_at(trace: AnyTrace | None, path: Sequence[str]) -> AnyGFI | None:
     """The distribution of a choice, by its key path; None where there is no single one."""
     for key in (*path, None):
         while isinstance(trace, Trace) and not isinstance(trace.get_gen_fn(), Distribution):
@@ -189,14 +190,14 @@ def distribution_at(trace: AnyTrace | None, path: Sequence[Any]) -> AnyGFI | Non
     return trace.get_gen_fn() if isinstance(trace, Trace) else None
 
 
-def _of_branches(true: Any, false: Any) -> Any:
+def _of_branches(true: PyTree, false: PyTree) -> PyTree:
     if isinstance(true, dict) and isinstance(false, dict):
         shared = {addr: _of_branches(true[addr], false[addr]) for addr in true if addr in false}
         return {**true, **false, **shared}
     return true if true == false else DIFFERS
 
 
-def _at(tree: Any, path: Any) -> Any:
+def _at(tree: PyTree, path: Sequence[str]) -> PyTree:
     """What a tree says at a path, or at the nearest address above: a choice may itself be a tree."""
     for key in path:
         if not isinstance(tree, dict):
@@ -205,17 +206,17 @@ def _at(tree: Any, path: Any) -> Any:
     return tree
 
 
-def _has_open_bounds(support: Any) -> bool:
+def _has_open_bounds(support: Support) -> bool:
     return dataclasses.is_dataclass(support) and any(
         callable(getattr(support, field.name)) for field in dataclasses.fields(support)
     )
 
 
-def _sites_given(trace: AnyTrace, chosen: Any, addresses: list[str], kernel: str) -> Any:
+def _sites_given(trace: AnyTrace, chosen: Choices, addresses: list[str], kernel: str) -> Sites:
     """The supports with their bounds, which must not depend on the selected choices."""
     gen_fn, (args, kwargs) = trace.get_gen_fn(), trace.get_args()
 
-    def run(chosen: Any) -> Any:
+    def run(chosen: Choices) -> PyTree:
         choices, _ = gen_fn.merge(trace.get_choices(), chosen) if isinstance(chosen, dict) else (chosen, None)
         return gen_fn.sites(choices, *args, **kwargs)[0]
 
@@ -232,5 +233,5 @@ def _sites_given(trace: AnyTrace, chosen: Any, addresses: list[str], kernel: str
     return jax.tree.map(lambda site: site.known_support(), sites, is_leaf=lambda node: isinstance(node, Site))
 
 
-def _sites(tree: Any) -> list[Site]:
+def _sites(tree: PyTree) -> list[Site]:
     return [n for n in jax.tree.leaves(tree, is_leaf=lambda n: isinstance(n, Site)) if isinstance(n, Site)]

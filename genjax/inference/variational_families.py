@@ -14,7 +14,7 @@ from genjax.adev.estimators import (
     multivariate_normal_reparam,
 )
 from genjax.core.fn import Fn, gen
-from genjax.core.signatures import Constraints, PyTree
+from genjax.signatures import Constraints, PyTree
 
 
 @functools.lru_cache(maxsize=64)

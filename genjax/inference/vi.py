@@ -11,23 +11,27 @@ ICLR 2016, equation 8.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from genjax.adev import Expectation, expectation
 from genjax.adev.expectation import independent_estimates
 from genjax.adev.primitive import draw_key
 from genjax.core.const import Const, Size, count, unwrap
-from genjax.core.gfi import GFI
+from genjax.core.gfi import AnyGFI
 from genjax.core.pytree import Pytree
-from genjax.core.signatures import Constraints, PyTree
-from genjax.inference.optimizers import Adam
+from genjax.inference.optimizers import Adam, Optimizer
 from genjax.inference.variational_families import full_covariance_normal_family as full_covariance_normal_family
 from genjax.inference.variational_families import mean_field_normal_family as mean_field_normal_family
 from genjax.pjax import modular_vmap, seed
 from genjax.shapes import Float
+from genjax.signatures import Args, Constraints, PyTree
+
+Settings: TypeAlias = Const[tuple[int, bool, Optimizer | None]]
+"""Number of steps, whether the parameters after each are kept, and the optimiser if it is not Adam."""
 
 
 @Pytree.dataclass
@@ -46,7 +50,7 @@ class VariationalApproximation(Pytree):
     loss_history: Float[jax.Array, "n_iterations"]
     n_iterations: Const[int]
 
-    def get_final_params(self) -> Any:
+    def get_final_params(self) -> PyTree:
         """The parameters after the last step."""
         return self.final_params
 
@@ -54,7 +58,7 @@ class VariationalApproximation(Pytree):
         """Minus the ELBO estimate before each step: (n_iterations,)."""
         return self.loss_history
 
-    def get_param_history(self) -> Any:
+    def get_param_history(self) -> PyTree:
         """The parameters after each step, with a leading axis n_iterations."""
         return self.param_history
 
@@ -63,10 +67,10 @@ class VariationalApproximation(Pytree):
 
 
 def elbo_factory(
-    target_gf: GFI[Any, Any],
-    variational_family: GFI[Any, Any],
+    target_gf: AnyGFI,
+    variational_family: AnyGFI,
     constraint: Constraints,
-    target_args: tuple[Any, ...] = (),
+    target_args: Args = (),
     n_samples: int | Const[int] = 1,
     is_importance_weighted: bool = False,
 ) -> Expectation:
@@ -91,13 +95,13 @@ def elbo_factory(
     """
     n_draws = count(n_samples, "n_samples", least=1)
 
-    def log_weight(*params: Any) -> jax.Array:
+    def log_weight(*params: PyTree) -> jax.Array:
         trace = variational_family.simulate(constraint, *params)
         choices, _ = target_gf.merge(constraint, trace.get_choices())
         log_density, _ = target_gf.assess(choices, *target_args)
         return jnp.sum(log_density) + trace.get_score()
 
-    def elbo(*params: Any) -> jax.Array:
+    def elbo(*params: PyTree) -> jax.Array:
         if n_draws == 1:
             return log_weight(*params)
         lane = lambda: log_weight(*params)
@@ -115,10 +119,10 @@ def elbo_factory(
 def optimize_vi(
     elbo_fn: Expectation,
     init_params: PyTree,
-    learning_rate: Any = 1e-3,
+    learning_rate: float | jax.Array = 1e-3,
     n_iterations: int | Const[int] = 1000,
     track_history: bool | Const[bool] = True,
-    optimizer: Any = None,
+    optimizer: Optimizer | Const[Optimizer | None] | None = None,
 ) -> VariationalApproximation:
     """Maximise an expectation by stochastic gradients, with Adam unless another optimiser is given.
 
@@ -152,15 +156,15 @@ optimize_vi.__static_parameters__ = ("n_iterations", "track_history", "optimizer
 
 
 def elbo_vi(
-    target_gf: GFI[Any, Any],
-    variational_family: GFI[Any, Any],
+    target_gf: AnyGFI,
+    variational_family: AnyGFI,
     init_params: PyTree,
     constraint: Constraints,
-    target_args: tuple[Any, ...] = (),
-    learning_rate: Any = 1e-3,
+    target_args: Args = (),
+    learning_rate: float | jax.Array = 1e-3,
     n_iterations: int | Const[int] = 1000,
     track_history: bool | Const[bool] = True,
-    optimizer: Any = None,
+    optimizer: Optimizer | Const[Optimizer | None] | None = None,
     n_samples: int | Const[int] = 1,
     is_importance_weighted: bool | Const[bool] = False,
 ) -> VariationalApproximation:
@@ -199,18 +203,25 @@ elbo_vi.__static_parameters__ = (  # type: ignore[attr-defined]
 
 
 def _fit(
-    models: Any, constraint: Constraints, target_args: Any, params: PyTree, learning_rate: Any, settings: Any
-) -> Any:
+    models: tuple[AnyGFI, AnyGFI, Const[tuple[int, bool]]],
+    constraint: Constraints,
+    target_args: Args,
+    params: PyTree,
+    learning_rate: float | jax.Array,
+    settings: Settings,
+) -> VariationalApproximation:
     target_gf, variational_family, objective = models
     elbo = elbo_factory(target_gf, variational_family, constraint, tuple(target_args), *objective.value)
     return _ascend(elbo, params, learning_rate, settings)
 
 
-def _ascend(elbo: Expectation, params: PyTree, learning_rate: Any, settings: Any) -> VariationalApproximation:
+def _ascend(
+    elbo: Expectation, params: PyTree, learning_rate: float | jax.Array, settings: Settings
+) -> VariationalApproximation:
     n_iterations, is_tracked, given = settings.value
     optimizer = Adam(learning_rate) if given is None else given
 
-    def step(loop: Any, _: None) -> tuple[Any, Any]:
+    def step(loop: PyTree, _: None) -> tuple[PyTree, PyTree]:
         params, state = loop
         arguments = params if isinstance(params, tuple) else (params,)
         value, gradient = elbo.value_and_grad_estimate(*arguments)
@@ -224,7 +235,12 @@ def _ascend(elbo: Expectation, params: PyTree, learning_rate: Any, settings: Any
     return VariationalApproximation(params, history, losses, Const(n_iterations))
 
 
-def _prepare(init_params: PyTree, n_iterations: Size, track_history: Any, optimizer: Any) -> tuple[Any, Const[Any]]:
+def _prepare(
+    init_params: PyTree,
+    n_iterations: Size,
+    track_history: bool | Const[bool],
+    optimizer: Optimizer | Const[Optimizer | None] | None,
+) -> tuple[PyTree, Settings]:
     """The parameters as arrays, and what is static about the optimisation."""
     optimizer = unwrap(optimizer)
     if optimizer is not None and not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
@@ -233,7 +249,7 @@ def _prepare(init_params: PyTree, n_iterations: Size, track_history: Any, optimi
     return jax.tree.map(_as_floating, init_params), Const(settings)
 
 
-def _as_floating(leaf: Any) -> jax.Array:
+def _as_floating(leaf: ArrayLike) -> jax.Array:
     array = jnp.asarray(float(leaf) if type(leaf) is int else leaf)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(f"Variational parameters are floating numbers, got {array.dtype} of shape {array.shape}.")

@@ -7,7 +7,6 @@ Sources: Burda, Grosse and Salakhutdinov, *Importance weighted autoencoders* (IC
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,21 +17,22 @@ from genjax.core.arguments import as_args
 from genjax.core.const import Size, count
 from genjax.core.gfi import AnyGFI
 from genjax.core.lanes import scalar
-from genjax.core.signatures import Constraints, PyTree
+from genjax.core.selection import Selectable
 from genjax.inference.resampling import normalized_weights
 from genjax.inference.vi import elbo_factory
+from genjax.signatures import Args, Constraints, PyTree
 
 Loss = Callable[..., jax.Array]
 
 
 def iwelbo(
-    model: AnyGFI, family: AnyGFI, constraint: Constraints, args: tuple[Any, ...] = (), n_samples: Size = 10
+    model: AnyGFI, family: AnyGFI, constraint: Constraints, args: Args = (), n_samples: Size = 10
 ) -> Expectation:
     """`E log (1/n) sum_i p(x_i, y) / q(x_i)`, x_i ~ q independent: `elbo_factory` with importance weighting."""
     return elbo_factory(model, family, constraint, args, n_samples, is_importance_weighted=True)
 
 
-def sleep_loss(model: AnyGFI, family: AnyGFI, observed: Any, args: tuple[Any, ...] = (), n_samples: Size = 1) -> Loss:
+def sleep_loss(model: AnyGFI, family: AnyGFI, observed: Selectable, args: Args = (), n_samples: Size = 1) -> Loss:
     """`loss(*params)`: an estimate of `-E log q(x; y, params)` over (x, y) drawn from the model.
 
     Draws do not depend on the parameters, so that `jax.grad` of the loss is an unbiased gradient whatever the family's
@@ -55,9 +55,7 @@ def sleep_loss(model: AnyGFI, family: AnyGFI, observed: Any, args: tuple[Any, ..
     return lambda *params: jnp.mean(jax.vmap(lambda: one(params), in_axes=(), axis_size=n)())
 
 
-def wake_loss(
-    model: AnyGFI, family: AnyGFI, constraint: Constraints, args: tuple[Any, ...] = (), n_samples: Size = 10
-) -> Loss:
+def wake_loss(model: AnyGFI, family: AnyGFI, constraint: Constraints, args: Args = (), n_samples: Size = 10) -> Loss:
     """`loss(*params)`: an estimate of `-E log q(x; y, params)` over x from the posterior given the data y.
 
     The posterior is approximated by n draws of the family with self-normalised importance weights, through which no
@@ -77,7 +75,7 @@ def wake_loss(
         log_p = scalar(model.assess(model.merge(latent, constraint)[0], *args)[0])
         return log_q, log_p
 
-    def loss(*params: Any) -> jax.Array:
+    def loss(*params: PyTree) -> jax.Array:
         log_q, log_p = jax.vmap(lambda: one(params), in_axes=(), axis_size=n)()
         weights = jax.lax.stop_gradient(normalized_weights(log_p - log_q))
         return -jnp.sum(weights * log_q)

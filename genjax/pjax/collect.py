@@ -7,12 +7,12 @@ A save is an equation without outputs, kept by its effect until this interpreter
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import PyTreeDef
+from jax.typing import ArrayLike, DTypeLike
 
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import (
@@ -26,10 +26,11 @@ from genjax.pjax.evaluate import (
     unsupported_message,
     while_parts,
 )
-from genjax.pjax.jax_internals import ClosedJaxpr, Equation
+from genjax.pjax.jax_internals import AxisData, ClosedJaxpr, Equation
+from genjax.signatures import PyTree
 
 Path = tuple[str, ...]
-Saved = dict[Path, Any]
+Saved = dict[Path, PyTree]
 
 #: The namespace of the code being staged by `state`; None outside of any `state`. JAX keys its caches by it, so a
 #: jitted function is staged again for each namespace, and never loses its saves to an earlier compilation.
@@ -42,7 +43,7 @@ state_p.multiple_results = True
 _saving = jax_internals.make_effect("Save")
 
 
-def record(name: Path, value: Any) -> None:
+def record(name: Path, value: PyTree) -> None:
     """Save a value as `name` in the current namespace; outside of any `state`, do nothing.
 
     Raises:
@@ -55,7 +56,7 @@ def record(name: Path, value: Any) -> None:
         state_p.bind(*(_as_array(leaf, path) for leaf in leaves), path=path, tree=tree)
 
 
-def _as_array(leaf: Any, path: Path) -> Any:
+def _as_array(leaf: ArrayLike, path: Path) -> jax.Array:
     try:
         dtype = jnp.result_type(leaf)
     except TypeError as error:
@@ -67,7 +68,9 @@ def _as_array(leaf: Any, path: Path) -> Any:
     return jnp.asarray(leaf, dtype)  # the dtype given, so that it is not weak: loops carry it
 
 
-def _batch(axis_data: Any, arguments: Any, dims: Any, *, path: Path, tree: PyTreeDef) -> tuple[Any, Any]:
+def _batch(
+    axis_data: AxisData, arguments: Sequence[ArrayLike], dims: Sequence[int | None], *, path: Path, tree: PyTreeDef
+) -> tuple[list[ArrayLike], list[int]]:
     lanes = [
         jnp.broadcast_to(value, (axis_data.size, *value.shape)) if dim is None else jnp.moveaxis(value, dim, 0)
         for value, dim in zip(arguments, dims, strict=True)
@@ -76,7 +79,9 @@ def _batch(axis_data: Any, arguments: Any, dims: Any, *, path: Path, tree: PyTre
     return [], []
 
 
-def _differentiate(primals: Any, tangents: Any, *, path: Path, tree: PyTreeDef) -> tuple[Any, Any]:
+def _differentiate(
+    primals: Sequence[ArrayLike], tangents: Sequence[ArrayLike], *, path: Path, tree: PyTreeDef
+) -> tuple[list[ArrayLike], list[ArrayLike]]:
     del tangents
     state_p.bind(*primals, path=path, tree=tree)
     return [], []
@@ -93,10 +98,10 @@ jax_internals.register_jvp(state_p, _differentiate)
 _finder = Finder((state_p,))
 
 
-def collect(closed: ClosedJaxpr, args: Sequence[Any], saved: Saved) -> list[Any]:
+def collect(closed: ClosedJaxpr, args: Sequence[ArrayLike], saved: Saved) -> list[ArrayLike]:
     """Evaluate a closed jaxpr; what it saves is added to `saved`, by path."""
 
-    def handle(eqn: Equation, values: list[Any]) -> Sequence[Any]:
+    def handle(eqn: Equation, values: list[ArrayLike]) -> Sequence[ArrayLike]:
         rule = _RULES.get(eqn.primitive.name)
         if rule is None:
             raise NotImplementedError(unsupported_message("A save under `state`", eqn.primitive.name))
@@ -105,7 +110,7 @@ def collect(closed: ClosedJaxpr, args: Sequence[Any], saved: Saved) -> list[Any]
     return evaluate(closed, args, _finder, handle)
 
 
-def _collect_apart(closed: ClosedJaxpr, args: Sequence[Any], before: Saved) -> tuple[list[Any], Saved]:
+def _collect_apart(closed: ClosedJaxpr, args: Sequence[ArrayLike], before: Saved) -> tuple[list[ArrayLike], Saved]:
     """Outputs, and what is newly saved to a level that starts with `before`."""
     level = dict(before)
     outputs = collect(closed, args, level)
@@ -115,7 +120,7 @@ def _collect_apart(closed: ClosedJaxpr, args: Sequence[Any], before: Saved) -> t
 _NOTHING = object()
 
 
-def _save(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _save(eqn: Equation, values: list[ArrayLike], saved: Saved) -> Sequence[ArrayLike]:
     saved[eqn.params["path"]] = jax.tree.unflatten(eqn.params["tree"], values)
     return []
 
@@ -123,7 +128,7 @@ def _save(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
 def _before_or_zeros(shapes: Saved, saved: Saved) -> Saved:
     """For each path, the value saved before if it is alike, and zeros otherwise."""
 
-    def default(path: Path) -> Any:
+    def default(path: Path) -> PyTree:
         if path in saved and _kind(saved[path]) == _kind(shapes[path]):
             return saved[path]
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes[path])
@@ -131,12 +136,12 @@ def _before_or_zeros(shapes: Saved, saved: Saved) -> Saved:
     return {path: default(path) for path in shapes}
 
 
-def _kind(value: Any) -> Any:
+def _kind(value: PyTree) -> tuple[PyTreeDef, list[tuple[tuple[int, ...], DTypeLike]]]:
     leaves, tree = jax.tree.flatten(value)
     return tree, [(leaf.shape, leaf.dtype) for leaf in leaves]
 
 
-def _cond(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _cond(eqn: Equation, values: list[ArrayLike], saved: Saved) -> Sequence[ArrayLike]:
     index, *operands = values
     branches = eqn.params["branches"]
     shapes: Saved = {}
@@ -150,8 +155,8 @@ def _cond(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
                 )
     defaults = _before_or_zeros(shapes, saved)
 
-    def with_all_saves(branch: Any) -> Callable[..., Any]:
-        def run(*operands: Any) -> tuple[list[Any], Saved]:
+    def with_all_saves(branch: ClosedJaxpr) -> Callable[..., PyTree]:
+        def run(*operands: ArrayLike) -> tuple[list[ArrayLike], Saved]:
             outputs, new = _collect_apart(branch, operands, saved)
             return outputs, {**defaults, **new}
 
@@ -162,11 +167,11 @@ def _cond(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
     return outputs
 
 
-def _scan(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _scan(eqn: Equation, values: list[ArrayLike], saved: Saved) -> Sequence[ArrayLike]:
     parts = scan_parts(eqn, values)
     n_carry = len(parts.carry)
 
-    def body(carry: Any, xs: Any) -> tuple[Any, Any]:
+    def body(carry: list[ArrayLike], xs: list[ArrayLike]) -> tuple[list[ArrayLike], PyTree]:
         outputs, new = _collect_apart(parts.body, [*parts.constants, *carry, *xs], {})
         return outputs[:n_carry], (outputs[n_carry:], new)
 
@@ -177,14 +182,14 @@ def _scan(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
     return [*carry, *ys]
 
 
-def _while(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _while(eqn: Equation, values: list[ArrayLike], saved: Saved) -> Sequence[ArrayLike]:
     parts = while_parts(eqn, values)
 
-    def check(carry: Any, current: Saved) -> tuple[Any, Saved]:
+    def check(carry: list[ArrayLike], current: Saved) -> tuple[ArrayLike, Saved]:
         (go_on,), new = _collect_apart(parts.condition, [*parts.condition_constants, *carry], {**saved, **current})
         return go_on, {**current, **new}
 
-    def advance(carry: Any, current: Saved) -> tuple[Any, Saved]:
+    def advance(carry: list[ArrayLike], current: Saved) -> tuple[list[ArrayLike], Saved]:
         carry, new = _collect_apart(parts.body, [*parts.body_constants, *carry], {**saved, **current})
         return carry, {**current, **new}
 
@@ -194,7 +199,7 @@ def _while(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
     # A condition cannot hand out values, so it is evaluated ahead: once before the loop and once per iteration.
     go_on, current = check(parts.carry, current)
 
-    def body(loop: Any) -> Any:
+    def body(loop: PyTree) -> PyTree:
         go_on, *old = loop
         new = advance(*old)
         new_leaves, tree = jax.tree.flatten(new)
@@ -211,30 +216,30 @@ def _while(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
     return carry
 
 
-def _jit(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _jit(eqn: Equation, values: list[ArrayLike], saved: Saved) -> Sequence[ArrayLike]:
     return collect(eqn.params["jaxpr"], values, saved)
 
 
-def _closed_call(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _closed_call(eqn: Equation, values: list[ArrayLike], saved: Saved) -> Sequence[ArrayLike]:
     return collect(close(eqn.params["call_jaxpr"]), values, saved)
 
 
-def _remat(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _remat(eqn: Equation, values: list[ArrayLike], saved: Saved) -> Sequence[ArrayLike]:
     closed = close(eqn.params["jaxpr"])
     outputs, new = remat(eqn, lambda *args: _collect_apart(closed, args, {}))(*values)
     saved.update(new)
     return outputs
 
 
-def _custom_jvp(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _custom_jvp(eqn: Equation, values: list[ArrayLike], saved: Saved) -> Sequence[ArrayLike]:
     rule, closed = jax_internals.custom_jvp_rule(eqn), eqn.params["call_jaxpr"]
 
     @jax.custom_jvp
-    def call(*args: Any) -> tuple[list[Any], Saved]:
+    def call(*args: ArrayLike) -> tuple[list[ArrayLike], Saved]:
         return _collect_apart(closed, args, {})
 
     @call.defjvp
-    def call_jvp(primals: Any, tangents: Any) -> Any:
+    def call_jvp(primals: Sequence[ArrayLike], tangents: Sequence[ArrayLike]) -> PyTree:
         _, new = _collect_apart(closed, primals, {})
         outputs = rule(*primals, *tangents)
         half = len(outputs) // 2
@@ -245,24 +250,24 @@ def _custom_jvp(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]
     return outputs
 
 
-def _zero_tangent(value: Any) -> Any:
+def _zero_tangent(value: jax.Array) -> jax.Array | np.ndarray:
     if jnp.issubdtype(value.dtype, jnp.inexact):
         return jnp.zeros_like(value)
     return np.zeros(value.shape, jax.dtypes.float0)
 
 
-def _custom_vjp(eqn: Equation, values: list[Any], saved: Saved) -> Sequence[Any]:
+def _custom_vjp(eqn: Equation, values: list[ArrayLike], saved: Saved) -> Sequence[ArrayLike]:
     rules, closed = jax_internals.custom_vjp_rules(eqn), eqn.params["call_jaxpr"]
 
     @jax.custom_vjp
-    def call(*args: Any) -> tuple[list[Any], Saved]:
+    def call(*args: ArrayLike) -> tuple[list[ArrayLike], Saved]:
         return _collect_apart(closed, args, {})
 
-    def forward(*args: Any) -> Any:
+    def forward(*args: ArrayLike) -> PyTree:
         residuals, outputs = rules.forward(*args)
         return (outputs, _collect_apart(closed, args, {})[1]), residuals
 
-    def backward(residuals: Any, cotangents: Any) -> tuple[Any, ...]:
+    def backward(residuals: PyTree, cotangents: PyTree) -> tuple[ArrayLike, ...]:
         return tuple(rules.backward(residuals, cotangents[0]))
 
     call.defvjp(forward, backward)

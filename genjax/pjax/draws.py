@@ -11,23 +11,26 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
+from jax.typing import ArrayLike, DTypeLike
 
 from genjax.pjax import jax_internals
-from genjax.pjax.jax_internals import Equation, Var
-from genjax.pjax.sites import SITE_PRIMITIVES
+from genjax.pjax.evaluate import read
+from genjax.pjax.jax_internals import Equation, Literal, Var
+from genjax.pjax.sites import SITE_PRIMITIVES, SiteSampler
 
 #: Number of random equations in one jaxpr from which on keys and draws are batched.
 FEWEST = 8
 #: Bytes of draws from which on running counts for more than compiling, and each draw is best made where it is used.
 MOST_BYTES = 1 << 18
 
-Draw = Callable[[Sequence[Any]], Any]
+Kind = tuple[tuple[int, ...], DTypeLike]
+"""Shape and dtype of a parameter."""
+Draw = Callable[[Sequence[ArrayLike]], ArrayLike]
 
 
-def keys_and_draws(equations: Sequence[Equation], key: jax.Array) -> tuple[Callable[[int], Any], dict[int, Draw]]:
+def keys_and_draws(equations: Sequence[Equation], key: jax.Array) -> tuple[Callable[[int], jax.Array], dict[int, Draw]]:
     """Keys of the random equations of a jaxpr, in order, and draws of those sites that are drawn together.
 
     Args:
@@ -45,7 +48,7 @@ def keys_and_draws(equations: Sequence[Equation], key: jax.Array) -> tuple[Calla
             keys.append(sub)
         return keys.__getitem__, {}
     keys = jax.random.split(jax.random.split(key)[0], len(equations))
-    groups: dict[Any, list[int]] = {}
+    groups: dict[tuple[SiteSampler, tuple[int, ...], tuple[Kind, ...]], list[int]] = {}
     for i, eqn in enumerate(equations):
         if eqn.primitive in SITE_PRIMITIVES:
             kinds = tuple((atom.aval.shape, atom.aval.dtype) for atom in eqn.invars)
@@ -58,7 +61,7 @@ def keys_and_draws(equations: Sequence[Equation], key: jax.Array) -> tuple[Calla
 
 
 def _draw_together(
-    sampler: Any, shape: tuple[int, ...], kinds: Sequence[Any], keys: Any, members: list[int]
+    sampler: SiteSampler, shape: tuple[int, ...], kinds: Sequence[Kind], keys: jax.Array, members: list[int]
 ) -> dict[int, Draw]:
     """Draws of the sites `members`, which differ in key and in the values of their parameters only."""
     structs = [jax.ShapeDtypeStruct(*kind) for kind in kinds]
@@ -72,7 +75,7 @@ def _draw_together(
     from_parameters, from_key = set(parameter_vars), {key_var}
     constant_eqns, key_eqns, parameter_eqns = [], [], []
     for eqn in jaxpr.eqns:
-        inputs = {atom for atom in eqn.invars if not isinstance(atom, jax_internals.Literal)}
+        inputs = {atom for atom in eqn.invars if not isinstance(atom, Literal)}
         if inputs & from_parameters:
             from_parameters.update(eqn.outvars)
             parameter_eqns.append(eqn)
@@ -82,42 +85,38 @@ def _draw_together(
         else:
             constant_eqns.append(eqn)
     used = [atom for eqn in parameter_eqns for atom in eqn.invars] + list(jaxpr.outvars)
-    noise_vars = list(dict.fromkeys(v for v in used if not isinstance(v, jax_internals.Literal) and v in from_key))
+    noise_vars = list(dict.fromkeys(v for v in used if not isinstance(v, Literal) and v in from_key))
     if not key_eqns or _n_bytes(noise_vars) * len(members) > MOST_BYTES:
         return {}
 
     constants = dict(zip(jaxpr.constvars, closed.consts, strict=True))
     _bind_all(constant_eqns, constants)
 
-    def noise(key: jax.Array) -> list[Any]:
+    def noise(key: jax.Array) -> list[ArrayLike]:
         environment = {**constants, key_var: key}
         _bind_all(key_eqns, environment)
         return [environment[v] for v in noise_vars]
 
     noises = jax.vmap(noise)(keys if len(members) == len(keys) else keys[jax.numpy.array(members)])
 
-    def draw(row: int, parameters: Sequence[Any]) -> Any:
+    def draw(row: int, parameters: Sequence[ArrayLike]) -> ArrayLike:
         environment = {**constants, **dict(zip(parameter_vars, parameters, strict=True))}
         environment.update(zip(noise_vars, [_row(value, row) for value in noises], strict=True))
         _bind_all(parameter_eqns, environment)
-        return _read(jaxpr.outvars[0], environment)
+        return read(jaxpr.outvars[0], environment)
 
     return {i: functools.partial(draw, row) for row, i in enumerate(members)}
 
 
-def _n_bytes(variables: Sequence[Any]) -> int:
+def _n_bytes(variables: Sequence[Var]) -> int:
     return sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in variables)
 
 
-def _row(values: Any, i: int) -> Any:
+def _row(values: jax.Array, i: int) -> jax.Array:
     return jax.lax.index_in_dim(values, i, keepdims=False)
 
 
-def _bind_all(equations: Sequence[Equation], environment: dict[Var, Any]) -> None:
+def _bind_all(equations: Sequence[Equation], environment: dict[Var, ArrayLike]) -> None:
     for eqn in equations:
-        outputs = jax_internals.bind_equation(eqn, [_read(atom, environment) for atom in eqn.invars])
+        outputs = jax_internals.bind_equation(eqn, [read(atom, environment) for atom in eqn.invars])
         environment.update(zip(eqn.outvars, outputs, strict=True))
-
-
-def _read(atom: Any, environment: dict[Var, Any]) -> Any:
-    return atom.val if isinstance(atom, jax_internals.Literal) else environment[atom]

@@ -11,20 +11,27 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
+from jax.tree_util import PyTreeDef
+from jax.typing import ArrayLike
 
 from genjax.pjax import jax_internals
-from genjax.pjax.jax_internals import ClosedJaxpr, Equation, Jaxpr, Var
+from genjax.pjax.jax_internals import Atom, ClosedJaxpr, Equation, Jaxpr, Literal, Primitive, Var
+from genjax.signatures import PyTree
+
+Rule = TypeVar("Rule", bound=Callable[..., Any])
 
 
-def stage_flat(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, list[Any], Any]:
+def stage_flat(
+    function: Callable[..., PyTree], *args: Any, **kwargs: Any
+) -> tuple[ClosedJaxpr, list[ArrayLike], PyTreeDef]:
     """Stage `function` at these arguments: `(closed jaxpr, flat arguments, output tree)`."""
     flat, in_tree = jax.tree.flatten((args, kwargs))
     out_tree = None
 
-    def flat_function(*leaves: Any) -> list[Any]:
+    def flat_function(*leaves: ArrayLike) -> list[ArrayLike]:
         nonlocal out_tree
         call_args, call_kwargs = jax.tree.unflatten(in_tree, leaves)
         outputs, out_tree = jax.tree.flatten(function(*call_args, **call_kwargs))
@@ -40,9 +47,9 @@ def stage_flat(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple
 class Finder:
     """Tells whether an equation or a jaxpr contains one of `primitives`, at any depth. Remembers jaxprs."""
 
-    def __init__(self, primitives: Sequence[Any]):
+    def __init__(self, primitives: Sequence[Primitive]):
         self.primitives = frozenset(primitives)
-        self._known: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
+        self._known: weakref.WeakKeyDictionary[Jaxpr, bool] = weakref.WeakKeyDictionary()
 
     def in_equation(self, eqn: Equation) -> bool:
         return eqn.primitive in self.primitives or any(self.in_jaxpr(body) for body in jax_internals.sub_jaxprs(eqn))
@@ -55,8 +62,11 @@ class Finder:
 
 
 def evaluate(
-    closed: ClosedJaxpr, args: Sequence[Any], finder: Finder, handle: Callable[[Any, list[Any]], Sequence[Any]]
-) -> list[Any]:
+    closed: ClosedJaxpr,
+    args: Sequence[ArrayLike],
+    finder: Finder,
+    handle: Callable[[Equation, list[ArrayLike]], Sequence[ArrayLike]],
+) -> list[ArrayLike]:
     """Evaluate a closed jaxpr; `handle(eqn, values) -> outputs` takes the equations that `finder` finds."""
     environment = entered(closed, args)
     for _, eqn, values in walk(closed.jaxpr, environment, finder):
@@ -66,21 +76,21 @@ def evaluate(
     return [read(atom, environment) for atom in closed.jaxpr.outvars]
 
 
-def entered(closed: ClosedJaxpr, args: Sequence[Any]) -> dict[Any, Any]:
+def entered(closed: ClosedJaxpr, args: Sequence[ArrayLike]) -> dict[Var, ArrayLike]:
     """The values of a closed jaxpr's constants and inputs, by variable."""
     environment = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
     environment.update(zip(closed.jaxpr.invars, args, strict=True))
     return environment
 
 
-def read(atom: Any, environment: Mapping[Var, Any]) -> Any:
+def read(atom: Atom, environment: Mapping[Var, ArrayLike]) -> ArrayLike:
     """The value of a variable or literal."""
-    return atom.val if isinstance(atom, jax_internals.Literal) else environment[atom]
+    return atom.val if isinstance(atom, Literal) else environment[atom]
 
 
 def walk(
-    jaxpr: Jaxpr, environment: dict[Var, Any], finder: Finder, start: int = 0
-) -> Iterator[tuple[int, Any, list[Any]]]:
+    jaxpr: Jaxpr, environment: dict[Var, ArrayLike], finder: Finder, start: int = 0
+) -> Iterator[tuple[int, Equation, list[ArrayLike]]]:
     """Evaluate the equations from number `start` on, all but those that `finder` finds.
 
     Yields `(position, eqn, values)` for each of these; its outputs must be in the environment before the walk goes on.
@@ -107,7 +117,7 @@ PRIMITIVES = {
 }
 
 
-def rules_by_name(own: Mapping[Any, Callable[..., Any]], **rules: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+def rules_by_name(own: Mapping[Primitive, Rule], **rules: Rule) -> dict[str, Rule]:
     """A table of rules by the names that primitives have in JAX.
 
     Args:
@@ -124,16 +134,16 @@ def rules_by_name(own: Mapping[Any, Callable[..., Any]], **rules: Callable[..., 
 class ScanParts(NamedTuple):
     """`body(*constants, *carry, *x) -> (*carry, *y)`, and the operands split accordingly."""
 
-    body: Any
-    constants: list[Any]
-    carry: list[Any]
-    xs: list[Any]
+    body: ClosedJaxpr
+    constants: list[ArrayLike]
+    carry: list[ArrayLike]
+    xs: list[ArrayLike]
     length: int
     reverse: bool
-    unroll: Any
+    unroll: int | bool
 
 
-def scan_parts(eqn: Equation, values: Sequence[Any]) -> ScanParts:
+def scan_parts(eqn: Equation, values: Sequence[ArrayLike]) -> ScanParts:
     n_constants, n_carry = jax_internals.scan_counts(eqn.params)
     return ScanParts(
         body=eqn.params["jaxpr"],
@@ -149,14 +159,14 @@ def scan_parts(eqn: Equation, values: Sequence[Any]) -> ScanParts:
 class WhileParts(NamedTuple):
     """`condition(*condition_constants, *carry) -> [bool]` and `body(*body_constants, *carry) -> carry`."""
 
-    condition: Any
-    body: Any
-    condition_constants: list[Any]
-    body_constants: list[Any]
-    carry: list[Any]
+    condition: ClosedJaxpr
+    body: ClosedJaxpr
+    condition_constants: list[ArrayLike]
+    body_constants: list[ArrayLike]
+    carry: list[ArrayLike]
 
 
-def while_parts(eqn: Equation, values: Sequence[Any]) -> WhileParts:
+def while_parts(eqn: Equation, values: Sequence[ArrayLike]) -> WhileParts:
     n_condition, n_body = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
     return WhileParts(
         condition=eqn.params["cond_jaxpr"],
@@ -169,10 +179,10 @@ def while_parts(eqn: Equation, values: Sequence[Any]) -> WhileParts:
 
 def keyed_while(
     parts: WhileParts,
-    condition: Callable[[Any, Any], Any],
-    advance: Callable[[Any, Any], tuple[Any, Any]],
+    condition: Callable[[jax.Array, list[ArrayLike]], ArrayLike],
+    advance: Callable[[jax.Array, list[ArrayLike]], tuple[jax.Array, list[ArrayLike]]],
     key: jax.Array,
-) -> Any:
+) -> list[ArrayLike]:
     """The final carry of a while loop whose condition and body may draw.
 
     Args:
@@ -186,7 +196,7 @@ def keyed_while(
 
     # A condition that draws would tell some finished lanes to go on. So the verdict is carried: each lane is asked once
     # per iteration, and a lane that has stopped stays stopped.
-    def body(loop: Any) -> Any:
+    def body(loop: PyTree) -> PyTree:
         go_on, key, carry = loop
         key, new = advance(key, carry)
         carry = keep_finished_lanes(go_on, new, carry)
@@ -196,27 +206,27 @@ def keyed_while(
     return jax.lax.while_loop(lambda loop: jax.numpy.any(loop[0]), body, start)[2]
 
 
-def keep_finished_lanes(go_on: Any, new: Sequence[Any], old: Sequence[Any]) -> list[Any]:
+def keep_finished_lanes(go_on: jax.Array, new: Sequence[ArrayLike], old: Sequence[ArrayLike]) -> list[ArrayLike]:
     """The carry of a loop that goes on for some lanes only.
 
     `vmap` of a loop whose condition differs between lanes gives a while equation with an array of conditions. It runs
     while any is true, and lanes whose own is false keep their carry. Carry leaves begin with the lanes' axes.
     """
 
-    def select(new: Any, old: Any) -> Any:
+    def select(new: ArrayLike, old: ArrayLike) -> jax.Array:
         return jax.numpy.where(go_on.reshape(go_on.shape + (1,) * (new.ndim - go_on.ndim)), new, old)
 
     return [select(*pair) for pair in zip(new, old, strict=True)] if go_on.ndim else list(new)
 
 
-def close(jaxpr: Jaxpr) -> Any:
+def close(jaxpr: Jaxpr | ClosedJaxpr) -> ClosedJaxpr:
     """A closed jaxpr from the body of an equation, open (remat) or closed (the others)."""
-    if isinstance(jaxpr, jax_internals.ClosedJaxpr):
+    if isinstance(jaxpr, ClosedJaxpr):
         return jaxpr
-    return jax_internals.ClosedJaxpr(jaxpr, ())
+    return ClosedJaxpr(jaxpr, ())
 
 
-def remat(eqn: Equation, function: Callable[..., Any]) -> Callable[..., Any]:
+def remat(eqn: Equation, function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     """`jax.checkpoint` of `function` with the settings of a remat equation."""
     return jax.checkpoint(function, prevent_cse=eqn.params["prevent_cse"], policy=eqn.params["policy"])
 

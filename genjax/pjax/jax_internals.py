@@ -8,8 +8,9 @@ them breaks this file and nothing else.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import jax
 import jax.extend.core  # `import jax` does not pull it in
@@ -19,14 +20,27 @@ from jax._src.interpreters import partial_eval
 from jax._src.lax.control_flow import loops
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Primitive, Var, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
+from jax.typing import ArrayLike
+
+from genjax.signatures import PyTree
+
+if TYPE_CHECKING:
+    from jax._src.linear_util import WrappedFun
 
 __all__ = [
+    "Atom",
+    "AxisData",
     "ClosedJaxpr",
     "Equation",
     "Frame",
     "Jaxpr",
     "Literal",
+    "LoweringContext",
+    "Operand",
     "Primitive",
+    "Shaped",
+    "ShapedArray",
+    "Tangent",
     "Tracer",
     "Var",
     "bind_equation",
@@ -55,13 +69,35 @@ __all__ = [
 ]
 
 Equation: TypeAlias = JaxprEqn
+LoweringContext: TypeAlias = mlir.LoweringRuleContext
+Operand: TypeAlias = mlir.ir.Value
+ShapedArray: TypeAlias = jax.core.ShapedArray
+
+Atom: TypeAlias = Var | Literal
+"""What an equation takes: a variable, or a literal."""
+
+Shaped: TypeAlias = jax.Array | jax.ShapeDtypeStruct | ShapedArray
+"""An array, or its shape and dtype."""
+
+Tangent: TypeAlias = jax.Array | ad.Zero
+"""A tangent inside of JAX, where zeros may be symbolic."""
+
+PartialEvaluation: TypeAlias = tuple[JaxprEqn | None, JaxprEqn | None, Sequence[bool], Sequence[bool], Sequence[Var]]
+"""`(known part, unknown part, which outputs are unknown, which are saved, residuals)` of an equation."""
+
 Tracer = jax.core.Tracer
+
+
+class AxisData(Protocol):
+    """What JAX tells a batching rule about the mapped axis."""
+
+    size: int
 
 
 # Registration of rules
 
 
-def register_batching(primitive: Primitive, rule: Callable[..., tuple[Any, int]]) -> None:
+def register_batching(primitive: Primitive, rule: Callable[..., tuple[PyTree, PyTree]]) -> None:
     """Register `rule(axis_data, args, dims, **params)`, which JAX calls for every `vmap` over the primitive.
 
     Unlike a rule in `primitive_batchers`, it is called also when no operand is batched, and is told the axis size.
@@ -69,37 +105,39 @@ def register_batching(primitive: Primitive, rule: Callable[..., tuple[Any, int]]
     batching.fancy_primitive_batchers[primitive] = rule
 
 
-def register_jvp(primitive: Primitive, rule: Callable[..., tuple[Any, Any]]) -> None:
+def register_jvp(primitive: Primitive, rule: Callable[..., tuple[PyTree, PyTree]]) -> None:
     """Register the forward-mode derivative `rule(primals, tangents, **params)`; zero tangents arrive instantiated."""
 
-    def with_instantiated_tangents(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
+    def with_instantiated_tangents(
+        primals: Sequence[ArrayLike], tangents: Sequence[Tangent], **params: Any
+    ) -> tuple[PyTree, PyTree]:
         return rule(tuple(primals), tuple(ad.instantiate_zeros(t) for t in tangents), **params)
 
     ad.primitive_jvps[primitive] = with_instantiated_tangents
 
 
-def symbolic_zero_tangent(primal: Any) -> Any:
+def symbolic_zero_tangent(primal: ArrayLike) -> ad.Zero:
     """The tangent of a value that does not depend on anything differentiated."""
     return ad.Zero(jax.typeof(primal).to_tangent_aval())
 
 
-def register_lowering(primitive: Primitive, rule: Callable[..., Any]) -> None:
+def register_lowering(primitive: Primitive, rule: Callable[..., Sequence[Operand]]) -> None:
     """Register `rule(context, *operands, **params)`; never cached, because two equal sites are two draws."""
     mlir.register_lowering(primitive, rule, cacheable=False)
 
 
-def lower_function(function: Callable[..., Any]) -> Callable[..., Any]:
+def lower_function(function: Callable[..., jax.Array]) -> Callable[..., Sequence[Operand]]:
     """Turn a JAX function of one output into a lowering rule."""
     return mlir.lower_fun(function, multiple_results=False)
 
 
 def linear_primitive(
     name: str,
-    function: Callable[..., Any],
+    function: Callable[..., jax.Array],
     shape: Callable[..., tuple[int, ...]],
-    transpose: Callable[..., list[Any]],
-    batch: Callable[..., tuple[Any, int]],
-    on_cpu: Callable[..., Any],
+    transpose: Callable[..., list[jax.Array]],
+    batch: Callable[..., tuple[jax.Array, int]],
+    on_cpu: Callable[..., jax.Array],
 ) -> Primitive:
     """A primitive that is `function(value, **params)`, linear in its one operand.
 
@@ -121,7 +159,7 @@ def linear_primitive(
     return primitive
 
 
-def make_effect(name: str) -> Any:
+def make_effect(name: str) -> effects.Effect:
     """A side effect that keeps equations without outputs from being removed, and may stand in any control flow."""
     kind = type(name, (effects.Effect,), {"__str__": lambda self: name})
     for allowed in (
@@ -140,7 +178,9 @@ def make_effect(name: str) -> Any:
 def draw_once_under_remat(primitive: Primitive) -> None:
     """Save what the primitive gave under `jax.checkpoint`, so that the backward pass sees the same draw."""
 
-    def rule(_saveable: Any, unknown_inputs: Any, inputs_saved: Any, eqn: Equation) -> Any:
+    def rule(
+        _saveable: object, unknown_inputs: Sequence[bool], inputs_saved: Sequence[bool], eqn: Equation
+    ) -> PartialEvaluation:
         if not any(unknown_inputs):
             return eqn, None, [False], [False], []
         residuals = [v for v, is_saved in zip(eqn.invars, inputs_saved, strict=True) if isinstance(v, Var)]
@@ -158,7 +198,9 @@ def keep_in_loops(is_concerned: Callable[[Jaxpr], bool]) -> None:
     """
     hoist = loops._scan_known_hoisting
 
-    def hoist_unless_concerned(known_body: Any, constants: Any, n_residuals: int, *counts: int) -> Any:
+    def hoist_unless_concerned(
+        known_body: Jaxpr | ClosedJaxpr, constants: Sequence[ArrayLike], n_residuals: int, *counts: int
+    ) -> tuple[Jaxpr | ClosedJaxpr, Sequence[ArrayLike], list[bool], list[ArrayLike]]:
         if is_concerned(getattr(known_body, "jaxpr", known_body)):
             return known_body, constants, [False] * n_residuals, []
         return hoist(known_body, constants, n_residuals, *counts)
@@ -166,7 +208,9 @@ def keep_in_loops(is_concerned: Callable[[Jaxpr], bool]) -> None:
     loops._scan_known_hoisting = hoist_unless_concerned
     rule = partial_eval.partial_eval_jaxpr_custom_rules[jax.lax.scan_p]
 
-    def refuse_if_concerned(saveable: Any, unknown_inputs: Any, inputs_saved: Any, eqn: Equation) -> Any:
+    def refuse_if_concerned(
+        saveable: object, unknown_inputs: Sequence[bool], inputs_saved: Sequence[bool], eqn: Equation
+    ) -> PartialEvaluation:
         if any(unknown_inputs) and any(map(is_concerned, sub_jaxprs(eqn))):
             raise NotImplementedError(
                 "A random choice stands inside a scan inside `jax.checkpoint`, and the checkpoint is differentiated "
@@ -180,7 +224,9 @@ def keep_in_loops(is_concerned: Callable[[Jaxpr], bool]) -> None:
 # Random bits
 
 
-def threefry_with_bits(name: str, random_bits: Callable[[Any, int, tuple[int, ...]], Any], n_words: int) -> Any:
+def threefry_with_bits(
+    name: str, random_bits: Callable[[jax.Array, int, tuple[int, ...]], jax.Array], n_words: int
+) -> Hashable:
     """A kind of key, for `jax.random.wrap_key_data`, of `n_words` words; `random_bits(words, bit_width, shape)`."""
     of_jax = jax.extend.random.threefry_prng_impl
     return jax.extend.random.define_prng_impl(
@@ -194,7 +240,7 @@ def threefry_with_bits(name: str, random_bits: Callable[[Any, int, tuple[int, ..
     )
 
 
-def threefry_words(key: jax.Array, counts: Any) -> tuple[Any, Any]:
+def threefry_words(key: jax.Array, counts: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The two uint32 words of JAX's Threefry for each block of counters (0, count), from a typed threefry key."""
     words = jax.random.key_data(key)
     first, second = jax.extend.random.threefry2x32_p.bind(words[0], words[1], jax.numpy.zeros_like(counts), counts)
@@ -204,13 +250,13 @@ def threefry_words(key: jax.Array, counts: Any) -> tuple[Any, Any]:
 # Equations
 
 
-def equation_context(eqn: Equation) -> Any:
+def equation_context(eqn: Equation) -> AbstractContextManager[None]:
     """Context manager under which operations keep the equation's source line and name scope."""
     name_stack = source_info_util.current_name_stack() + eqn.source_info.name_stack
     return source_info_util.user_context(eqn.source_info.traceback, name_stack=name_stack)
 
 
-def bind_equation(eqn: Equation, values: Sequence[Any]) -> list[Any]:
+def bind_equation(eqn: Equation, values: Sequence[ArrayLike]) -> list[ArrayLike]:
     """Apply the equation's primitive to `values`; always returns a list."""
     bind_params = eqn.primitive.get_bind_params(eqn.params)
     subfuns, params = bind_params if isinstance(bind_params, tuple) else ((), bind_params)
@@ -242,18 +288,18 @@ def scan_counts(params: dict[str, Any]) -> tuple[int, int]:
     return len(list(constants.vals)), len(list(carry.vals))
 
 
-def _subfunctions(eqn: Equation) -> tuple[Any, ...]:
+def _subfunctions(eqn: Equation) -> tuple[WrappedFun, ...]:
     bind_params = eqn.primitive.get_bind_params(eqn.params)
     if isinstance(bind_params, tuple):
         return tuple(bind_params[0])
     return tuple(bind_params["subfuns"])
 
 
-def custom_jvp_rule(eqn: Equation) -> Callable[..., list[Any]]:
+def custom_jvp_rule(eqn: Equation) -> Callable[..., list[ArrayLike]]:
     """The user's rule of a `custom_jvp_call`: `rule(*primals, *tangents) -> [*outputs, *output_tangents]`."""
     _, jvp = _subfunctions(eqn)
 
-    def rule(*primals_and_tangents: Any) -> list[Any]:
+    def rule(*primals_and_tangents: ArrayLike) -> list[ArrayLike]:
         outputs = jvp.call_wrapped(*primals_and_tangents)
         primals = outputs[: len(outputs) // 2]
         tangents = outputs[len(outputs) // 2 :]
@@ -262,7 +308,7 @@ def custom_jvp_rule(eqn: Equation) -> Callable[..., list[Any]]:
     return rule
 
 
-def instantiate(tangent: Any) -> Any:
+def instantiate(tangent: Tangent | jax.custom_derivatives.SymbolicZero) -> jax.Array:
     """Replace a symbolic zero by zeros of its shape."""
     if isinstance(tangent, jax.custom_derivatives.SymbolicZero):
         return jax.numpy.zeros(tangent.aval.shape, tangent.aval.dtype)
@@ -272,8 +318,8 @@ def instantiate(tangent: Any) -> Any:
 class CustomVjpRules(NamedTuple):
     """`forward(*primals) -> (residuals, outputs)` and `backward(residuals, cotangents) -> input cotangents`."""
 
-    forward: Callable[..., tuple[list[Any], list[Any]]]
-    backward: Callable[[Sequence[Any], Sequence[Any]], list[Any]]
+    forward: Callable[..., tuple[list[ArrayLike], list[ArrayLike]]]
+    backward: Callable[[Sequence[ArrayLike], Sequence[ArrayLike]], list[ArrayLike]]
 
 
 def custom_vjp_rules(eqn: Equation) -> CustomVjpRules:
@@ -281,7 +327,7 @@ def custom_vjp_rules(eqn: Equation) -> CustomVjpRules:
     _, fwd, bwd = _subfunctions(eqn)
     out_trees = eqn.params["out_trees"]
 
-    def forward(*primals: Any) -> tuple[list[Any], list[Any]]:
+    def forward(*primals: ArrayLike) -> tuple[list[ArrayLike], list[ArrayLike]]:
         n_constants = eqn.params["num_consts"]
         # JAX passes each primal followed by whether it is differentiated; constants are not.
         marked = [item for i, primal in enumerate(primals) for item in (primal, i >= n_constants)]
@@ -293,7 +339,7 @@ def custom_vjp_rules(eqn: Equation) -> CustomVjpRules:
         residuals = [next(returned) if position is None else primals[position] for position in forwarded]
         return residuals, outputs
 
-    def backward(residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+    def backward(residuals: Sequence[ArrayLike], cotangents: Sequence[ArrayLike]) -> list[ArrayLike]:
         result = bwd.call_wrapped(*residuals, *cotangents)
         if isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], list):
             result = result[0]  # JAX 0.11 returns (cotangents, logs)
@@ -321,7 +367,7 @@ def hide_frames_of(directory: str) -> None:
     source_info_util.register_exclusion(directory)
 
 
-def user_frames(traceback: Any) -> list[Frame]:
+def user_frames(traceback: object) -> list[Frame]:
     """The user's frames of a JAX traceback, innermost first."""
     return [Frame(f.file_name, f.start_line, f.function_name) for f in source_info_util.user_frames(traceback)]
 
@@ -331,7 +377,7 @@ def is_library_file(path: str) -> bool:
     return not source_info_util.is_user_filename(path)
 
 
-def trace_state() -> Any:
+def trace_state() -> Hashable:
     """An opaque value, equal for two calls made under the same JAX transforms."""
     return jax.extend.core.get_opaque_trace_state(convention="flax")
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from genjax.signatures import PyTree
 
 
 class Partition(NamedTuple):
@@ -43,7 +45,7 @@ def is_partitioned() -> bool:
     return not jax.sharding.get_abstract_mesh().empty
 
 
-def divided(value: Any) -> Any:
+def divided(value: jax.Array) -> jax.Array:
     """`value` with its first axis of as many elements as there are lanes divided among the devices."""
     partition = _current.get()
     if partition is None or partition.size not in value.shape:
@@ -53,7 +55,7 @@ def divided(value: Any) -> Any:
     return jax.lax.with_sharding_constraint(value, NamedSharding(partition.mesh, spec))
 
 
-def take_lanes(values: Any, lanes: Any) -> Any:
+def take_lanes(values: jax.Array, lanes: jax.Array) -> jax.Array:
     """`values[lanes]`, where both are divided among the devices: the lanes of resampling.
 
     XLA would gather all of `values` on every device. Here the devices pass their parts around in a ring and pick what
@@ -70,8 +72,8 @@ def take_lanes(values: Any, lanes: Any) -> Any:
     axis, length = partition.axis, partition.size // n_devices
     ring = [(device, (device + 1) % n_devices) for device in range(n_devices)]
 
-    def of_one_device(part: Any, lanes: Any) -> Any:
-        def turn(step: Any, state: Any) -> Any:
+    def of_one_device(part: jax.Array, lanes: jax.Array) -> jax.Array:
+        def turn(step: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             part, taken = state
             within = lanes - (jax.lax.axis_index(axis) - step) % n_devices * length
             is_here = ((within >= 0) & (within < length)).reshape((-1,) + (1,) * (part.ndim - 1))
@@ -85,7 +87,7 @@ def take_lanes(values: Any, lanes: Any) -> Any:
     return jax.shard_map(of_one_device, mesh=partition.mesh, in_specs=(spec, spec), out_specs=spec)(values, lanes)
 
 
-def on_every_device(function: Callable[..., Any]) -> Callable[..., Any]:
+def on_every_device(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     """`function`, computed from whole arrays on every device.
 
     For sums whose last bit decides something, such as the ancestors of resampling: divided among devices, they would be

@@ -14,12 +14,13 @@ import functools
 import inspect
 import itertools
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from genjax.pjax import jax_internals
 from genjax.pjax.draws import keys_and_draws
@@ -38,12 +39,13 @@ from genjax.pjax.evaluate import (
 from genjax.pjax.jax_internals import ClosedJaxpr, Equation
 from genjax.pjax.partition import divided
 from genjax.pjax.sites import SITE_PRIMITIVES
+from genjax.signatures import Args, Kwargs, PyTree
 
 _finder = Finder(SITE_PRIMITIVES)
 jax_internals.keep_in_loops(_finder.in_jaxpr)
 
 
-def seed(f: Callable[..., Any]) -> Callable[..., Any]:
+def seed(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
     """`seed(f)(key, *args, **kwargs)`: run `f` with every random choice drawn from `key`.
 
     Args:
@@ -64,7 +66,7 @@ def seed(f: Callable[..., Any]) -> Callable[..., Any]:
     check = getattr(f, "__check_arguments__", None)
 
     @functools.wraps(f)
-    def seeded(key: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def seeded(key: jax.Array, /, *args: Any, **kwargs: Any) -> PyTree:
         if static_names:
             args, kwargs = _keep_static(f, static_names, args, kwargs)
         key = _as_typed_key(key)
@@ -83,13 +85,13 @@ def seed(f: Callable[..., Any]) -> Callable[..., Any]:
     return seeded
 
 
-def _is_tree(function: Any) -> bool:
+def _is_tree(function: Callable[..., PyTree]) -> bool:
     """Whether a callable is a tree with leaves."""
     leaves = jax.tree.leaves(function)
     return bool(leaves) and leaves[0] is not function
 
 
-def _with_tree(compiled: Callable[..., Any], function: Any) -> Callable[..., Any]:
+def _with_tree(compiled: Callable[..., PyTree], function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     return lambda key, *args, **kwargs: compiled(key, function, *args, **kwargs)
 
 
@@ -99,7 +101,7 @@ def _with_key(signature: inspect.Signature) -> inspect.Signature:
     return signature.replace(parameters=[inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY), *parameters])
 
 
-def _explain(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> None:
+def _explain(function: Callable[..., PyTree], args: Args, kwargs: Kwargs, error: Exception) -> None:
     """Say what to do about an error that `seed` is the reason for."""
     text = str(error)
     if isinstance(error, ValueError) and "out_axes" in text:
@@ -122,9 +124,7 @@ def _explain(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
         )
 
 
-def _explain_arguments(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: TypeError
-) -> None:
+def _explain_arguments(function: Callable[..., PyTree], args: Args, kwargs: Kwargs, error: TypeError) -> None:
     """Raise an error that names the argument, if one of them is no JAX type."""
     for path, leaf in jax.tree_util.tree_leaves_with_path((args, kwargs)):
         try:
@@ -138,13 +138,13 @@ def _explain_arguments(
             ) from error
 
 
-_cache: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-_cache_by_value: dict[Any, Any] = {}
+_cache: weakref.WeakKeyDictionary[Callable[..., PyTree], Callable[..., PyTree]] = weakref.WeakKeyDictionary()
+_cache_by_value: dict[Hashable, Callable[..., PyTree]] = {}
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compiled(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     """One compiled wrapper per function, so that `seed(f)` written twice compiles once."""
-    identity: Any = None
+    identity: Hashable = None
     if inspect.ismethod(function):
         identity = (function.__func__, function.__self__)  # a bound method is a new object at each access
     elif type(function).__eq__ is not object.__eq__:
@@ -168,11 +168,11 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return _holding(compiled, function)
 
 
-def _weakly(function: Callable[..., Any]) -> Callable[..., Any]:
+def _weakly(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     reference = weakref.ref(function)
 
     @functools.wraps(function, updated=())
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> PyTree:
         target = reference()
         assert target is not None  # `_holding` keeps it alive while the compiled wrapper is callable
         return target(*args, **kwargs)
@@ -181,17 +181,17 @@ def _weakly(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _holding(compiled: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
+def _holding(compiled: Callable[..., PyTree], function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    def call(*args: Any, **kwargs: Any) -> PyTree:
         return compiled(*args, **kwargs)
 
     call.function = function  # type: ignore[attr-defined]
     return call
 
 
-def _interpreted(function: Callable[..., Any]) -> Callable[..., Any]:
+def _interpreted(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     # A name that no argument of the function has: JAX wants the names of all of them to differ.
-    def run(_key_of_seed: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def run(_key_of_seed: jax.Array, /, *args: Any, **kwargs: Any) -> PyTree:
         closed, flat, out_tree = stage_flat(function, *args, **kwargs)
         return jax.tree.unflatten(out_tree, _run_keyed(closed, _key_of_seed, flat))
 
@@ -199,7 +199,7 @@ def _interpreted(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _as_typed_key(key: Any) -> Any:
+def _as_typed_key(key: jax.Array) -> jax.Array:
     if getattr(key, "dtype", None) == jnp.uint32 and getattr(key, "ndim", 0) >= 1:
         key = jax.random.wrap_key_data(key)
     if hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
@@ -216,8 +216,8 @@ def _as_typed_key(key: Any) -> Any:
 
 
 def _keep_static(
-    function: Callable[..., Any], names: Sequence[str], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    function: Callable[..., PyTree], names: Sequence[str], args: Args, kwargs: Kwargs
+) -> tuple[Args, Kwargs]:
     """Wrap plain values given for static parameters in `Const`, before staging makes them tracers or refuses them."""
     from genjax.core.const import Const
 
@@ -240,13 +240,13 @@ def _keep_static(
 # The interpreter
 
 
-def _run_keyed(closed: ClosedJaxpr, key: jax.Array, args: Sequence[Any]) -> list[Any]:
+def _run_keyed(closed: ClosedJaxpr, key: jax.Array, args: Sequence[ArrayLike]) -> list[ArrayLike]:
     """Evaluate with every site keyed."""
     random_equations = [eqn for eqn in closed.jaxpr.eqns if _finder.in_equation(eqn)]
     key_of, draws = keys_and_draws(random_equations, key)
     order = itertools.count()
 
-    def handle(eqn: Equation, values: list[Any]) -> Sequence[Any]:
+    def handle(eqn: Equation, values: list[ArrayLike]) -> Sequence[ArrayLike]:
         i = next(order)
         if i in draws:
             return [draws[i](values)]
@@ -266,21 +266,21 @@ def _location(eqn: Equation) -> str:
     return "".join(f" (at {frame})" for frame in jax_internals.user_frames(eqn.source_info.traceback)[:1])
 
 
-def _site(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
+def _site(eqn: Equation, key: jax.Array, values: list[ArrayLike]) -> Sequence[ArrayLike]:
     return [divided(eqn.params["sampler"].draw(key, *values, shape=eqn.params["shape"]))]
 
 
-def _cond(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
+def _cond(eqn: Equation, key: jax.Array, values: list[ArrayLike]) -> Sequence[ArrayLike]:
     index, *operands = values
     branches = [lambda key, *ops, b=branch: _run_keyed(b, key, ops) for branch in eqn.params["branches"]]
     return jax.lax.switch(index, branches, key, *operands)
 
 
-def _scan(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
+def _scan(eqn: Equation, key: jax.Array, values: list[ArrayLike]) -> Sequence[ArrayLike]:
     parts = scan_parts(eqn, values)
     n_carry = len(parts.carry)
 
-    def body(carry: Any, step: Any) -> tuple[Any, Any]:
+    def body(carry: list[ArrayLike], step: PyTree) -> tuple[list[ArrayLike], list[ArrayLike]]:
         index, xs = step
         outputs = _run_keyed(parts.body, jax.random.fold_in(key, index), [*parts.constants, *carry, *xs])
         return outputs[:n_carry], outputs[n_carry:]
@@ -290,7 +290,7 @@ def _scan(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
     return [*carry, *ys]
 
 
-def _apart(key: jax.Array) -> Any:
+def _apart(key: jax.Array) -> jax.Array:
     """A key for a second stream, beside the one that starts by splitting `key` in two.
 
     With threefry `fold_in(key, i)` is the i-th of the keys that `split` gives, so that 0 and 1 are taken.
@@ -298,37 +298,39 @@ def _apart(key: jax.Array) -> Any:
     return jax.random.fold_in(key, 2)
 
 
-def _while(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
+def _while(eqn: Equation, key: jax.Array, values: list[ArrayLike]) -> Sequence[ArrayLike]:
     parts = while_parts(eqn, values)
 
-    def condition(key: jax.Array, carry: Any) -> Any:
+    def condition(key: jax.Array, carry: list[ArrayLike]) -> ArrayLike:
         return _run_keyed(parts.condition, _apart(key), [*parts.condition_constants, *carry])[0]
 
-    def advance(key: jax.Array, carry: Any) -> tuple[Any, Any]:
+    def advance(key: jax.Array, carry: list[ArrayLike]) -> tuple[jax.Array, list[ArrayLike]]:
         next_key, sub = jax.random.split(key)
         return next_key, _run_keyed(parts.body, sub, [*parts.body_constants, *carry])
 
     return keyed_while(parts, condition, advance, key)
 
 
-def _jit(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
+def _jit(eqn: Equation, key: jax.Array, values: list[ArrayLike]) -> Sequence[ArrayLike]:
     return _run_keyed(eqn.params["jaxpr"], key, values)
 
 
-def _remat(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
+def _remat(eqn: Equation, key: jax.Array, values: list[ArrayLike]) -> Sequence[ArrayLike]:
     closed = close(eqn.params["jaxpr"])
     return remat(eqn, lambda key, *args: _run_keyed(closed, key, args))(key, *values)
 
 
-def _custom_jvp(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
+def _custom_jvp(eqn: Equation, key: jax.Array, values: list[ArrayLike]) -> Sequence[ArrayLike]:
     rule = jax_internals.custom_jvp_rule(eqn)
 
     @jax.custom_jvp
-    def call(key: jax.Array, *args: Any) -> list[Any]:
+    def call(key: jax.Array, *args: ArrayLike) -> list[ArrayLike]:
         return _run_keyed(eqn.params["call_jaxpr"], key, args)
 
     @call.defjvp
-    def call_jvp(primals: Any, tangents: Any) -> tuple[list[Any], list[Any]]:
+    def call_jvp(
+        primals: Sequence[ArrayLike], tangents: Sequence[ArrayLike]
+    ) -> tuple[list[ArrayLike], list[ArrayLike]]:
         closed, flat, _ = stage_flat(rule, *primals[1:], *tangents[1:])
         outputs = _run_keyed(closed, primals[0], flat)
         half = len(outputs) // 2
@@ -337,19 +339,19 @@ def _custom_jvp(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[An
     return call(key, *values)
 
 
-def _custom_vjp(eqn: Equation, key: jax.Array, values: list[Any]) -> Sequence[Any]:
+def _custom_vjp(eqn: Equation, key: jax.Array, values: list[ArrayLike]) -> Sequence[ArrayLike]:
     rules = jax_internals.custom_vjp_rules(eqn)
 
     @jax.custom_vjp
-    def call(key: jax.Array, *args: Any) -> list[Any]:
+    def call(key: jax.Array, *args: ArrayLike) -> list[ArrayLike]:
         return _run_keyed(eqn.params["call_jaxpr"], key, args)
 
-    def forward(key: jax.Array, *args: Any) -> tuple[list[Any], Any]:
+    def forward(key: jax.Array, *args: ArrayLike) -> tuple[list[ArrayLike], PyTree]:
         closed, flat, out_tree = stage_flat(rules.forward, *args)
         residuals, outputs = jax.tree.unflatten(out_tree, _run_keyed(closed, key, flat))
         return outputs, (key, residuals)
 
-    def backward(residuals: Any, cotangents: Any) -> tuple[Any, ...]:
+    def backward(residuals: PyTree, cotangents: PyTree) -> tuple[ArrayLike | None, ...]:
         key, residuals = residuals
         closed, flat, out_tree = stage_flat(rules.backward, residuals, cotangents)
         return (None, *jax.tree.unflatten(out_tree, _run_keyed(closed, _apart(key), flat)))

@@ -14,18 +14,19 @@ import operator
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import PyTreeDef
+from jax.typing import ArrayLike, DTypeLike
 
 from genjax.pjax import jax_internals
 from genjax.pjax.errors import unseeded_site_error
-from genjax.pjax.jax_internals import Primitive
+from genjax.pjax.jax_internals import AxisData, LoweringContext, Operand, Primitive, Shaped, ShapedArray, Tangent
 
 sample_p = jax_internals.Primitive("pjax.sample")
 """The primitive of a random choice."""
@@ -39,11 +40,26 @@ SITE_PRIMITIVES = (sample_p, adev_sample_p)
 # Samplers: the static part of a site
 
 
+class SiteSampler(Hashable, Protocol):
+    """What a site asks of its sampler."""
+
+    @property
+    def name(self) -> str: ...
+
+    def draw(self, key: jax.Array, *parameters: ArrayLike, shape: tuple[int, ...]) -> jax.Array: ...
+
+    def abstract(self, parameters: Sequence[Shaped], shape: tuple[int, ...]) -> ShapedArray: ...
+
+    def batched(
+        self, size: int, arguments: Sequence[ArrayLike], dims: Sequence[int | None], shape: tuple[int, ...]
+    ) -> tuple[SiteSampler, list[ArrayLike], tuple[int, ...]]: ...
+
+
 def _no_event(*_parameter_shapes: tuple[int, ...]) -> tuple[int, ...]:
     return ()
 
 
-def _default_float(*_parameter_dtypes: Any) -> Any:
+def _default_float(*_parameter_dtypes: DTypeLike) -> DTypeLike:
     return jnp.result_type(float)
 
 
@@ -61,27 +77,27 @@ class Sampler:
     """
 
     name: str
-    draw: Callable[..., Any]
+    draw: Callable[..., jax.Array]
     event_ranks: tuple[int, ...] = ()
     event_shape: Callable[..., tuple[int, ...]] = _no_event
-    dtype: Callable[..., Any] = _default_float
+    dtype: Callable[..., DTypeLike] = _default_float
 
     def __repr__(self) -> str:
         return self.name
 
-    def batch_shape(self, parameters: Sequence[Any]) -> tuple[int, ...]:
+    def batch_shape(self, parameters: Sequence[ArrayLike]) -> tuple[int, ...]:
         """The common batch shape of the parameters."""
         shapes = [np.shape(p)[: np.ndim(p) - rank] for p, rank in zip(parameters, self.event_ranks, strict=True)]
         return np.broadcast_shapes(*shapes)
 
-    def abstract(self, parameters: Sequence[Any], shape: tuple[int, ...]) -> Any:
+    def abstract(self, parameters: Sequence[Shaped], shape: tuple[int, ...]) -> ShapedArray:
         """Shape and dtype of a draw, without tracing the sampler."""
         event = self.event_shape(*(p.shape for p in parameters))
         return jax.core.ShapedArray((*shape, *event), jnp.dtype(self.dtype(*(p.dtype for p in parameters))))
 
     def batched(
-        self, size: int, arguments: Sequence[Any], dims: Sequence[int | None], shape: tuple[int, ...]
-    ) -> tuple[Any, list[Any], tuple[int, ...]]:
+        self, size: int, arguments: Sequence[ArrayLike], dims: Sequence[int | None], shape: tuple[int, ...]
+    ) -> tuple[SiteSampler, list[ArrayLike], tuple[int, ...]]:
         """The same draw with one more leading lane axis: `(sampler, arguments, shape)`."""
         aligned = []
         for argument, dim, event_rank in zip(arguments, dims, self.event_ranks, strict=True):
@@ -101,26 +117,26 @@ class KeyfulSampler:
     """
 
     name: str
-    sample: Callable[..., Any]
+    sample: Callable[..., ArrayLike]
     in_tree: PyTreeDef
-    static_leaves: tuple[Any, ...]
+    static_leaves: tuple[object, ...]
 
     def __repr__(self) -> str:
         return self.name
 
-    def draw(self, key: jax.Array, *arrays: Any, shape: tuple[int, ...]) -> Any:
+    def draw(self, key: jax.Array, *arrays: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
         del shape
         dynamic = iter(arrays)
         leaves = [next(dynamic) if leaf is _DYNAMIC else leaf for leaf in self.static_leaves]
         args, kwargs = jax.tree.unflatten(self.in_tree, leaves)
         return jnp.asarray(self.sample(key, *args, **kwargs))
 
-    def abstract(self, parameters: Sequence[Any], shape: tuple[int, ...]) -> Any:
+    def abstract(self: SiteSampler, parameters: Sequence[Shaped], shape: tuple[int, ...]) -> ShapedArray:
         return _abstract_by_tracing(self, parameters, shape)
 
     def batched(
-        self, size: int, arguments: Sequence[Any], dims: Sequence[int | None], shape: tuple[int, ...]
-    ) -> tuple[Any, list[Any], tuple[int, ...]]:
+        self: SiteSampler, size: int, arguments: Sequence[ArrayLike], dims: Sequence[int | None], shape: tuple[int, ...]
+    ) -> tuple[SiteSampler, list[ArrayLike], tuple[int, ...]]:
         return LaneSampler(self, size, tuple(dims)), list(arguments), shape
 
 
@@ -128,7 +144,7 @@ class KeyfulSampler:
 class LaneSampler:
     """`size` independent draws of another sampler along a new leading axis, by splitting the key."""
 
-    inner: Any
+    inner: SiteSampler
     size: int
     dims: tuple[int | None, ...]
 
@@ -139,7 +155,7 @@ class LaneSampler:
     def __repr__(self) -> str:
         return f"{self.name}[{self.size}]"
 
-    def draw(self, key: jax.Array, *arrays: Any, shape: tuple[int, ...]) -> Any:
+    def draw(self, key: jax.Array, *arrays: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
         keys = jax.random.split(key, self.size)
         return jax.vmap(functools.partial(self.inner.draw, shape=shape), in_axes=(0, *self.dims))(keys, *arrays)
 
@@ -147,7 +163,7 @@ class LaneSampler:
     batched = KeyfulSampler.batched
 
 
-def _return_key(key: jax.Array) -> Any:
+def _return_key(key: jax.Array) -> jax.Array:
     # The equations behind were staged for a key of the default kind; a caller's key may be of another.
     default = jax.eval_shape(lambda: jax.random.key(0))
     if key.dtype == default.dtype:
@@ -160,14 +176,16 @@ _DYNAMIC = type("_Dynamic", (), {"__repr__": lambda self: "<array>"})()
 _KEY_SITE = KeyfulSampler("key", _return_key, jax.tree.structure(((), {})), ())
 
 
-def _abstract_by_tracing(sampler: Any, parameters: Sequence[Any], shape: tuple[int, ...]) -> Any:
+def _abstract_by_tracing(sampler: SiteSampler, parameters: Sequence[Shaped], shape: tuple[int, ...]) -> ShapedArray:
     out = _traced_shape(sampler, tuple((p.shape, p.dtype) for p in parameters), shape)
     return jax.core.ShapedArray(out.shape, out.dtype)
 
 
 @functools.lru_cache(maxsize=1024)
-def _traced_shape(sampler: Any, shapes: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
-    structs = [jax.ShapeDtypeStruct(*s) for s in shapes]
+def _traced_shape(
+    sampler: SiteSampler, kinds: tuple[tuple[tuple[int, ...], DTypeLike], ...], shape: tuple[int, ...]
+) -> jax.ShapeDtypeStruct:
+    structs = [jax.ShapeDtypeStruct(*kind) for kind in kinds]
     return jax.eval_shape(lambda *p: sampler.draw(jax.random.key(0), *p, shape=shape), *structs)
 
 
@@ -184,20 +202,22 @@ def _next_count() -> np.uint32:
 
 
 @functools.lru_cache(maxsize=1024)
-def _compiled_draw(sampler: Any, shape: tuple[int, ...]) -> Callable[..., Any]:
+def _compiled_draw(sampler: SiteSampler, shape: tuple[int, ...]) -> Callable[..., jax.Array]:
     # The count is an operand: a new key is not a new program.
     return jax.jit(lambda count, *parameters: sampler.draw(jax.random.key(count), *parameters, shape=shape))
 
 
-def _draw_eagerly(*parameters: Any, sampler: Any, shape: tuple[int, ...]) -> Any:
+def _draw_eagerly(*parameters: ArrayLike, sampler: SiteSampler, shape: tuple[int, ...]) -> jax.Array:
     return _compiled_draw(sampler, shape)(_next_count(), *parameters)
 
 
-def _abstract(*parameters: Any, sampler: Any, shape: tuple[int, ...]) -> Any:
+def _abstract(*parameters: ShapedArray, sampler: SiteSampler, shape: tuple[int, ...]) -> ShapedArray:
     return sampler.abstract(parameters, shape)
 
 
-def _lower(context: Any, *operands: Any, sampler: Any, shape: tuple[int, ...]) -> Any:
+def _lower(
+    context: LoweringContext, *operands: Operand, sampler: SiteSampler, shape: tuple[int, ...]
+) -> Sequence[Operand]:
     settings = sys.modules["genjax.pjax"]
     error = unseeded_site_error(sampler.name, str(context.name_stack), jax_internals.user_frames(context.traceback))
     if settings.enforce_lowering_exception:
@@ -206,18 +226,27 @@ def _lower(context: Any, *operands: Any, sampler: Any, shape: tuple[int, ...]) -
         warnings.warn(str(error), stacklevel=2)
     baked = jax.random.key_data(jax.random.key(_next_count()))
 
-    def draw(*parameters: Any) -> Any:
+    def draw(*parameters: ArrayLike) -> jax.Array:
         return sampler.draw(jax.random.wrap_key_data(baked), *parameters, shape=shape)
 
     return jax_internals.lower_function(draw)(context, *operands)
 
 
 def _install_rules(primitive: Primitive) -> None:
-    def batch(axis_data: Any, arguments: Any, dims: Any, *, sampler: Any, shape: tuple[int, ...]) -> tuple[Any, int]:
+    def batch(
+        axis_data: AxisData,
+        arguments: Sequence[ArrayLike],
+        dims: Sequence[int | None],
+        *,
+        sampler: SiteSampler,
+        shape: tuple[int, ...],
+    ) -> tuple[jax.Array, int]:
         sampler, arguments, shape = sampler.batched(axis_data.size, arguments, dims, shape)
         return primitive.bind(*arguments, sampler=sampler, shape=shape), 0
 
-    def differentiate(primals: Any, tangents: Any, *, sampler: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    def differentiate(
+        primals: Sequence[ArrayLike], tangents: Sequence[ArrayLike], *, sampler: SiteSampler, shape: tuple[int, ...]
+    ) -> tuple[jax.Array, Tangent]:
         # Draw the key as a site of its own; what remains is an ordinary differentiable function of the parameters.
         # Under `seed` that key is the one the undifferentiated site would have used, so the value does not change.
         key = sample_p.bind(sampler=_KEY_SITE, shape=())
@@ -243,10 +272,10 @@ for _primitive in SITE_PRIMITIVES:
 
 def sample_site(
     sampler: Sampler,
-    parameters: Sequence[Any],
+    parameters: Sequence[ArrayLike],
     sample_shape: tuple[int, ...] = (),
     primitive: Primitive = sample_p,
-) -> Any:
+) -> jax.Array:
     """Bind one site of a broadcasting sampler.
 
     Args:
@@ -275,18 +304,18 @@ def _as_shape(shape: Any) -> tuple[int, ...]:
     return tuple(operator.index(size) for size in sizes)
 
 
-def _is_array(leaf: Any) -> bool:
+def _is_array(leaf: object) -> bool:
     return isinstance(leaf, (jax.Array, np.ndarray, np.generic, bool, int, float, complex))
 
 
 def sample_binder(
-    keyful_sampler: Callable[..., Any],
+    keyful_sampler: Callable[..., ArrayLike],
     name: str | None = None,
     sample_shape: tuple[int, ...] = (),
-    support: Any = None,
+    support: object = None,
     primitive: Primitive = sample_p,
     primitive_params: dict[str, Any] | None = None,
-) -> Callable[..., Any]:
+) -> Callable[..., ArrayLike]:
     """A keyless sampler from a keyful one, with a fixed sample shape.
 
     Args:
@@ -313,7 +342,7 @@ def sample_binder(
     if sample_shape:
         keyful_sampler = _with_sample_shape(keyful_sampler, _as_shape(sample_shape))
 
-    def bind(*args: Any, **kwargs: Any) -> Any:
+    def bind(*args: Any, **kwargs: Any) -> jax.Array:
         leaves, in_tree = jax.tree.flatten((args, kwargs))
         arrays = [jnp.asarray(leaf) for leaf in leaves if _is_array(leaf)]
         static = tuple(_DYNAMIC if _is_array(leaf) else leaf for leaf in leaves)
@@ -324,13 +353,15 @@ def sample_binder(
 
 
 @functools.lru_cache(maxsize=1024)
-def _with_sample_shape(keyful_sampler: Callable[..., Any], sample_shape: tuple[int, ...]) -> Callable[..., Any]:
+def _with_sample_shape(
+    keyful_sampler: Callable[..., ArrayLike], sample_shape: tuple[int, ...]
+) -> Callable[..., ArrayLike]:
     return functools.partial(keyful_sampler, sample_shape=sample_shape)
 
 
 def wrap_sampler(
-    keyful_sampler: Callable[..., Any], name: str | None = None, support: Any = None
-) -> Callable[..., Any]:
+    keyful_sampler: Callable[..., ArrayLike], name: str | None = None, support: object = None
+) -> Callable[..., ArrayLike]:
     """A keyless sampler, which also accepts `sample_shape=`, from a keyful one.
 
     Args:
@@ -343,19 +374,19 @@ def wrap_sampler(
     """
     del support
 
-    def sampler(*args: Any, sample_shape: tuple[int, ...] = (), **kwargs: Any) -> Any:
+    def sampler(*args: Any, sample_shape: tuple[int, ...] = (), **kwargs: Any) -> jax.Array:
         return sample_binder(keyful_sampler, name, _as_shape(sample_shape))(*args, **kwargs)
 
     sampler.__static_parameters__ = ("sample_shape",)  # type: ignore[attr-defined]
     return sampler
 
 
-def wrap_logpdf(logpdf: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
+def wrap_logpdf(logpdf: Callable[..., ArrayLike], name: str | None = None) -> Callable[..., ArrayLike]:
     """The function `logpdf` itself: densities are ordinary JAX functions, and need neither wrapper nor `name`."""
     del name
     return logpdf
 
 
-def log_density_binder(impl: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
+def log_density_binder(impl: Callable[..., ArrayLike], name: str | None = None) -> Callable[..., ArrayLike]:
     """The function `impl` itself, a log density, as by `wrap_logpdf`; `name` is not needed either."""
     return wrap_logpdf(impl, name)

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.tree_util import PyTreeDef
+from jax.typing import ArrayLike
 
-from genjax.pjax.jax_internals import Primitive
+from genjax.pjax.jax_internals import ClosedJaxpr, Primitive
+from genjax.signatures import PyTree
 
 
-def stage(f: Callable[..., Any], **params: Any) -> Callable[..., Any]:
+def stage(f: Callable[..., PyTree], **params: Any) -> Callable[..., PyTree]:
     """Stage a function without running it.
 
     Args:
@@ -22,7 +25,9 @@ def stage(f: Callable[..., Any], **params: Any) -> Callable[..., Any]:
         equations of the jaxpr, named `pjax.sample` or `pjax.adev_sample`.
     """
 
-    def staged(*args: Any, **kwargs: Any) -> tuple[Any, tuple[list[Any], Any, Callable[[], Any]]]:
+    def staged(
+        *args: Any, **kwargs: Any
+    ) -> tuple[ClosedJaxpr, tuple[list[ArrayLike], PyTreeDef, Callable[[], PyTreeDef]]]:
         from genjax.pjax.evaluate import stage_flat
 
         closed, flat, out_tree = stage_flat(lambda *a, **k: f(*a, **k, **params), *args, **kwargs)
@@ -35,6 +40,6 @@ class PPPrimitive:
     """Access to the primitive behind an equation."""
 
     @staticmethod
-    def unwrap(primitive: Primitive) -> tuple[Any, dict[str, Any]]:
+    def unwrap(primitive: Primitive) -> tuple[Primitive, dict[str, Any]]:
         """`(primitive, params)`. Sites are plain primitives here, so this is the identity, with no parameters."""
         return primitive, {}

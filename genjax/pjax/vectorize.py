@@ -8,15 +8,17 @@ from typing import Any
 
 import jax
 
+from genjax.signatures import PyTree
+
 
 def modular_vmap(
-    f: Callable[..., Any],
-    in_axes: int | None | tuple[Any, ...] = 0,
+    f: Callable[..., PyTree],
+    in_axes: PyTree = 0,
     axis_size: int | None = None,
     axis_name: str | None = None,
     spmd_axis_name: str | None = None,
-    out_axes: Any = 0,
-) -> Callable[..., Any]:
+    out_axes: PyTree = 0,
+) -> Callable[..., PyTree]:
     """Map a function with random choices over leading axes; every lane draws independent values.
 
     Args:
@@ -37,7 +39,7 @@ def modular_vmap(
     """
 
     @functools.wraps(f)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> PyTree:
         return f(*args, **kwargs)
 
     return jax.vmap(

@@ -13,6 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
+from matplotlib.typing import ColorType
+from numpy.typing import ArrayLike
 
 from genjax.viz.density import density_curve
 from genjax.viz.style import CATEGORY_COLORS, DARK_GREY
@@ -32,7 +34,7 @@ def horizontal_raincloud(
     labels: Sequence[str] | None = None,
     ax: Axes | None = None,
     figsize: tuple[float, float] = (10, 6),
-    colors: str | Sequence[Any] | None = None,
+    colors: str | Sequence[ColorType] | None = None,
     width_violin: float = 0.4,
     width_box: float = 0.15,
     jitter: float = 0.05,
@@ -134,7 +136,7 @@ def raincloud(x: Any = None, y: Any = None, data: Any = None, orient: Orientatio
 
 def diagnostic_raincloud(
     ax: Axes,
-    timestep_data: Any,
+    timestep_data: ArrayLike,
     position: float,
     color: str = "#606060",
     width: float = 0.3,
@@ -186,7 +188,7 @@ def _quality_color(ratio: float, thresholds: dict[str, float]) -> str:
     return QUALITY_COLORS["bad"]
 
 
-def _palette(colors: str | Sequence[Any] | None) -> list[Any]:
+def _palette(colors: str | Sequence[ColorType] | None) -> list[Any]:
     if colors is None:
         return list(CATEGORY_COLORS)
     palette = [colors] if is_color_like(colors) else list(colors)
@@ -202,7 +204,7 @@ def _draw(
     ax: Axes,
     values: np.ndarray,
     position: float,
-    color: Any,
+    color: ColorType,
     width_violin: float,
     width_box: float,
     jitter: float,

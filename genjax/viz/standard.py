@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
+from numpy.typing import ArrayLike
 
 from genjax.viz.compliance import get_grvs_summary as get_grvs_summary
 from genjax.viz.compliance import validate_grvs_compliance as validate_grvs_compliance
@@ -36,6 +37,8 @@ from genjax.viz.style import RC_PARAMETERS as RC_PARAMETERS
 from genjax.viz.style import SAVE_SPECS as SAVE_SPECS
 from genjax.viz.style import SMC_METHOD_COLORS as SMC_METHOD_COLORS
 from genjax.viz.style import TICK_SPECS as TICK_SPECS
+
+T = TypeVar("T")
 
 Ticks = int | Sequence[float] | None
 
@@ -160,7 +163,7 @@ def setup_comparison_plot(figsize_key: str = "framework_comparison") -> tuple[Fi
         return plt.subplots(figsize=size)
 
 
-def plot_data_points(ax: Axes, x: Any, y: Any, label: str | None = "Data", **kw: Any) -> PathCollection:
+def plot_data_points(ax: Axes, x: ArrayLike, y: ArrayLike, label: str | None = "Data", **kw: Any) -> PathCollection:
     """Scatter observations as `MARKER_SPECS` has them.
 
     Args:
@@ -176,7 +179,7 @@ def plot_data_points(ax: Axes, x: Any, y: Any, label: str | None = "Data", **kw:
     return ax.scatter(x, y, label=label, **{**specification, **kw})
 
 
-def plot_method_curve(ax: Axes, x: Any, y: Any, method: str, label: str | None = None, **kw: Any) -> Line2D:
+def plot_method_curve(ax: Axes, x: ArrayLike, y: ArrayLike, method: str, label: str | None = None, **kw: Any) -> Line2D:
     """Plot the curve of a method in its colour.
 
     Args:
@@ -214,7 +217,7 @@ def finalize_comparison_plot(ax: Axes, xlabel: str, ylabel: str, title: str | No
         apply_legend_style(ax)
 
 
-def _named(table: Mapping[str, Any], name: str, what: str) -> Any:
+def _named(table: Mapping[str, T], name: str, what: str) -> T:
     if name not in table:
         raise ValueError(f"{what} got {name!r}. Available: {', '.join(table)}.")
     return table[name]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def categories_of(data: Any) -> list[np.ndarray]:
@@ -28,12 +30,12 @@ def categories_of(data: Any) -> list[np.ndarray]:
     return categories
 
 
-def is_table(data: Any) -> bool:
+def is_table(data: object) -> bool:
     """Whether `data` has named columns, as a DataFrame has."""
     return hasattr(data, "columns") and hasattr(data, "__getitem__")
 
 
-def from_table(table: Any, x: Any, y: Any) -> tuple[list[str], list[np.ndarray]]:
+def from_table(table: Any, x: Hashable, y: Hashable) -> tuple[list[str], list[np.ndarray]]:
     """`(names, values)`: of the column `y` by the column `x`; of `y` alone; or, without both, of every column.
 
     Raises:
@@ -52,7 +54,7 @@ def from_table(table: Any, x: Any, y: Any) -> tuple[list[str], list[np.ndarray]]
     return grouped(_column(table, x), _column(table, y))
 
 
-def grouped(keys: Any, values: Any) -> tuple[list[str], list[np.ndarray]]:
+def grouped(keys: Iterable[Any], values: ArrayLike) -> tuple[list[str], list[np.ndarray]]:
     """`(names, values)` of every different key, in order of appearance. Values whose key is NaN are left out.
 
     Args:
@@ -66,14 +68,14 @@ def grouped(keys: Any, values: Any) -> tuple[list[str], list[np.ndarray]]:
     keys = [key.item() if hasattr(key, "item") else key for key in keys]
     if values.ndim != 1 or len(keys) != values.size:
         raise ValueError(f"raincloud got x of length {len(keys)} and y of shape {values.shape}. Pass two (n,) columns.")
-    members: dict[Any, list[int]] = {}
+    members: dict[Hashable, list[int]] = {}
     for i, key in enumerate(keys):
         if key == key:  # not NaN
             members.setdefault(key, []).append(i)
     return [str(key) for key in members], [values[indices] for indices in members.values()]
 
 
-def _column(table: Any, name: Any) -> np.ndarray:
+def _column(table: Any, name: Hashable) -> np.ndarray:
     column = table[name]
     values = np.asarray(column)
     if values.dtype == object and hasattr(column, "isna"):
@@ -81,7 +83,7 @@ def _column(table: Any, name: Any) -> np.ndarray:
     return values
 
 
-def _values(item: Any, index: int) -> np.ndarray:
+def _values(item: ArrayLike, index: int) -> np.ndarray:
     values = np.asarray(item)
     if values.ndim != 1:
         raise ValueError(f"raincloud got an array of shape {values.shape} as category {index}. Pass (n,) arrays.")

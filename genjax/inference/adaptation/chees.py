@@ -14,7 +14,7 @@ Source: Hoffman, Radul and Sountsov, *An adaptive MCMC scheme for setting trajec
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ from genjax.inference.kernels.hmc import HMC
 from genjax.inference.kernels.jittered_hmc import JitteredHMC, halton
 from genjax.inference.kernels.metric import velocity
 from genjax.inference.kernels.metropolis import acceptance_probability
+from genjax.signatures import PyTree
 
 _LEARNING_RATE, _DECAY, _SMALL = 0.025, 0.95, 1e-8  # of Adam, whose first moment is the gradient itself
 _TARGET = 0.651  # optimal for the harmonic mean over chains of acceptance
@@ -53,7 +54,7 @@ class Chees(Pytree):
 class _Loop(NamedTuple):
     """The chains, and the adaptation after `index` steps. `square` is Adam's running mean of squared gradients."""
 
-    states: Any
+    states: PyTree
     averaging: DualAveraging
     log_length: Array
     log_average: Array
@@ -85,7 +86,7 @@ def chees(kernel: HMC, *, target: float = _TARGET) -> Callable[..., Chees]:
             f"{type(kernel).__name__}. NUTS finds its own, and `warmup` adapts the step size of others."
         )
 
-    def run(initial_traces: AnyTrace, n_steps: Any, *, n_chains: Size) -> Chees:
+    def run(initial_traces: AnyTrace, n_steps: Size, *, n_chains: Size) -> Chees:
         n, n_steps = count(n_chains, "n_chains", least=1), count(n_steps, "n_steps", least=1)
         if n < 2:
             raise ValueError("chees got n_chains=1. It follows the spread between chains: run some tens of them.")
@@ -111,7 +112,7 @@ def _step(kernel: HMC, target: float, loop: _Loop) -> tuple[_Loop, Array]:
     at_now = JitteredHMC(kernel.selection, step_size, jnp.exp(loop.log_length), kernel.inverse_mass, kernel.transform)
     now = at_now.hmc(loop.index)
 
-    def lane(state: Any) -> Any:
+    def lane(state: PyTree) -> PyTree:
         density = now.density(state.trace, state)
         if density is None:
             raise ValueError("chees got a kernel that selects no choices, so there is nothing to adapt it to.")
@@ -148,7 +149,7 @@ def _is_traced(kernel: HMC) -> bool:
     return isinstance(kernel.n_steps, jax.Array)
 
 
-def _batch(traces: AnyTrace, n: int) -> Any:
+def _batch(traces: AnyTrace, n: int) -> AnyTrace:
     """A batch of n traces with arguments of their own."""
     shape = jnp.shape(traces.raw_score())
     if shape and shape[0] != n:

@@ -6,24 +6,23 @@ shrinkage is that of Stan (reference manual, *HMC algorithm parameters*).
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
+from jax import Array
 
 from genjax.core.pytree import Pytree
-from genjax.core.signatures import PyTree
+from genjax.signatures import PyTree
 
 
 @Pytree.dataclass
 class Moments(Pytree):
     """Of n vectors (d,): their number, mean (d,), and sum of squares (d,) or products (d, d) about the mean."""
 
-    n: Any
-    mean: Any
-    squares: Any
+    n: Array
+    mean: PyTree
+    squares: PyTree
 
     @staticmethod
-    def start(like: Any) -> Moments:
+    def start(like: PyTree) -> Moments:
         """Of no vectors, for an inverse mass matrix like this one: (d,) or (d, d)."""
         return Moments(jnp.zeros((), like.dtype), jnp.zeros(like.shape[:1], like.dtype), jnp.zeros_like(like))
 
@@ -36,7 +35,7 @@ class Moments(Pytree):
         product = before * after if self.squares.ndim == 1 else jnp.outer(before, after)
         return Moments(n, mean, self.squares + product)
 
-    def inverse_mass(self) -> Any:
+    def inverse_mass(self) -> Array:
         """The covariance, shrunk towards 0.001 times the identity as if by five more vectors."""
         covariance = self.squares / jnp.maximum(self.n - 1, 1)
         identity = jnp.ones_like(self.mean) if self.squares.ndim == 1 else jnp.eye(self.mean.size)

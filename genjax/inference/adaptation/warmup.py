@@ -12,7 +12,6 @@ from jax.typing import ArrayLike
 
 from genjax.core.const import Const, Size, count, unwrap
 from genjax.core.pytree import Pytree
-from genjax.core.signatures import PyTree
 from genjax.core.trace import AnyTrace
 from genjax.inference.adaptation.dual_averaging import DualAveraging
 from genjax.inference.adaptation.moments import Moments
@@ -21,6 +20,7 @@ from genjax.inference.kernels.kernel import Info, Kernel, State
 from genjax.inference.kernels.metric import factor_of
 from genjax.inference.repeat import Lanes, Schedule, Start, begin, repeat
 from genjax.inference.unconstrained import unconstrained
+from genjax.signatures import PyTree
 
 _MOST_STEPS = 1024  # of a trajectory of adapted length
 

@@ -5,19 +5,20 @@ Each leaves the density invariant if its parts do. The parts may move different 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from genjax.core.const import Const, count
+from genjax.core.const import Const, Size, count
 from genjax.core.pytree import Pytree
 from genjax.core.trace import AnyTrace
 from genjax.distributions import categorical
 from genjax.inference.carry import plain
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, note_state
 from genjax.inference.kernels.memory import remembering
+from genjax.signatures import PyTree
 
 
 @Pytree.dataclass
@@ -26,10 +27,10 @@ class Compose(Kernel):
 
     kernels: tuple[Kernel, ...]
 
-    def init(self, trace: AnyTrace) -> Any:
+    def init(self, trace: AnyTrace) -> PyTree:
         return ComposeState(plain(trace), self.kernels[0].init(trace))
 
-    def step(self, state: Any) -> tuple[Any, Info]:
+    def step(self, state: PyTree) -> tuple[PyTree, Info]:
         own, infos = state.first, []
         # What one kernel knows at its end may be what another asks for at its start.
         with remembering():
@@ -45,7 +46,7 @@ class ComposeState(Pytree):
     """The trace, and the state of the first kernel at it."""
 
     trace: AnyTrace
-    first: Any
+    first: PyTree
 
 
 def compose(*kernels: Kernel) -> Kernel:
@@ -65,7 +66,7 @@ class CycleState(Pytree):
     """The trace, and the number of the kernel whose turn it is."""
 
     trace: AnyTrace
-    turn: Any
+    turn: jax.Array
 
 
 @Pytree.dataclass
@@ -134,20 +135,20 @@ def mix(*kernels: Kernel, probabilities: ArrayLike | None = None) -> Kernel:
 class Repeat(Kernel):
     """Several steps of a kernel as one; see `repeat`."""
 
-    kernel: Any
+    kernel: Kernel
     n: Const[int]
 
-    def init(self, trace: AnyTrace) -> Any:
+    def init(self, trace: AnyTrace) -> PyTree:
         return self.kernel.init(trace)
 
-    def step(self, state: Any) -> tuple[Any, Info]:
+    def step(self, state: PyTree) -> tuple[PyTree, Info]:
         if self.n.value == 1:
             return self.kernel.step(state)
         state, infos = jax.lax.scan(lambda state, _: self.kernel.step(state), state, None, length=self.n.value)
         return state, Info.of_steps(infos)
 
 
-def repeat(kernel: Kernel, n: Any) -> Kernel:
+def repeat(kernel: Kernel, n: Size) -> Kernel:
     """n steps of a kernel as one step. Its state, with density and gradient, goes on from one to the next.
 
     Args:
@@ -169,11 +170,11 @@ def _some(kernels: tuple[Kernel, ...], what: str) -> tuple[Kernel, ...]:
     return kernels
 
 
-def _switch(index: Any, kernels: tuple[Kernel, ...], trace: AnyTrace) -> tuple[Any, Info]:
+def _switch(index: ArrayLike, kernels: tuple[Kernel, ...], trace: AnyTrace) -> tuple[AnyTrace, Info]:
     """One step of the kernel of this number, from a bare trace."""
 
-    def step_of(kernel: Kernel) -> Any:
-        def step(trace: AnyTrace) -> tuple[Any, Info]:
+    def step_of(kernel: Kernel) -> Callable[[AnyTrace], tuple[AnyTrace, Info]]:
+        def step(trace: AnyTrace) -> tuple[AnyTrace, Info]:
             state, info = kernel.step(kernel.init(trace))
             return plain(state.trace), info
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from genjax.core.observed import movable
 from genjax.core.pytree import Pytree
 from genjax.core.selection import Selectable
-from genjax.core.signatures import PyTree
 from genjax.core.trace import AnyTrace
 from genjax.distributions import normal
 from genjax.inference.carry import plain, require_same_structure, select_trace
@@ -19,6 +19,8 @@ from genjax.inference.kernels.memory import recall
 from genjax.inference.unconstrained import Unconstrained, unconstrained
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
+from genjax.pjax.jax_internals import Literal, Var
+from genjax.signatures import Choices, PyTree
 
 Arrays = list[jax.Array]
 
@@ -50,10 +52,10 @@ class GradientState(Pytree):
     """
 
     trace: AnyTrace
-    gradient: Any
+    gradient: Arrays
     position: PyTree | None = Pytree.field(default=None)
-    log_density: Any = Pytree.field(default=None)
-    factor: Any = Pytree.field(default=None)
+    log_density: jax.Array | None = Pytree.field(default=None)
+    factor: jax.Array | None = Pytree.field(default=None)
 
 
 class SelectedDensity(NamedTuple):
@@ -98,7 +100,7 @@ def selected_density(
     selection: Selectable,
     kernel: str,
     transform: bool = True,
-    state: Any = None,
+    state: GradientState | None = None,
     *,
     as_vector: bool = False,
 ) -> SelectedDensity | None:
@@ -129,7 +131,7 @@ def selected_density(
         position = space.split(position[0]) if as_vector else position
     gen_fn, (args, kwargs) = old.get_gen_fn(), old.get_args()
 
-    def updated(position: Arrays) -> tuple[jax.Array, Any]:
+    def updated(position: Arrays) -> tuple[jax.Array, PyTree]:
         choices, log_determinant = space.constrain(position)
         new = plain(gen_fn.update(old, choices, *args, **kwargs)[0])
         require_same_structure(new, old)
@@ -143,7 +145,7 @@ def selected_density(
     # A leaf of the new trace is part of the position, something that does not depend on it, or computed from it.
     given = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
     places = {variable: i for i, variable in enumerate(closed.jaxpr.invars)}
-    computed_at: dict[Any, int] = {}
+    computed_at: dict[Var, int] = {}
     for i, variable in enumerate(outputs):
         if not (isinstance(variable, jax_internals.Literal) or variable in given or variable in places):
             computed_at.setdefault(variable, i)
@@ -158,7 +160,7 @@ def selected_density(
         return Point(log_density, gradient, computed)
 
     def trace_at(position: Arrays, computed: Arrays) -> AnyTrace:
-        def leaf(variable: Any) -> Any:
+        def leaf(variable: Var | Literal) -> ArrayLike:
             if isinstance(variable, jax_internals.Literal):
                 return variable.val
             if variable in given:
@@ -179,13 +181,13 @@ def selected_density(
 
 
 def init_gradient(
-    trace: AnyTrace, density: SelectedDensity | None, transform: bool = True, factor: Any = None
+    trace: AnyTrace, density: SelectedDensity | None, transform: bool = True, factor: jax.Array | None = None
 ) -> GradientState:
     """The state at a trace: its density and gradient, known from the move before or computed here."""
     if density is None:
         return GradientState(plain(trace), [], factor=factor)
 
-    def compute() -> tuple[Any, Any, Any]:
+    def compute() -> tuple[Arrays, Arrays | None, jax.Array | None]:
         gradient = density.evaluate(density.position).gradient
         return (
             (gradient, None, None) if density.space.is_identity else (gradient, density.position, density.log_density)
@@ -198,14 +200,14 @@ def init_gradient(
 
 def what_is_known(
     state: GradientState, selection: Selectable, transform: bool, as_vector: bool = False
-) -> tuple[Any, Any] | None:
+) -> tuple[Hashable, PyTree] | None:
     """The name and value under which the next move recalls density and gradient."""
     moved, _ = movable(state.trace, selection, "kernel", continuous=True)
     chosen, _ = state.trace.get_gen_fn().filter(state.trace.get_choices(), moved)
     return _name(chosen, transform, as_vector), (state.gradient, state.position, state.log_density)
 
 
-def _name(chosen: Any, transform: bool, is_vector: bool) -> Any:
+def _name(chosen: Choices, transform: bool, is_vector: bool) -> Hashable:
     """Moves along the same coordinates share what they know."""
     return jax.tree.structure(chosen), transform, is_vector
 
@@ -223,7 +225,7 @@ def select_end(
         end: the density there.
     """
 
-    def select(new: Any, old: Any) -> Any:
+    def select(new: PyTree, old: PyTree) -> PyTree:
         return jax.tree.map(lambda a, b: jnp.where(accept, a, b), new, old)
 
     trace = select_trace(accept, density.trace_at(position, end.computed), state.trace)

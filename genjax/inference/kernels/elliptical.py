@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from genjax.distributions import uniform
 from genjax.inference.carry import plain, select_trace
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply, no_move
 from genjax.inference.unconstrained import distribution_at
+from genjax.signatures import PyTree
 
 T = TypeVar("T", bound=AnyTrace)
 
@@ -34,7 +35,7 @@ class Elliptical(Kernel):
     """
 
     selection: Selectable
-    mean: Any = 0.0
+    mean: PyTree = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "selection", sel(self.selection))
@@ -68,11 +69,11 @@ class Elliptical(Kernel):
         likelihood = lambda new: gen_fn.project(new, ~selection)
         level = likelihood(trace) + jnp.log(uniform.sample(0.0, 1.0))
 
-        def at(angle: Any) -> Any:
+        def at(angle: jax.Array) -> AnyTrace:
             turn = lambda x, y, m: m + (x - m) * jnp.cos(angle) + (y - m) * jnp.sin(angle)
             return plain(gen_fn.update(trace, jax.tree.map(turn, old, other, mean), *args, **kwargs)[0])
 
-        def draw(loop: Any) -> Any:
+        def draw(loop: PyTree) -> PyTree:
             low, high, angle, _, n = loop
             is_inside = likelihood(at(angle)) > level
             low, high = jnp.where(angle < 0, angle, low), jnp.where(angle < 0, high, angle)
@@ -87,7 +88,7 @@ class Elliptical(Kernel):
         return TraceState(new), Info.of(is_inside, is_inside, new.get_score())
 
 
-def elliptical_slice(trace: T, selection: Selectable, mean: Any = 0.0) -> T:
+def elliptical_slice(trace: T, selection: Selectable, mean: PyTree = 0.0) -> T:
     """`new_trace = elliptical_slice(trace, selection)`: a slice sampler along ellipses of the normal prior.
 
     With x the selected choices, m their prior mean and v another draw from the prior, points

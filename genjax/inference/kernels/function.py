@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Hashable
 from typing import Any
 
 import jax
@@ -12,10 +12,11 @@ from genjax.core.const import Const
 from genjax.core.pytree import Pytree
 from genjax.core.trace import AnyTrace
 from genjax.inference.carry import as_observed, plain
-from genjax.inference.kernels.kernel import Info, Kernel
+from genjax.inference.kernels.kernel import Info, Kernel, Move
 from genjax.inference.kernels.memory import remembering
 from genjax.inference.parts import evaluate_part
 from genjax.pjax.evaluate import stage_flat
+from genjax.signatures import PyTree
 from genjax.state import state as collecting
 
 
@@ -24,8 +25,8 @@ class FunctionState(Pytree):
     """The trace, and what the moves of the function handed on about it."""
 
     trace: AnyTrace
-    known: Any
-    names: Any = Pytree.static(default=())
+    known: list[PyTree]
+    names: tuple[Hashable, ...] = Pytree.static(default=())
 
 
 @Pytree.dataclass
@@ -47,9 +48,9 @@ class Function(Kernel):
 
     def init(self, trace: AnyTrace) -> FunctionState:
         trace = plain(trace)
-        names: list[Any] = []
+        names: list[Hashable] = []
 
-        def starts(trace: AnyTrace) -> list[Any]:
+        def starts(trace: AnyTrace) -> list[PyTree]:
             with remembering() as memory:
                 moved = as_observed(plain(self.function.value(trace)), trace)
             at_start, at_end = memory.about(trace), memory.about(moved)
@@ -77,11 +78,11 @@ class Function(Kernel):
         return new, Info.of(accept, accept, new.trace.get_score())
 
 
-def _like(new: Any, old: Any) -> Any:
+def _like(new: PyTree, old: PyTree) -> PyTree:
     return jax.tree.map(lambda new, old: jnp.asarray(new, jnp.result_type(old)), new, old)
 
 
-def as_kernel(kernel: Kernel | Callable[[Any], Any]) -> Kernel:
+def as_kernel(kernel: Kernel | Move) -> Kernel:
     """A kernel as it is; a function `trace -> trace` as a `Function`."""
     if isinstance(kernel, Kernel):
         return kernel

@@ -14,14 +14,14 @@ from genjax.core.addresses import Path, addresses, path_text, selected_paths
 from genjax.core.observed import movable
 from genjax.core.pytree import Pytree
 from genjax.core.selection import Selectable
-from genjax.core.signatures import Choices
-from genjax.core.sites import Site
+from genjax.core.sites import Site, Sites
 from genjax.core.trace import AnyTrace
 from genjax.distributions import categorical, supports
 from genjax.inference.carry import plain
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
+from genjax.signatures import Choices, PyTree
 
 T = TypeVar("T", bound=AnyTrace)
 
@@ -58,7 +58,7 @@ class Gibbs(Kernel):
         return selected_paths(selection, addresses(trace))
 
 
-def _drawn(trace: AnyTrace, path: Path) -> Any:
+def _drawn(trace: AnyTrace, path: Path) -> AnyTrace:
     """The trace with the choice at a path drawn from its distribution given all others."""
     gen_fn, (args, kwargs) = trace.get_gen_fn(), trace.get_args()
     choices = trace.get_choices()
@@ -93,7 +93,7 @@ def _values(trace: AnyTrace, path: Path) -> np.ndarray:
     support = site.known_support() if isinstance(site, Site) else None
     if isinstance(support, supports.Boolean):
         return np.array([False, True])
-    if isinstance(support, supports.IntegerRange) and all(isinstance(b, int) for b in (support.low, support.high)):
+    if isinstance(support, supports.IntegerRange) and isinstance(support.low, int) and isinstance(support.high, int):
         return np.arange(support.low, support.high + 1)
     raise ValueError(
         f"gibbs was asked to move {path_text(path)}, of the support {support}. It enumerates choices of "
@@ -108,7 +108,7 @@ def _lanes(trace: AnyTrace, path: Path) -> Path:
     Raises:
         ValueError: there is none, so that nothing says that elements are independent.
     """
-    node: Any = trace
+    node: PyTree = trace
     prefix: tuple[Any, ...] = ()
     for addr in (*path, None):
         if isinstance(node, Trace) and isinstance(node.get_gen_fn(), Vmap):
@@ -122,7 +122,7 @@ def _lanes(trace: AnyTrace, path: Path) -> Path:
     )
 
 
-def _split(sites: Any, lanes: Path) -> tuple[list[Array], list[Array]]:
+def _split(sites: Sites, lanes: Path) -> tuple[list[Array], list[Array]]:
     """The log densities of the sites beneath the vmap at `lanes`, and of the others."""
     pairs = jax.tree_util.tree_leaves_with_path(sites, is_leaf=lambda node: isinstance(node, Site))
     inside: list[Array] = []
@@ -134,13 +134,13 @@ def _split(sites: Any, lanes: Path) -> tuple[list[Array], list[Array]]:
     return inside, outside
 
 
-def _at(tree: Any, path: Path) -> Any:
+def _at(tree: PyTree, path: Path) -> PyTree:
     for addr in path:
         tree = tree[addr]
     return tree
 
 
-def _with(choices: Choices, path: Path, value: Any) -> Any:
+def _with(choices: Choices, path: Path, value: PyTree) -> Choices:
     if not path:
         return value
     return {**choices, path[0]: _with(choices.get(path[0], {}), path[1:], value)}

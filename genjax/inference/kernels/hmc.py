@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from genjax.core import Const, sel
-from genjax.core.const import unwrap
+from genjax.core.const import Size, unwrap
 from genjax.core.pytree import Pytree
 from genjax.core.selection import Selectable
 from genjax.core.trace import AnyTrace
@@ -26,6 +27,7 @@ from genjax.inference.kernels.leapfrog import DIVERGENCE_THRESHOLD, PhasePoint, 
 from genjax.inference.kernels.metric import check_inverse_mass, draw_momentum, factor_of, kinetic_energy
 from genjax.inference.kernels.metropolis import acceptance_probability, accepts
 from genjax.shapes import Float
+from genjax.signatures import PyTree
 
 T = TypeVar("T", bound=AnyTrace)
 
@@ -68,7 +70,7 @@ class HMC(Kernel):
                 raise ValueError(f"hmc got n_steps={n_steps}. The number of leapfrog steps is 0 or more.")
             object.__setattr__(self, "n_steps", Const(n_steps))
 
-    def density(self, trace: AnyTrace, state: Any = None) -> SelectedDensity | None:
+    def density(self, trace: AnyTrace, state: GradientState | None = None) -> SelectedDensity | None:
         """The density that the kernel moves on; None if nothing is selected."""
         is_vector = self.inverse_mass is not None
         return selected_density(trace, self.selection, "hmc", self.transform, state, as_vector=is_vector)
@@ -107,7 +109,7 @@ class HMC(Kernel):
         )
         return select_end(accept, state, density, end.position, end.point), info
 
-    def memory(self, state: GradientState) -> Any:
+    def memory(self, state: GradientState) -> tuple[Hashable, PyTree] | None:
         return what_is_known(state, self.selection, self.transform, self.inverse_mass is not None)
 
 
@@ -115,7 +117,7 @@ def hmc(
     trace: T,
     selection: Selectable,
     step_size: ArrayLike,
-    n_steps: Any,
+    n_steps: Size | jax.Array,
     inverse_mass: jax.Array | None = None,
     *,
     transform: bool = True,

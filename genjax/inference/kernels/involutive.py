@@ -11,15 +11,16 @@ from jax import Array
 
 from genjax.core import Const, sel
 from genjax.core.addresses import path_text
+from genjax.core.gfi import AnyGFI
 from genjax.core.lanes import scalar
-from genjax.core.observed import hold, movable
+from genjax.core.observed import Marks, hold, movable
 from genjax.core.pytree import Pytree
-from genjax.core.signatures import Choices
 from genjax.core.trace import AnyTrace
 from genjax.inference.carry import plain, select_trace
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
 from genjax.inference.kernels.metropolis import acceptance_probability, accepts
 from genjax.inference.proposed import addresses_of, check_proposed, choices_by_path
+from genjax.signatures import Args, Choices, PyTree
 
 T = TypeVar("T", bound=AnyTrace)
 
@@ -34,9 +35,9 @@ class Involutive(Kernel):
         arguments: further arguments of the proposal, a tuple.
     """
 
-    proposal: Any
+    proposal: AnyGFI
     involution: Any = Pytree.field(default=Const(None))
-    arguments: tuple[Any, ...] = ()
+    arguments: Args = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.involution, Const):
@@ -70,12 +71,12 @@ class Involutive(Kernel):
         return TraceState(new), Info.of(accept, acceptance_probability(log_alpha), new.get_score())
 
 
-def _held(trace: AnyTrace, changes: Any, kernel: str) -> Any:
+def _held(trace: AnyTrace, changes: Choices, kernel: str) -> Marks:
     """The observed elements of what is to be changed; each changed address counts as named by the user."""
     return movable(trace, sel(*(path or () for path in choices_by_path(changes))), kernel).held
 
 
-def _check_unobserved(trace: AnyTrace, changes: Any) -> None:
+def _check_unobserved(trace: AnyTrace, changes: Choices) -> None:
     """Raise ValueError if an involution changes a choice of which anything was observed."""
     held = _held(trace, changes, "involutive")
     at_fault = [path for path in choices_by_path(changes) if path in choices_by_path(held)]
@@ -87,7 +88,9 @@ def _check_unobserved(trace: AnyTrace, changes: Any) -> None:
         )
 
 
-def _mapped(involution: Callable[..., Any], old: Any, auxiliary: Any) -> tuple[Any, Any, Array]:
+def _mapped(
+    involution: Callable[..., tuple[Choices, Choices]], old: PyTree, auxiliary: Choices
+) -> tuple[Choices, Choices, Array]:
     """`(changes, u', log |det J|)`, with J the Jacobian of the involution in all floating-point numbers."""
     changes, back = involution(old, auxiliary)
     inputs, structure = jax.tree.flatten((old, auxiliary))
@@ -112,18 +115,18 @@ def _mapped(involution: Callable[..., Any], old: Any, auxiliary: Any) -> tuple[A
     return changes, back, jnp.linalg.slogdet(jacobian)[1]
 
 
-def _floats(tree: Any) -> Array:
+def _floats(tree: PyTree) -> Array:
     leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(jnp.result_type(x), jnp.floating)]
     return jnp.concatenate([jnp.ravel(jnp.asarray(x)) for x in leaves]) if leaves else jnp.zeros(0)
 
 
-def _overlaid(choices: Choices, new: Any) -> Any:
+def _overlaid(choices: Choices, new: Choices) -> Choices:
     if isinstance(choices, dict) and isinstance(new, dict):
         return {addr: _overlaid(value, new[addr]) if addr in new else value for addr, value in choices.items()}
     return new
 
 
-def propose(trace: T, proposal: Any, *arguments: Any) -> T:
+def propose(trace: T, proposal: AnyGFI, *arguments: Any) -> T:
     """`new_trace = propose(trace, proposal)`: Metropolis-Hastings with a proposal written as a generative function.
 
     With q the proposal, u its choices, which are new values at addresses of the model, and x the old values there,
@@ -147,7 +150,7 @@ def propose(trace: T, proposal: Any, *arguments: Any) -> T:
     return apply(Involutive(proposal, Const(None), arguments), trace)
 
 
-def involutive(trace: T, proposal: Any, involution: Callable[..., Any], *arguments: Any) -> T:
+def involutive(trace: T, proposal: AnyGFI, involution: Callable[..., tuple[Choices, Choices]], *arguments: Any) -> T:
     """`new_trace = involutive(trace, proposal, involution)`: move choices and auxiliary choices by an involution.
 
     With u the choices of the proposal, and `(x', u') = involution(x, u)` a map that is its own inverse, of Jacobian J,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -25,10 +23,10 @@ class JitteredState(Pytree):
     """The state of HMC, and how many steps the chain has made, () int32."""
 
     inner: GradientState
-    index: Any
+    index: jax.Array
 
     @property
-    def trace(self) -> Any:
+    def trace(self) -> AnyTrace:
         """The current trace."""
         return self.inner.trace
 
@@ -60,7 +58,7 @@ class JitteredHMC(Kernel):
     def __post_init__(self) -> None:
         object.__setattr__(self, "selection", sel(self.selection))
 
-    def hmc(self, index: Any) -> HMC:
+    def hmc(self, index: jax.Array) -> HMC:
         """The kernel of step `index`."""
         n_steps = jnp.ceil(halton(index) * self.trajectory_length / self.step_size)
         n_steps = jnp.clip(n_steps, 1, MOST_STEPS).astype(jnp.int32)
@@ -75,7 +73,7 @@ class JitteredHMC(Kernel):
         return JitteredState(inner, state.index + 1), info
 
 
-def halton(index: Any) -> jax.Array:
+def halton(index: jax.Array) -> jax.Array:
     """Element `index`, counted from 0, of the Halton sequence of base 2: its binary digits behind the point, reversed.
 
     Source: Halton, *On the efficiency of certain quasi-random sequences of points* (1960).

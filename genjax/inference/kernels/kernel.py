@@ -8,8 +8,8 @@ what the published forms `mh(trace, selection)`, `mala` and `hmc` are made of.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Hashable, Sequence
+from typing import Protocol, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +17,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from genjax.core.pytree import Pytree
-from genjax.core.signatures import PyTree
 from genjax.core.trace import AnyTrace
 from genjax.inference.kernels.memory import note
 from genjax.shapes import Bool, Float, Int32
+from genjax.signatures import PyTree
 from genjax.state import save
 
 T = TypeVar("T", bound=AnyTrace)
@@ -112,22 +112,22 @@ class Info(Pytree):
 class Kernel(Pytree):
     """Base of kernels. Parameters that are arrays, such as a step size, are leaves: they may be traced and adapted."""
 
-    def init(self, trace: AnyTrace) -> Any:
+    def init(self, trace: AnyTrace) -> PyTree:
         """`state = init(trace)`: the state at a trace."""
         raise TypeError(f"{type(self).__name__} does not define `init(trace) -> state`, which every kernel must.")
 
-    def step(self, state: Any) -> tuple[Any, Info]:
+    def step(self, state: PyTree) -> tuple[PyTree, Info]:
         """`(state, info) = step(state)`: one move that leaves the density invariant."""
         raise TypeError(
             f"{type(self).__name__} does not define `step(state) -> (state, info)`, which every kernel must."
         )
 
-    def memory(self, state: Any) -> tuple[Any, Any] | None:
+    def memory(self, state: PyTree) -> tuple[Hashable, PyTree] | None:
         """`(name, value)` of what the state knows about its trace beyond it, for `apply`; None if nothing."""
         return None
 
 
-def no_move(state: Any) -> tuple[Any, Info]:
+def no_move(state: PyTree) -> tuple[PyTree, Info]:
     """The step of a kernel that has nothing to move: the same state, accepted."""
     return state, Info.of(True, 1.0, state.trace.get_score())
 
@@ -148,7 +148,7 @@ def apply(kernel: Kernel, trace: T) -> T:
     return state.trace
 
 
-def note_state(kernel: Kernel, state: Any) -> None:
+def note_state(kernel: Kernel, state: PyTree) -> None:
     """Put what a state knows about its trace into the memory in use, for the next move."""
     known = kernel.memory(state)
     if known is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from genjax.inference.kernels.density import Arrays, Point, SelectedDensity
@@ -28,7 +29,7 @@ def leapfrog(
     gradient: Arrays,
     momentum: Arrays,
     step_size: ArrayLike,
-    n_steps: Any,
+    n_steps: int | Array,
     inverse_mass: jax.Array | None = None,
 ) -> PhasePoint:
     """The end of a trajectory from the density's own position.
@@ -51,7 +52,7 @@ def leapfrog(
     def add(values: Arrays, scale: float, by: Arrays) -> Arrays:
         return [v + scale * e * b for v, e, b in zip(values, eps, by, strict=True)]
 
-    def step(_: Any, at: tuple[Arrays, Arrays]) -> tuple[Arrays, Arrays]:
+    def step(_: jax.Array, at: tuple[Arrays, Arrays]) -> tuple[Arrays, Arrays]:
         position, momentum = at
         position = add(position, 1.0, velocity(inverse_mass, momentum))
         return position, add(momentum, 1.0, density.evaluate(position).gradient)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Hashable
+from typing import ClassVar, TypeVar
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -22,6 +23,7 @@ from genjax.inference.kernels.density import (
 )
 from genjax.inference.kernels.kernel import Info, Kernel, apply, no_move
 from genjax.inference.kernels.metropolis import acceptance_probability, accepts
+from genjax.signatures import PyTree
 
 T = TypeVar("T", bound=AnyTrace)
 
@@ -66,7 +68,7 @@ class MALA(Kernel):
         info = Info.of(accept, acceptance_probability(log_alpha), energy, n_gradients=1)
         return select_end(accept, state, density, proposed, end), info
 
-    def memory(self, state: GradientState) -> Any:
+    def memory(self, state: GradientState) -> tuple[Hashable, PyTree] | None:
         return what_is_known(state, self.selection, self.transform)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from genjax.core.trace import AnyTrace
 from genjax.distributions import categorical
 from genjax.inference.carry import plain, select_trace
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
+from genjax.signatures import PyTree
 
 T = TypeVar("T", bound=AnyTrace)
 
@@ -48,7 +49,7 @@ class ManyTries(Kernel):
         trace = state.trace
         selection, held = movable(trace, self.selection, "many_tries")
 
-        def lane() -> Any:
+        def lane() -> PyTree:
             proposal, log_weight = redraw(trace, selection, held)
             return without_args(plain(proposal)), log_weight
 

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Iterator
+from typing import NamedTuple
 
 import jax
+from jax.tree_util import PyTreeDef
+from jax.typing import ArrayLike
 
 from genjax.core.trace import AnyTrace
 from genjax.inference.carry import lean, plain
 from genjax.pjax.jax_internals import trace_state
+from genjax.signatures import PyTree
 
 _current: contextvars.ContextVar[Memory | None] = contextvars.ContextVar("genjax_memory", default=None)
 
@@ -28,14 +31,14 @@ class Memory:
     """What is known about traces, by the arrays that they are made of and the name of the fact."""
 
     def __init__(self) -> None:
-        self._facts: list[tuple[_Place, Any, Any]] = []
+        self._facts: list[tuple[_Place, Hashable, PyTree]] = []
 
-    def about(self, trace: AnyTrace) -> dict[Any, Any]:
+    def about(self, trace: AnyTrace) -> dict[Hashable, PyTree]:
         """All facts about a trace, by name."""
         place = _Place.of(trace)
         return {name: value for where, name, value in self._facts if where.same(place)}
 
-    def put(self, trace: AnyTrace, name: Any, value: Any) -> None:
+    def put(self, trace: AnyTrace, name: Hashable, value: PyTree) -> None:
         """Note a fact."""
         self._facts.append((_Place.of(trace), name, value))
 
@@ -43,9 +46,9 @@ class Memory:
 class _Place(NamedTuple):
     """A trace, by its arrays, which it keeps alive: the identity of an array that is gone may be given to another."""
 
-    leaves: list[Any]
-    structure: Any
-    transforms: Any  # what was computed inside of a branch or loop means nothing outside of it
+    leaves: list[ArrayLike]
+    structure: PyTreeDef
+    transforms: Hashable  # what was computed inside of a branch or loop means nothing outside of it
 
     @staticmethod
     def of(trace: AnyTrace) -> _Place:
@@ -71,7 +74,7 @@ def remembering() -> Iterator[Memory]:
         _current.reset(token)
 
 
-def recall(trace: AnyTrace, name: Any, compute: Callable[[], Any]) -> Any:
+def recall(trace: AnyTrace, name: Hashable, compute: Callable[[], PyTree]) -> PyTree:
     """The fact of this name about a trace, computed if nobody knows it."""
     memory = _current.get()
     if memory is None:
@@ -83,7 +86,7 @@ def recall(trace: AnyTrace, name: Any, compute: Callable[[], Any]) -> Any:
     return known[name]
 
 
-def note(trace: AnyTrace, name: Any, value: Any) -> None:
+def note(trace: AnyTrace, name: Hashable, value: PyTree) -> None:
     """Put a fact into the memory in use, if there is one."""
     memory = _current.get()
     if memory is not None:

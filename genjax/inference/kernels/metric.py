@@ -6,17 +6,16 @@ covariance, so that steps are alike in all directions.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from genjax.inference.kernels.density import Arrays, standard_normal_like, total_squares
 from genjax.shapes import Float
 
 
-def check_inverse_mass(inverse_mass: Any, n: int, kernel: str) -> None:
+def check_inverse_mass(inverse_mass: ArrayLike | None, n: int, kernel: str) -> None:
     """Raise unless an inverse mass matrix fits n coordinates.
 
     Raises:
@@ -29,7 +28,7 @@ def check_inverse_mass(inverse_mass: Any, n: int, kernel: str) -> None:
         )
 
 
-def factor_of(inverse_mass: Any) -> Any:
+def factor_of(inverse_mass: ArrayLike | None) -> Array | None:
     """What draws of momenta need of A, computed once: its square root if diagonal, its Cholesky factor if dense."""
     if inverse_mass is None:
         return None
@@ -37,7 +36,7 @@ def factor_of(inverse_mass: Any) -> Any:
     return jnp.sqrt(inverse_mass) if inverse_mass.ndim == 1 else jnp.linalg.cholesky(inverse_mass)
 
 
-def draw_momentum(factor: Any, position: Arrays) -> Arrays:
+def draw_momentum(factor: Array | None, position: Arrays) -> Arrays:
     """r ~ N(0, A^-1), arrays of the position's shapes."""
     noise = standard_normal_like(position)
     if factor is None:
@@ -48,7 +47,7 @@ def draw_momentum(factor: Any, position: Arrays) -> Arrays:
     return [jax.scipy.linalg.solve_triangular(factor, z, trans="T", lower=True)]
 
 
-def velocity(inverse_mass: Any, momentum: Arrays) -> Arrays:
+def velocity(inverse_mass: ArrayLike | None, momentum: Arrays) -> Arrays:
     """A r."""
     if inverse_mass is None:
         return momentum
@@ -57,7 +56,7 @@ def velocity(inverse_mass: Any, momentum: Arrays) -> Arrays:
     return [inverse_mass * r if inverse_mass.ndim == 1 else inverse_mass @ r]
 
 
-def kinetic_energy(inverse_mass: Any, momentum: Arrays) -> Float[Array, ""]:
+def kinetic_energy(inverse_mass: ArrayLike | None, momentum: Arrays) -> Float[Array, ""]:
     """`r' A r / 2`, ()."""
     if inverse_mass is None:
         return 0.5 * total_squares(momentum)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Hashable
+from typing import ClassVar, TypeVar
 
 import jax.numpy as jnp
 from jax import Array
@@ -24,6 +25,7 @@ from genjax.inference.kernels.density import (
 from genjax.inference.kernels.kernel import Info, Kernel, apply, no_move
 from genjax.inference.kernels.metric import check_inverse_mass, draw_momentum, factor_of
 from genjax.inference.kernels.trajectory import build_trajectory
+from genjax.signatures import PyTree
 
 T = TypeVar("T", bound=AnyTrace)
 
@@ -56,7 +58,7 @@ class NUTS(Kernel):
             raise ValueError(f"NUTS got max_depth={depth}. A trajectory doubles at least once.")
         object.__setattr__(self, "max_depth", depth)
 
-    def density(self, trace: AnyTrace, state: Any = None) -> SelectedDensity | None:
+    def density(self, trace: AnyTrace, state: GradientState | None = None) -> SelectedDensity | None:
         """The density that the kernel moves on; None if nothing is selected."""
         return selected_density(trace, self.selection, "nuts", self.transform, state, as_vector=True)
 
@@ -92,7 +94,7 @@ class NUTS(Kernel):
         )
         return new, info
 
-    def memory(self, state: GradientState) -> Any:
+    def memory(self, state: GradientState) -> tuple[Hashable, PyTree] | None:
         return what_is_known(state, self.selection, self.transform, as_vector=True)
 
 

@@ -31,11 +31,11 @@ class ParallelState(Pytree):
     """
 
     traces: AnyTrace
-    index: Any
-    swap_acceptance: Any
+    index: ArrayLike
+    swap_acceptance: jax.Array
 
     @property
-    def trace(self) -> Any:
+    def trace(self) -> AnyTrace:
         """The trace of the model itself, at b = 1."""
         return untemper(jax.tree.map(lambda leaf: leaf[0], self.traces))
 
@@ -87,7 +87,7 @@ class ParallelTempering(Kernel):
     def step(self, state: ParallelState) -> tuple[ParallelState, Info]:
         b = jnp.asarray(self.temperatures, float)
 
-        def move(trace: AnyTrace, b: Array) -> tuple[Any, Array, Info]:
+        def move(trace: AnyTrace, b: Array) -> tuple[AnyTrace, Array, Info]:
             own = self._at(b)
             moved, info = own.step(own.init(trace))
             return plain(moved.trace), data_log_density(untemper(moved.trace)), info
@@ -110,11 +110,13 @@ class ParallelTempering(Kernel):
         info = Info.of(first.accept, first.acceptance, energy, first.is_divergent, first.tree_depth, gradients)
         return ParallelState(traces, state.index + 1, rates), info
 
-    def _at(self, b: Any) -> Kernel:
+    def _at(self, b: float | Array) -> Kernel:
         return kernel_at(self.kernel, b, "ParallelTempering")
 
 
-def kernel_at(kernel: Kernel | Const[Any] | Callable[[Any], Kernel], b: Any, caller: str) -> Kernel:
+def kernel_at(
+    kernel: Kernel | Const[Callable[[Array], Kernel]] | Callable[[Array], Kernel], b: float | Array, caller: str
+) -> Kernel:
     """The kernel for an inverse temperature: a `Kernel` as it is, or what the function of b makes.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,16 +12,16 @@ from genjax.core import Fn, Scan, sel
 from genjax.core.addresses import Path, addresses, path_text, selected_paths
 from genjax.core.const import count, unwrap
 from genjax.core.lanes import scalar
-from genjax.core.observed import movable, staying
+from genjax.core.observed import Marks, Movable, movable, staying
 from genjax.core.pytree import Pytree
 from genjax.core.selection import Selectable, SelectionBase
-from genjax.core.signatures import Choices
 from genjax.core.trace import AnyTrace
 from genjax.distributions import categorical
 from genjax.inference.carry import plain, select_trace
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply
 from genjax.inference.kernels.metropolis import acceptance_probability, accepts
 from genjax.inference.resampling import ancestral_lineage, resample_ancestors
+from genjax.signatures import Args, Choices, Kwargs, PyTree
 
 T = TypeVar("T", bound=AnyTrace)
 
@@ -71,15 +71,15 @@ class _Steps(NamedTuple):
     """The `Scan` whose steps are moved: where it is, what it was called with, and its choices."""
 
     path: Path
-    scan: Any
-    args: Any
-    kwargs: Any
+    scan: Scan
+    args: Args
+    kwargs: Kwargs
     choices: Choices
     selection: SelectionBase
-    held: Any
+    held: Marks
 
 
-def _steps_of(trace: AnyTrace, wanted: Any) -> _Steps:
+def _steps_of(trace: AnyTrace, wanted: Movable) -> _Steps:
     """The innermost function call that has all selected choices, if it is a `Scan` below nothing but functions.
 
     Raises:
@@ -104,24 +104,24 @@ def _steps_of(trace: AnyTrace, wanted: Any) -> _Steps:
     return _Steps(path, gen_fn, (init, kwargs.get("xs", xs)), _without(kwargs, "xs"), choices, selection, held)
 
 
-def _without(kwargs: dict[str, Any], name: str) -> dict[str, Any]:
+def _without(kwargs: Kwargs, name: str) -> Kwargs:
     return {key: value for key, value in kwargs.items() if key != name}
 
 
-def _path_given(steps: _Steps, n: int) -> tuple[Any, Array]:
+def _path_given(steps: _Steps, n: int) -> tuple[Choices, Array]:
     """`(choices, number)` of a path drawn by weight from n particles, of which number 0 is the current one."""
     (init, xs), kwargs, callee = steps.args, steps.kwargs, steps.scan.callee
     n_steps = jax.tree.leaves(steps.choices)[0].shape[0]
     held = jax.tree.map(lambda mask: jnp.broadcast_to(mask, (n_steps, *mask.shape[1:])), steps.held)
 
-    def step(loop: Any, inputs: Any) -> Any:
+    def step(loop: PyTree, inputs: PyTree) -> PyTree:
         (states, log_weights), (x, choices, held) = loop, inputs
         kept, old = (staying(choices, steps.selection, held, drop) for drop in (True, False))
         others = resample_ancestors(log_weights, n - 1, "categorical")
         ancestors = jnp.concatenate([jnp.zeros(1, jnp.int32), others])
         states = jax.tree.map(lambda leaf: leaf[ancestors], states)
 
-        def extended(state: Any) -> Any:
+        def extended(state: PyTree) -> tuple[Choices, Array, PyTree]:
             trace, log_weight = callee.generate(kept, state, x, **kwargs)
             return trace.get_choices(), scalar(log_weight), trace.get_retval()[0]
 
@@ -139,7 +139,7 @@ def _path_given(steps: _Steps, n: int) -> tuple[Any, Array]:
     return jax.tree.map(lambda leaf: leaf[jnp.arange(n_steps), lineage], drawn), number
 
 
-def _at(trace: AnyTrace, path: Path) -> Any:
+def _at(trace: AnyTrace, path: Path) -> AnyTrace:
     for addr in path:
         trace = trace.raw_choices()[addr]
     return trace

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from genjax.distributions import uniform
 from genjax.inference.carry import plain
 from genjax.inference.kernels.density import selected_density, standard_normal_like
 from genjax.inference.kernels.kernel import Info, Kernel, TraceState, apply, no_move
+from genjax.signatures import PyTree
 
 T = TypeVar("T", bound=AnyTrace)
 Line = Callable[[Array], Array]
@@ -72,7 +73,7 @@ class Slice(Kernel):
 def _step_out(along: Line, level: Array, end: Array, step: Array, n_steps: Array) -> Array:
     """The end of the interval, moved by steps until the density there is below the level, n_steps at most."""
 
-    def goes_on(loop: Any) -> Array:
+    def goes_on(loop: PyTree) -> Array:
         end, n_left = loop
         return (n_left > 0) & (along(end) > level)
 
@@ -82,7 +83,7 @@ def _step_out(along: Line, level: Array, end: Array, step: Array, n_steps: Array
 def _shrink(along: Line, level: Array, low: Array, high: Array) -> Array:
     """A point of the interval whose density is above the level, drawn uniformly from what is left of it."""
 
-    def draw(loop: Any) -> Any:
+    def draw(loop: PyTree) -> PyTree:
         low, high, _, _, n = loop
         at = low + (high - low) * uniform.sample(0.0, 1.0)
         is_inside = along(at) > level

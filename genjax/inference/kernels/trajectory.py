@@ -14,7 +14,8 @@ iteration.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +27,7 @@ from genjax.distributions import uniform
 from genjax.inference.kernels.density import SelectedDensity
 from genjax.inference.kernels.leapfrog import DIVERGENCE_THRESHOLD
 from genjax.inference.kernels.metric import kinetic_energy, velocity
+from genjax.signatures import PyTree
 
 
 class Leaf(NamedTuple):
@@ -84,7 +86,12 @@ class Trajectory(NamedTuple):
 
 
 def build_trajectory(
-    density: SelectedDensity, gradient: Array, momentum: Array, step_size: ArrayLike, inverse_mass: Any, max_depth: int
+    density: SelectedDensity,
+    gradient: Array,
+    momentum: Array,
+    step_size: ArrayLike,
+    inverse_mass: ArrayLike | None,
+    max_depth: int,
 ) -> Trajectory:
     """The trajectory of one NUTS transition from the density's own position.
 
@@ -199,11 +206,11 @@ def _mark_first_leaves(first: FirstLeaves, index: Array, v: Array, offset: Array
     return FirstLeaves(jnp.where(put, v, first.velocity), jnp.where(put, offset, first.offset)), ends
 
 
-def _turns(total: Array, left: Array, right: Array, speed: Any) -> Array:
+def _turns(total: Array, left: Array, right: Array, speed: Callable[[Array], Array]) -> Array:
     """Whether a trajectory turns: its momenta, with half of those at the ends, point back at one of the ends."""
     centred = total - 0.5 * (left + right)
     return (jnp.dot(centred, speed(left)) <= 0) | (jnp.dot(centred, speed(right)) <= 0)
 
 
-def _where(check: Array, new: Any, old: Any) -> Any:
+def _where(check: Array, new: PyTree, old: PyTree) -> PyTree:
     return jax.tree.map(lambda a, b: jnp.where(check, a, b), new, old)

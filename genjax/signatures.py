@@ -8,5 +8,14 @@ PyTree: TypeAlias = Any
 Choices: TypeAlias = Any
 """The choices of a generative function: a nested dict from address to value, or the value itself of a distribution."""
 
+ChoiceMap: TypeAlias = dict[str, Any]
+"""The choices of a function with addresses: from address to what is beneath."""
+
 Constraints: TypeAlias = Any
 """Choices, or some of them: None for nothing, `masked`, `indexed` and `filled` for parts, `strict` for no others."""
+
+Args: TypeAlias = tuple[Any, ...]
+"""What a function that is called elsewhere gets as `*args`."""
+
+Kwargs: TypeAlias = dict[str, Any]
+"""What a function that is called elsewhere gets as `**kwargs`."""
