@@ -172,7 +172,11 @@ class JvpEstimate(Rule):
         self, site: Site, key: jax.Array, parameters: Sequence[jax.Array], shape: tuple[int, ...], rest: Rest
     ) -> jax.Array:
         if not isinstance(site, PrimitiveLanes):
-            assert isinstance(site, PrimitiveSite)  # a user's primitive makes no other
+            if not isinstance(site, PrimitiveSite):
+                raise NotImplementedError(
+                    f"{type(site.primitive).__name__} is a built-in estimator with a prim_jvp_estimate of its own. "
+                    "Derive it from ADEVPrimitive instead, and call the built-in one's methods where they serve."
+                )
             return _estimate_jvp(site, key, parameters, rest)
         keys = jax.random.split(key, site.size)
 

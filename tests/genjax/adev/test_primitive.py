@@ -158,6 +158,13 @@ def test_missing_methods_are_named():
         expectation(lambda p: no_rule(p)).grad_estimate(0.3)
 
 
+def test_a_subclass_of_a_built_in_estimator_cannot_bring_its_own_rule():
+    methods = {"prim_jvp_estimate": MeasureValuedFlip.prim_jvp_estimate}
+    own = Pytree.dataclass(type("OwnRule", (type(flip_enum),), methods))()
+    with pytest.raises(NotImplementedError, match="OwnRule is a built-in estimator .* Derive it from ADEVPrimitive"):
+        expectation(lambda p: own(p) * 1.0).grad_estimate(0.3)
+
+
 def test_pathwise_rule_for_a_discrete_choice_is_refused():
     from genjax.adev.rules import PATHWISE
 
