@@ -160,6 +160,6 @@ def covers(key: str) -> bool:
     return not (isinstance(model, type) and issubclass(model, BaseModel))
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = "null" if value is None else str(value) if isinstance(value, int | float) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -37,7 +37,7 @@ def _faults(found: dict[str, Any]) -> Iterator[str]:
                 yield f"{name}[{key!r}] must be {kind} (see studies/base.py), got {value!r:.80}."
 
 
-def _is_flag(value: Any) -> bool:
+def _is_flag(value: object) -> bool:
     """Whether it is a flag whose overrides are texts with no other placeholder than `{value}`."""
     if not isinstance(value, Flag):
         return False
@@ -45,7 +45,7 @@ def _is_flag(value: Any) -> bool:
     return all(map(_are_words, lists)) and all(map(_can_expand, value.overrides))
 
 
-def _are_words(value: Any) -> bool:
+def _are_words(value: object) -> bool:
     return isinstance(value, tuple | list) and all(isinstance(word, str) for word in value)
 
 

@@ -70,7 +70,7 @@ def _check_timing(timing: dict[str, Any], tasks: dict[str, Any], faults: list[st
             faults.append(f"{key}.cores={settings['cores']}: this machine has {usable_cores()} usable cores.")
 
 
-def _check_counts(value: Any, key: str, faults: list[str]) -> None:
+def _check_counts(value: object, key: str, faults: list[str]) -> None:
     """The counts of a study (`n_*`) must be above zero, wherever they are, in lists too."""
     if isinstance(value, dict):
         for name, item in value.items():
@@ -83,7 +83,7 @@ def _check_counts(value: Any, key: str, faults: list[str]) -> None:
             faults.append(f"{key}={item}: must be above zero.")
 
 
-def _check_finite(value: Any, key: str, faults: list[str]) -> None:
+def _check_finite(value: object, key: str, faults: list[str]) -> None:
     """No number of a study is NaN or infinite: records are JSON, which has neither."""
     if isinstance(value, dict | list):
         for name, item in value.items() if isinstance(value, dict) else enumerate(value):
@@ -92,7 +92,7 @@ def _check_finite(value: Any, key: str, faults: list[str]) -> None:
         faults.append(f"{key}={value}: must be a finite number.")
 
 
-def mistyped(key: str, current: Any, value: Any) -> str | None:
+def mistyped(key: str, current: object, value: object) -> str | None:
     """What is wrong with the kind of a value that shall replace `current`, or None.
 
     For what the schema does not cover, the parameters of studies: a value stays of the kind that it has.
@@ -109,12 +109,12 @@ def mistyped(key: str, current: Any, value: Any) -> str | None:
     return f"{key}={value!r}: expected {kind}, such as {current!r}."
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     kinds = ((bool, "true or false"), (int, "a whole number"), (float, "a number"), (str, "a name"), (list, "a list"))
     return next((name for kind, name in kinds if isinstance(value, kind)), "a mapping")
 
 
-def dotted_keys(values: Any, prefix: str = "") -> list[str]:
+def dotted_keys(values: object, prefix: str = "") -> list[str]:
     """Every key of a nested mapping, dotted."""
     found: list[str] = []
     if isinstance(values, dict):

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from frameworks.base import Framework, Program, Unavailable
+from frameworks.base import Framework, Inputs, Program, Unavailable
 from pipelines.install.requirements import extension_folders
 from pipelines.plan.tree import extend_packages, load_framework, load_module
 
@@ -65,12 +65,12 @@ class Cell:
         """The outputs of one call with fresh inputs."""
         return self._run(self._prepared(seed))
 
-    def _prepared(self, seed: int) -> Any:
+    def _prepared(self, seed: int) -> Inputs:
         inputs = self.program.prepare(seed)
         self.framework.synchronize(inputs)
         return inputs
 
-    def _run(self, inputs: Any) -> dict[str, np.ndarray]:
+    def _run(self, inputs: Inputs) -> dict[str, np.ndarray]:
         outputs = self.built.run(inputs)
         self.framework.synchronize(outputs)
         found = self.framework.to_numpy(outputs)
@@ -82,7 +82,7 @@ class Cell:
         except (TypeError, ValueError) as error:
             self.report("notes", str(error))
 
-    def _arrays(self, outputs: Any) -> bool:
+    def _arrays(self, outputs: object) -> bool:
         if not isinstance(outputs, dict) or not outputs:
             self.report("outputs", f"to_numpy gave {type(outputs).__name__} with no arrays by name")
             return False

@@ -168,7 +168,7 @@ def _points(
         yield parameters, cells
 
 
-def _baseline(cells: list[Cell], wanted: Any) -> Cell | None:
+def _baseline(cells: list[Cell], wanted: object) -> Cell | None:
     if wanted is None:
         return None
     asked = wanted if isinstance(wanted, dict) else {"framework": wanted}
@@ -179,5 +179,5 @@ def _baseline(cells: list[Cell], wanted: Any) -> Cell | None:
     return None
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else canonical(value)

@@ -164,7 +164,7 @@ def _fault_of_study(path: Path, place: Path, is_own: bool) -> str | None:
     return None
 
 
-def _other_contract(where: str, version: Any) -> str:
+def _other_contract(where: str, version: object) -> str:
     return (
         f"{where}: written for version {version} of the contract, and this is version {CONTRACT}. "
         "See docs/extending.md for what changed."

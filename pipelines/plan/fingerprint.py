@@ -243,7 +243,7 @@ def content_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def named_files(value: Any) -> list[Path]:
+def named_files(value: object) -> list[Path]:
     """The files that parameters name, at any depth."""
     if isinstance(value, str):
         return [Path(value)] if os.path.isfile(value) else []

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pipelines.results.machine import cgroup_folders
 from pipelines.workers.cores import busy_seconds
@@ -38,14 +38,23 @@ class Condition:
     busy: dict[int, tuple[float, float]]
 
 
+class Watched(Protocol):
+    """A worker, as a watch sees it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def cores(self) -> Sequence[int] | None:
+        """The cores that it is confined to; None for all."""
+
+    def cpu_seconds(self) -> float | None: ...
+
+
 class Watch:
-    """Watches the machine around a race from its making until `facts` is called.
+    """Watches the machine around a race, with these workers, from its making until `facts` is called."""
 
-    Args:
-        workers: the workers of the race, each with `pid`, `cores` (None for all) and `cpu_seconds()`.
-    """
-
-    def __init__(self, workers: Iterable[Any]):
+    def __init__(self, workers: Iterable[Watched]):
         self._workers = list({worker.pid: worker for worker in workers}.values())
         named = {core for worker in self._workers for core in worker.cores or ()}
         self.cores = sorted(named or usable())

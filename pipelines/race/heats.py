@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -33,6 +33,8 @@ from pipelines.race.timing import (
     round_seed,
     warm_up_seed,
 )  # fmt: skip
+
+T = TypeVar("T")
 
 MOST_HEATS = 8
 MIN_IDLE_SECONDS = 1e-3
@@ -275,7 +277,7 @@ class _Race:
         idle = self.idle / self.timed if self.known and self.timed > 0 else None
         return RaceResult(self.lanes, self.rounds, idle, self.failures, [one.fraction for one in self.after])
 
-    def _attempt(self, index: int, action: Callable[[Sequence[Contestant]], Any]) -> Any:
+    def _attempt(self, index: int, action: Callable[[Sequence[Contestant]], T]) -> T | None:
         """Runs one step of one contestant; its failure takes it out of the race and leaves the others in."""
         try:
             return action(self.alive[index])

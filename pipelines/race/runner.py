@@ -19,7 +19,7 @@ from pipelines.race import condition, spread, statistics, timed_calls
 from pipelines.race.admission import Admission, Entrant, cores_of, finish, is_timed
 from pipelines.race.heats import Lane, RaceResult
 from pipelines.race.replica import Replica
-from pipelines.race.timing import ContestantFailure, as_failure
+from pipelines.race.timing import ContestantFailure, TimingSettings, as_failure
 from pipelines.race.waves import run_in_waves, waves_of
 from pipelines.results import provenance
 from pipelines.results.rows import OUTPUT
@@ -344,7 +344,7 @@ def _slots(race: PlannedRace, configuration: Configuration) -> list[tuple]:
 
 
 def _timing(
-    result: RaceResult, index: int, baseline: int | None, paired: int | None, settings: Any
+    result: RaceResult, index: int, baseline: int | None, paired: int | None, settings: TimingSettings
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     lane: Lane = result.lanes[index]
     timing = {

@@ -167,7 +167,7 @@ def _rounds(key: str, arrays: Mapping[str, np.ndarray]) -> pd.DataFrame:
     )
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     """JSON in which a number that JSON lacks is a word, as in `"nan"`."""
     return json.dumps(_worded(value), sort_keys=True, default=str, allow_nan=False)
 

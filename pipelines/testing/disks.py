@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar
 from unittest import mock
 
 from pipelines.results import files
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @contextmanager
@@ -75,8 +78,8 @@ def flipped_bit(path: Path, generator: random.Random) -> Iterator[tuple[int, int
         path.write_bytes(content)
 
 
-def _late(function: Callable[..., Any], seconds: float) -> Callable[..., Any]:
-    def late(*arguments: Any, **options: Any) -> Any:
+def _late(function: Callable[P, T], seconds: float) -> Callable[P, T]:
+    def late(*arguments: P.args, **options: P.kwargs) -> T:
         time.sleep(seconds)
         return function(*arguments, **options)
 

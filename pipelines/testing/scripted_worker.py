@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from pipelines.plan.tree import FrameworkDescription, Tree
 from pipelines.workers import client, pool, worker
 
 Script = Callable[[str, bytes], bytes]
@@ -26,7 +27,7 @@ Script = Callable[[str, bytes], bytes]
 class ScriptedClient(client.WorkerClient):
     """A client whose worker is an object in this process; see the module."""
 
-    def __init__(self, description: Any, tree: Any, script: Script):
+    def __init__(self, description: FrameworkDescription, tree: Tree, script: Script):
         self.label = description.name
         self.log = Path(tempfile.gettempdir()) / "no log of a scripted worker"
         self.programs, self.hello, self.cores, self.confined = 0, {}, None, False
@@ -66,7 +67,7 @@ def scripted(scripts: Mapping[str, Script]) -> Iterator[None]:
     """Gives frameworks workers without processes, by name; the others have real ones."""
     real = client.WorkerClient
 
-    def make(description: Any, tree: Any, *rest: Any) -> client.WorkerClient:
+    def make(description: FrameworkDescription, tree: Tree, *rest: Any) -> client.WorkerClient:
         if description.name in scripts:
             return ScriptedClient(description, tree, scripts[description.name])
         return real(description, tree, *rest)

@@ -193,7 +193,7 @@ def _wrong(error: ValidationError) -> str:
     return "; ".join(found) + (f"; and {more} more" if more > 0 else "")
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = repr(value) if not isinstance(value, str) else repr(value[:60])
     return text if len(text) <= 60 else text[:57] + "..."
 
