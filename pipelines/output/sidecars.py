@@ -19,7 +19,7 @@ from pipelines.plan.plan import Problems
 from pipelines.results.rows import rows_digest
 from studies.base import FigureContext, Row
 
-DRAWING = ("animation.py", "drawing.py", "figures.py", "sidecars.py")
+DRAWING = ("animation.py", "drawing.py", "figures.py", "fonts.py", "png.py", "sidecars.py")
 """The modules of this folder that decide what the files of a figure are."""
 
 Facts = dict[str, Any]

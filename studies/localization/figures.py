@@ -181,8 +181,10 @@ def draw_cloud(axes: Axes, row: Row) -> None:
     for step, alpha in enumerate(np.linspace(0.15, 0.8, n_steps)):
         log_weights = arrays["log_weights"][step].astype(np.float64)
         sizes = 50 * np.exp(log_weights - log_weights.max())
-        axes.scatter(arrays["x"][step], arrays["y"][step], s=sizes, alpha=alpha, linewidths=0, zorder=4,
-                     c=np.full(len(sizes), step / max(n_steps - 1, 1)), cmap="viridis", vmin=0, vmax=1)  # fmt: skip
+        # Dots of one size share an outline, which a PDF and an SVG then hold once.
+        axes.scatter(arrays["x"][step], arrays["y"][step], s=sizes if np.ptp(sizes) else sizes[0], alpha=alpha,
+                     c=np.full(len(sizes), step / max(n_steps - 1, 1)), cmap="viridis", vmin=0, vmax=1,
+                     linewidths=0, zorder=4)  # fmt: skip
     axes.plot(
         arrays["mean"][-1][:, 0], arrays["mean"][-1][:, 1], color=COLORS[row.parameters["method"]], lw=2, zorder=4
     )

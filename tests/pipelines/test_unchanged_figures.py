@@ -1,15 +1,10 @@
 """Figures are drawn again when anything that decides them has changed, and only then."""
 
-import io
 import json
-import re
 import subprocess
 import sys
-import zlib
 
 import pytest
-from fontTools.ttLib import TTFont
-from matplotlib.figure import Figure
 
 from pipelines.output import drawing, sidecars
 from pipelines.plan.tree import REPOSITORY
@@ -130,28 +125,3 @@ def test_a_run_with_nothing_to_measure_or_draw_loads_no_matplotlib(toy):
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "(unchanged)" in ended.stdout and "page: " in ended.stdout
-
-
-def fonts(pdf):
-    """The fonts that a PDF embeds."""
-    found = []
-    for match in re.finditer(rb"/Length1 .*?stream\r?\n", pdf, re.DOTALL):
-        found.append(TTFont(io.BytesIO(zlib.decompressobj().decompress(pdf[match.end() :]))))
-    return found
-
-
-def test_fonts_without_tables_of_layout_have_the_same_outlines_and_widths():
-    figure = Figure()
-    figure.text(0.1, 0.5, "Affine fi → 95% interval")
-    figure.text(0.1, 0.2, "bold", weight="bold")
-    with drawing.matplotlib.rc_context(drawing.RC_PARAMETERS):
-        whole, light = io.BytesIO(), io.BytesIO()
-        figure.savefig(whole, format="pdf")
-        with drawing.fonts_without_layout():
-            figure.savefig(light, format="pdf")
-    pairs = list(zip(fonts(whole.getvalue()), fonts(light.getvalue()), strict=True))
-    assert len(pairs) > 1
-    for before, after in pairs:
-        assert set(before.keys()) - set(after.keys()) == set(drawing.LAYOUT_TABLES) & set(before.keys()) != set()
-        for glyph in after.getGlyphOrder():
-            assert before["glyf"][glyph] == after["glyf"][glyph] and before["hmtx"][glyph] == after["hmtx"][glyph]

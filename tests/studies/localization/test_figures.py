@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from studies.base import FigureContext, Row, Rows
 from studies.localization import export, figures
@@ -136,3 +137,17 @@ def test_data_files_hold_what_the_rows_hold(parameters):
 
 def test_no_rows_no_files():
     assert export.files(Rows([]), make_problem) == {}
+
+
+@pytest.mark.parametrize("differ", [False, True])
+def test_dots_have_the_areas_of_their_weights_and_share_one_outline_where_these_are_equal(parameters, differ):
+    shown = row(parameters, "comparison", "bootstrap")
+    if differ:
+        shown.arrays["log_weights"][:, 1:] = -1.0
+    axes = Figure().subplots()
+    figures.draw_cloud(axes, shown)
+    n_steps, n = shown.arrays["x"].shape
+    assert len(axes.collections) == n_steps
+    for dots in axes.collections:
+        assert len(dots.get_offsets()) == len(dots.get_array()) == n
+        assert np.allclose(dots.get_sizes(), [50.0, *[50 * np.exp(-1.0)] * (n - 1)] if differ else [50.0])
