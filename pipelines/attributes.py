@@ -33,6 +33,7 @@ class Attributes:
     def __init__(self, folders: Sequence[Path]):
         self.folders = tuple(folders)
         self._trees: dict[Path, ast.Module] = {}
+        self._imports: dict[Path, list[Path]] = {}
 
     def of(self, path: Path, name: str, wanted: Sequence[str]) -> tuple[dict[str, Any], int] | None:
         """The wanted attributes of the class whose `name` is `name`, inherited ones too, and the line of the class.
@@ -59,8 +60,11 @@ class Attributes:
             if current in found:
                 continue
             found.append(current)
-            for node in ast.walk(self.parsed(current)):
-                waiting.extend(self._imported(node))
+            if current not in self._imports:
+                self._imports[current] = [
+                    file for node in ast.walk(self.parsed(current)) for file in self._imported(node)
+                ]
+            waiting.extend(self._imports[current])
         return found
 
     def parsed(self, path: Path) -> ast.Module:

@@ -145,9 +145,6 @@ class Tree:
     def _framework_folders(self) -> tuple[Path, ...]:
         return tuple(dict.fromkeys(place / "frameworks" for place in (*self.places, REPOSITORY)))
 
-    def _attributes(self) -> Attributes:
-        return Attributes(self._framework_folders())
-
     def problem_module(self, study: str) -> ModuleType:
         """The study's `problem.py`, loaded."""
         return load_module(self.study_folder(study) / "problem.py", f"studies.{study}.problem")
@@ -176,7 +173,8 @@ class Tree:
         """The framework's file, the `frameworks/` files that it imports, and that those import, and its `sources`."""
         path, base = self.frameworks()[description.name], REPOSITORY / "frameworks" / "base.py"
         home = self.home_of(description.name)
-        imported = self._attributes().files(path)
+        folders = self._framework_folders()
+        imported = _imported(path, folders, _state(file for folder in folders for file in folder.glob("*.py")))
         declared = [found for glob in description.sources for found in home.glob(glob) if found.is_file()]
         return sorted({path, base, *imported, *declared})
 
@@ -187,7 +185,7 @@ class Tree:
         """
         found = self.study_folder(study).glob("*.py")
         own = [path for path in found if not path.stem.startswith(("figures", "export", "flags", "__"))]
-        shared = {name for path in own for name in _shared_imports(path)} - {"base"}
+        shared = {name for path in own for name in _shared_imports(path, path.stat().st_mtime_ns)} - {"base"}
         folders = dict.fromkeys([self.study_folder(study).parent, self.root / "studies", REPOSITORY / "studies"])
         paths = (
             next((path for folder in folders if (path := folder / f"{name}.py").is_file()), None) for name in shared
@@ -240,13 +238,16 @@ def _arguments(node: ast.FunctionDef) -> list[str]:
     return [argument.arg for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
 
 
-def _shared_imports(path: Path) -> Iterator[str]:
+@cache
+def _shared_imports(path: Path, modified_ns: int) -> frozenset[str]:
     """The modules directly in `studies/` that a file imports."""
+    found: set[str] = set()
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and node.module == "studies":
-            yield from (alias.name for alias in node.names)
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("studies."):
-            yield str(node.module).split(".")[1]
+            found.add(str(node.module).split(".")[1])
+    return frozenset(found)
 
 
 def extend_packages(folders: Sequence[Path]) -> None:
@@ -307,9 +308,21 @@ def _state(files: Iterable[Path]) -> Modified:
 
 
 @cache
+def _attributes(folders: tuple[Path, ...], state: Modified) -> Attributes:
+    """What reads frameworks' files: each file once for each state of all of them."""
+    return Attributes(folders)
+
+
+@cache
+def _imported(path: Path, folders: tuple[Path, ...], state: Modified) -> tuple[Path, ...]:
+    """A framework's file and those that it imports, found once for each state of all frameworks' files."""
+    return tuple(_attributes(folders, state).files(path))
+
+
+@cache
 def _described(path: Path, folders: tuple[Path, ...], state: Modified) -> FrameworkDescription:
     """The attributes of a framework's class, read once for each state of all frameworks' files."""
-    attributes = Attributes(folders)
+    attributes = _attributes(folders, state)
     known = [field.name for field in fields(FrameworkDescription)]
     try:
         found = attributes.of(path, path.stem, known)
