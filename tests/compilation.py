@@ -11,6 +11,8 @@ import os
 import shutil
 import tempfile
 
+import pytest
+
 from tests.tiers import tier
 
 OLDER_GENERATOR = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
@@ -65,3 +67,24 @@ def optimisation_disabled(disabled):
     jax.config.update("jax_disable_most_optimizations", disabled)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module")
+def unoptimised(pytestconfig):
+    """Quick compilation for modules whose programs compile for longer than they run, except in the thorough tier."""
+    with optimisation_disabled(tier(pytestconfig) != "thorough"):
+        yield
+
+
+@pytest.fixture
+def optimised():
+    """For tests that read the cost or the memory of a compiled program: it is to be the one that users run."""
+    with optimisation_disabled(False):
+        yield
+
+
+@pytest.fixture
+def quick_programs(monkeypatch, pytestconfig):
+    """Quick compilation, except in the thorough tier, in programs that a test starts for what they compute."""
+    for name, value in quick_variables(pytestconfig).items():
+        monkeypatch.setenv(name, value)

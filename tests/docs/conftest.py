@@ -2,11 +2,7 @@
 
 import pytest
 
-from tests.compilation import optimisation_disabled
-from tests.tiers import tier
-
 
 @pytest.fixture(scope="module", autouse=True)
-def compile_without_optimisation(request):
-    with optimisation_disabled(tier(request.config) != "thorough"):
-        yield
+def compile_without_optimisation(unoptimised):
+    pass

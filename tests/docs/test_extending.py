@@ -22,7 +22,6 @@ from pipelines.plan.cells import races
 from pipelines.plan.descriptions import describe
 from pipelines.plan.extensions import tree_of
 from pipelines.plan.tree import Tree
-from tests.compilation import quick_variables
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
@@ -33,11 +32,9 @@ FAST = (
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, pytestconfig):
+def folder(tmp_path, monkeypatch, quick_programs):
     """The files of the page outside the tree."""
     monkeypatch.setenv(EXTENSIONS, "")
-    for name, value in quick_variables(pytestconfig).items():
-        monkeypatch.setenv(name, value)
     for name, text in FILES.items():
         path = tmp_path / "mine" / name
         path.parent.mkdir(parents=True, exist_ok=True)

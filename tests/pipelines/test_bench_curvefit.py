@@ -76,6 +76,7 @@ def test_a_program_that_fails_is_missed_and_the_next_one_runs(monkeypatch, conte
     assert [finding.what for finding in rest[:1]] == ["Gibbs + HMC, 1,000 particles: steady"]
 
 
+@pytest.mark.usefixtures("quick_programs")
 def test_the_program_runs_here_and_checks_itself(context):
     # The evidence of 2,000 particles is skewed, but 6 standard errors hold more than all of them at this seed.
     problem = bench.problem_of(context, "importance")
@@ -87,6 +88,7 @@ def test_the_program_runs_here_and_checks_itself(context):
         run_program("curvefit_published", "importance", wrong, "1000")
 
 
+@pytest.mark.usefixtures("quick_programs")
 def test_chains_that_have_not_arrived_are_refused(context):
     problem = bench.problem_of(context, "gibbs_hmc")
     assert problem["outlier_bound"] == 2.0 and len(problem["outlier_probability"]) == 18

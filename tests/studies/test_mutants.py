@@ -8,16 +8,14 @@ import pytest
 from pipelines.plan.mutants import mutants_of
 from pipelines.plan.tree import Tree
 from pipelines.race import gates
-from tests.compilation import quick_variables
 
 TREE = Tree()
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "gates.md"
 
 
+@pytest.mark.usefixtures("quick_programs")
 @pytest.mark.parametrize("study", TREE.studies())
-def test_cheap_mutants_are_invalid(study, capsys, monkeypatch, pytestconfig):
-    for name, value in quick_variables(pytestconfig).items():
-        monkeypatch.setenv(name, value)
+def test_cheap_mutants_are_invalid(study, capsys):
     status = gates.run([f"study={study}", "cheap=true", "runs=1"], TREE)
     assert status == 0, capsys.readouterr().out
 
