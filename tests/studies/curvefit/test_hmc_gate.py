@@ -13,6 +13,7 @@ from studies.curvefit.gate_hmc import WINDOW
 from studies.curvefit.models import genjax, handcoded_jax, numpyro
 from studies.curvefit.problem import check, make_problem
 
+pytestmark = pytest.mark.usefixtures("unoptimised")
 BASIC = {"data_set": "reference", "n_points": 20, "data_noise_sd": 0.05, "noise_sd": 0.05}
 FIXED_RATE = {
     "data_set": "outliers", "n_points": 8, "data_noise_sd": 0.1, "noise_sd": 0.1, "outlier_bound": 2.0,

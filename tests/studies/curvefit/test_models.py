@@ -12,6 +12,7 @@ from studies.curvefit.densities import log_likelihoods, outlier_probabilities
 from studies.curvefit.models import genjax as models
 from studies.curvefit.problem import make_problem
 
+pytestmark = pytest.mark.usefixtures("unoptimised")
 BASIC = {"data_set": "reference", "n_points": 20, "data_noise_sd": 0.05, "noise_sd": 0.05}
 ROBUST = {
     "data_set": "outliers", "n_points": 6, "data_noise_sd": 0.1, "noise_sd": 0.1, "outlier_bound": 2.0,
@@ -126,6 +127,7 @@ def test_fixed_rate_densities_are_those_of_the_gate():
     assert float(density[0]) == pytest.approx(prior + log_likelihoods(flat, problem.data, problem.truth), abs=1e-3)
 
 
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("n_points", [20, 200])
 def test_a_million_particles_of_log_evidence_fit_in_20_megabytes(framework, n_points):
     parameters = {**BASIC, "n_points": n_points, "n_particles": 10**6, "batch_size": 2**18}

@@ -13,6 +13,7 @@ from studies.gol import posterior
 from studies.gol.problem import check, make_problem
 from studies.gol.rule import next_board
 
+pytestmark = pytest.mark.usefixtures("unoptimised")
 ROOT = Path(__file__).parents[3]
 FRAMEWORKS = ("genjax", "handcoded_jax")
 SHAPES = [(3, 3), (3, 8), (7, 4), (6, 9), (11, 5)]
@@ -151,6 +152,7 @@ def test_equal_seeds_give_equal_boards_and_others_others(framework):
     assert np.array_equal(boards[0], boards[1]) and not np.array_equal(boards[0], boards[2])
 
 
+@pytest.mark.usefixtures("optimised")
 def test_memory_does_not_grow_with_the_number_of_sweeps():
     def temporary_bytes(n_sweeps):
         chosen = {**PARAMETERS, "height": 60, "width": 60, "n_sweeps": n_sweeps}

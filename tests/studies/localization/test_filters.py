@@ -13,6 +13,7 @@ from studies.localization.models import genjax as model
 from studies.localization.world import cast_rays
 from tests.studies.localization.kalman import kalman
 
+pytestmark = pytest.mark.usefixtures("unoptimised")
 COMPILED = {}
 
 
