@@ -32,6 +32,9 @@ PLUGINS = {
 }
 """What each preset needs: no part of the environment that ./run makes."""
 
+OPTIONAL = ("local", "slurm")
+"""Presets whose plugins `RUN_WITH=sweep` installs."""
+
 OWN_NAMES = {"joblib": "local", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray_cluster"}
 """The plugins' own launchers, and the preset that needs the same plugin."""
 
@@ -75,7 +78,8 @@ def require_plugin(launcher: str) -> None:
     try:
         importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        command = f'{sys.executable} -m pip install "{name}{versions}"'
+        with_pip = f'{sys.executable} -m pip install "{name}{versions}"'
+        command = "RUN_WITH=sweep ./run sweep ..." if preset in OPTIONAL else with_pip
         raise PluginMissing(f"hydra/launcher={launcher} needs {name}, which is not installed: {command}") from None
 
 

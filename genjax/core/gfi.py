@@ -38,7 +38,7 @@ class GFI(Pytree, Generic[X, R]):
     itself, ancestors first. All weights and densities are logarithms. Model arguments come last, positionally or by
     keyword. A trace's score is `-log P`.
 
-    Subclasses define the five methods below, and `merge` and `filter` if their choices are not nested dicts.
+    Subclasses define the six methods below, and `merge` and `filter` if their choices are not nested dicts.
     Source: the interface of Cusumano-Towner et al., *Gen* (PLDI 2019), section 3, with `regenerate` as its MH ratio.
     """
 

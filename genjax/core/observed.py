@@ -7,7 +7,8 @@ trace keep them. Kernels ask `movable` what they may move:
 
 - addresses observed in full stay as they are. To name one, or to select nothing else, is an error;
 - elements that are missing from a partly observed address move along with whatever is selected, because they are
-  unknown like any latent choice, and nobody else would move them.
+  unknown like any latent choice, and nobody else would move them. Kernels that can only move a choice as a whole leave
+  them where they are.
 """
 
 from __future__ import annotations
@@ -144,7 +145,9 @@ class Movable(NamedTuple):
     held: Marks
 
 
-def movable(trace: AnyTrace, selection: Selectable, kernel: str, *, continuous: bool = False) -> Movable:
+def movable(
+    trace: AnyTrace, selection: Selectable, kernel: str, *, continuous: bool = False, elements: bool = True
+) -> Movable:
     """What a kernel that was asked to move `selection` moves; see the module's docstring.
 
     Args:
@@ -153,9 +156,12 @@ def movable(trace: AnyTrace, selection: Selectable, kernel: str, *, continuous: 
         kernel: its name, for messages.
         continuous: leave discrete missing elements where they are unless they are selected: the kernel follows
             gradients.
+        elements: whether the kernel can hold some elements of a choice and move the others. If not, missing elements
+            of what is not selected stay where they are.
 
     Raises:
-        ValueError: the selection names an address that the trace does not have, or only addresses that were observed.
+        ValueError: the selection names an address that the trace does not have, or only addresses that were observed,
+            or one that was observed in part where the kernel moves whole choices only.
     """
     written = sel(selection)
     selection = check_selection(written, trace, kernel)
@@ -174,6 +180,13 @@ def movable(trace: AnyTrace, selection: Selectable, kernel: str, *, continuous: 
             "Select choices that are to be inferred. Where it was only a starting value, say what the data are: "
             "`trace = trace.observe({address: value, ...})`. To move data all the same, write sel(..., force=True)."
         )
+    if not elements:
+        partial = [path for path in partial if path in left]
+        if partial:
+            raise ValueError(
+                f"{kernel} was asked to move {', '.join(map(path_text, partial))}, some elements of which generate() "
+                "was given as data, and it moves choices as a whole. Move the others with mh."
+            )
     if continuous:
         choices = trace.get_choices()
         partial = [path for path in partial if path in left or _is_continuous(trace, _at(choices, path), path)]

@@ -126,7 +126,8 @@ def _check_indices(indices: ArrayLike, n: int) -> None:
         raise TypeError(f"indexed() got indices of dtype {given.dtype}. They are integers; for a mask write masked().")
     if not (-n <= given.min() <= given.max() < n):
         raise ValueError(
-            f"indexed() got indices {given.tolist()} for an address with {n} lanes or steps. They go from 0 to {n - 1}."
+            f"indexed() got indices {given.tolist()} for an address with {n} lanes or steps. They go from {-n} to "
+            f"{n - 1}."
         )
     if np.unique(given % n).size < given.size:
         raise ValueError(

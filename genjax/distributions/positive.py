@@ -39,7 +39,7 @@ exponential = define(
 )
 """`exponential(rate)`: log p(x) = log rate - rate x for x >= 0; the mean is 1 / rate.
 
-Draws resolve probabilities down to 1e-30 far out, and to 1e-7 near 0 in float32.
+Draws resolve probabilities down to 1e-30, far out and near 0.
 """
 
 

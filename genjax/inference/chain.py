@@ -92,9 +92,10 @@ def chain(kernel: Kernel | Move, *, collect: Collect | None = None) -> Callable[
             values. The whole trace by default.
 
     Returns:
-        `run(initial_trace, n_steps, *, burn_in=0, autocorrelation_resampling=1, n_chains=1) -> MCMCResult`. For a
-        function the same object each time, for a `Kernel` one whose arrays, such as its step size, are arguments of the
-        compiled program: so `seed(chain(kernel))` compiles once. Its arguments:
+        `run(initial_trace, n_steps, *, burn_in=0, autocorrelation_resampling=1, n_chains=1) -> MCMCResult`; for a
+        `Kernel` also `n_warmup=0, target_acceptance=None, progress=False`. For a function the same object each time,
+        for a `Kernel` one whose arrays, such as its step size, are arguments of the compiled program: so
+        `seed(chain(kernel))` compiles once. Its arguments:
 
         initial_trace: where chains start. For different starts, a batch of `n_chains` traces, made under
             `modular_vmap`; otherwise all chains start from the one trace.
@@ -112,7 +113,7 @@ def chain(kernel: Kernel | Move, *, collect: Collect | None = None) -> Callable[
             called with it and the number of all steps. Off by default. For a `Kernel` only.
 
     Raises:
-        TypeError: a count is traced, or not an integer.
+        TypeError: a count is traced, or not an integer; a function is given what only a `Kernel` takes.
         ValueError: a count is out of range, a batch of initial traces has another size than `n_chains`, or
             `target_acceptance` is not between 0 and 1, or comes without a warm-up.
     """
@@ -193,7 +194,14 @@ def _make_run(kernel: Move, collect: Collect | None) -> Callable[..., MCMCResult
         burn_in: Size = 0,
         autocorrelation_resampling: Size = 1,
         n_chains: Size = 1,
+        **of_kernels: Any,
     ) -> MCMCResult:
+        if of_kernels:
+            raise TypeError(
+                f"chain(function) got {', '.join(of_kernels)}. A function from trace to trace has burn_in, "
+                "autocorrelation_resampling and n_chains; only a Kernel, such as HMC(sel('x'), 0.1, 10), has "
+                "n_warmup, target_acceptance and progress too."
+            )
         schedule = _schedule(n_steps, burn_in, autocorrelation_resampling)
         lanes, moves = _lanes(initial_trace, count(n_chains, "n_chains", 1)), as_kernel(kernel)
         return _run_chains(moves, collect, begin(moves, initial_trace, lanes), schedule, lanes)

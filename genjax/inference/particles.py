@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -41,7 +42,8 @@ from genjax.core.pytree import Pytree
 from genjax.core.selection import sel
 from genjax.core.trace import AnyTrace
 from genjax.inference.importance import observed_in_lanes, weighted_traces
-from genjax.inference.kernels.kernel import Move
+from genjax.inference.kernels.function import as_kernel
+from genjax.inference.kernels.kernel import Kernel, Move, apply
 from genjax.inference.proposed import check_proposed, merged
 from genjax.inference.resampling import (
     Method,
@@ -253,19 +255,21 @@ def extend(
     return _moved(particles, with_args(traces, (args, {}, *marks)), _plus(particles.log_weights, weights))
 
 
-def rejuvenate(particles: ParticleCollection, kernel: Move | Const[Move]) -> ParticleCollection:
+def rejuvenate(particles: ParticleCollection, kernel: Kernel | Move | Const[Move]) -> ParticleCollection:
     """Move every particle by a Markov kernel that leaves its target invariant.
 
     Args:
         particles: the particles.
-        kernel: from a trace to a trace of the same model and arguments, e.g. `lambda trace: mh(trace, sel("x"))`; a
-            `Const` of it will do.
+        kernel: a `Kernel`, such as `HMC(sel("x"), 0.1, 10)`, of which every particle makes one step; or a function from
+            a trace to a trace of the same model and arguments, e.g. `lambda trace: mh(trace, sel("x"))`, or a `Const`
+            of it.
 
     Returns:
         The moved particles. Weights, diagnostics and log marginal likelihood are untouched, which is right for an
         invariant kernel (Gilks and Berzuini, *Following a moving target*, JRSS B 2001).
     """
-    move = unwrap(kernel)
+    given = unwrap(kernel)
+    move = partial(apply, as_kernel(given)) if isinstance(given, Kernel) or not callable(given) else given
     args = raw_args(particles.traces)
     score = particles.traces.raw_score()
 

@@ -131,7 +131,7 @@ def resample_ancestors(log_weights: Array, n: Size | None = None, method: Method
         (n,) int32, ascending. Unbiased: particle i occurs `n w_i` times in expectation, w normalised.
 
     Raises:
-        ValueError: an unknown method, or weights of another shape than (m,) with m > 0.
+        ValueError: an unknown method, weights of another shape than (m,) with m > 0, or n below 1.
     """
     name = unwrap(method)
     if name not in _METHODS:

@@ -58,6 +58,7 @@ def seed(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
 
     Raises:
         TypeError: an argument leaf is not a JAX type, or the first argument is not a key.
+        ValueError: the first argument is an array of keys.
         NotImplementedError: a random choice occurs inside a transform that has no rule (named in the message).
     """
     # The arrays of a callable tree are arguments, and not part of the program.

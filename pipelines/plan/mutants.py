@@ -22,7 +22,7 @@ class Mutant:
         name: of the function.
         path: of the file.
         mutation: what its decorator says; see `frameworks.base.mutant`.
-        strength: how wrong it is, None if it has no strengths.
+        strength: how wrong it is, either way from 0, which would be right; None if it has no strengths.
         must_be_caught: False for the smaller strengths, which only measure the gate.
     """
 

@@ -294,7 +294,7 @@ def _smallest(tallies: list[Tally]) -> list[str]:
     lines = []
     for (study, name), of_mutant in found.items():
         caught = [one for one in of_mutant if one.caught >= CAUGHT * one.runs]
-        least = min(caught, key=lambda one: one.mutant.strength or 0.0, default=None)  # type: ignore[union-attr]
+        least = min(caught, key=lambda one: abs(one.mutant.strength or 0.0), default=None)  # type: ignore[union-attr]
         what = (
             "nothing"
             if least is None or least.mutant is None

@@ -217,13 +217,18 @@ def divergences(runs: dict[str, dict[str, Run]]) -> list[str]:
 def facts(context: FigureContext) -> list[str]:
     """Device, sizes and how times were made, for the bottom edge."""
     rows = context.rows
-    parameters = rows[0].parameters
-    lengths = [f"{length:,}" for length in sorted({row.parameters["n_samples"] for row in rows if row.status == "ok"})]
+    counts = {name: _counts(rows, name) for name in ("n_chains", "n_warmup", "n_samples")}
     found = [
         f"{context.device.upper()}: {context.device_name}",
-        f"{parameters['n_chains']} chains, {parameters['n_warmup']} warm-up steps, {' or '.join(lengths)} draws each",
+        f"{counts['n_chains']} chains, {counts['n_warmup']} warm-up steps, {counts['n_samples']} draws each",
     ]
     found += divergences(runs_of(rows))
     how = how_timed(rows)
     found += [how] if how is not None else []
     return found + figure_flags.facts(rows, has_marks=False)
+
+
+def _counts(rows: Rows, name: str) -> str:
+    """Every value of a count among what was measured."""
+    values = sorted({row.parameters[name] for row in rows if row.status == "ok"})
+    return " or ".join(f"{value:,}" for value in values)

@@ -30,7 +30,7 @@ def test_the_flow_shows_the_rooms_of_the_pipelines():
 
 
 def test_the_clock_is_at_most_eight_steps_away():
-    walk = PAGE.partition("**Where is a cell timed?**")[2].partition("**Where is `generate`")[0]
+    walk = PAGE.partition("**Where is a cell timed?**")[2].partition("**Where is the weight")[0]
     assert walk.count("→") <= 8 and "timing.py" in walk
 
 

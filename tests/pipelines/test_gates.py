@@ -16,7 +16,7 @@ from frameworks.base import Program, mutant
 def shifted(framework, data, parameters, shift):
     return Program(lambda seed: data["values"], lambda values: {"total": np.asarray(values.sum() + np.float32(shift))})
 
-@mutant(task="total", effect="{strength:.0%} more", cheap=True, strengths=(0.5, 0.1, 0.0))
+@mutant(task="total", effect="{strength:.0%} more", cheap=True, strengths=(0.5, -0.3, 0.1, 0.0))
 def more(framework, data, parameters):
     return shifted(framework, data, parameters, parameters["strength"])
 
@@ -41,7 +41,7 @@ def with_mutants(toy):
 def test_mutants_are_read_from_the_text_and_each_strength_is_one(with_mutants):
     found = mutants_of(with_mutants, "toy")
     assert [(one.name, one.effect, one.must_be_caught) for one in found] == [
-        ("more", "50% more", True), ("more", "10% more", False), ("more", "0% more", False),
+        ("more", "50% more", True), ("more", "-30% more", False), ("more", "10% more", False), ("more", "0% more", False),
         ("harmless", "nothing at all", True), ("broken", "breaks", True),
     ]  # fmt: skip
     assert found[0].parameters == {"strength": 0.5}

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from genjax.core import Const, sel
 from genjax.core.observed import movable
 from genjax.core.pytree import Pytree
-from genjax.core.selection import Selectable
+from genjax.core.selection import Selectable, Selection
 from genjax.core.trace import AnyTrace
 from genjax.distributions import uniform
 from genjax.inference.carry import plain, select_trace
@@ -44,7 +44,7 @@ class Elliptical(Kernel):
 
     def init(self, trace: AnyTrace) -> TraceState:
         trace = plain(trace)
-        selection, _ = movable(trace, self.selection, "elliptical_slice")
+        selection = self._selected(trace)
         chosen, _ = trace.get_gen_fn().filter(trace.get_choices(), selection)
         for path, _ in jax.tree_util.tree_leaves_with_path(chosen):
             name = getattr(distribution_at(trace, path), "__name__", "no distribution")
@@ -57,7 +57,7 @@ class Elliptical(Kernel):
 
     def step(self, state: TraceState) -> tuple[TraceState, Info]:
         trace = state.trace
-        selection, _ = movable(trace, self.selection, "elliptical_slice")
+        selection = self._selected(trace)
         gen_fn, (args, kwargs) = trace.get_gen_fn(), trace.get_args()
         old, _ = gen_fn.filter(trace.get_choices(), selection)
         if not jax.tree.leaves(old):
@@ -87,6 +87,9 @@ class Elliptical(Kernel):
         new = select_trace(is_inside, at(angle), trace)
         return TraceState(new), Info.of(is_inside, is_inside, new.get_score())
 
+    def _selected(self, trace: AnyTrace) -> Selection:
+        return movable(trace, self.selection, "elliptical_slice", elements=False).selection
+
 
 def elliptical_slice(trace: T, selection: Selectable, mean: PyTree = 0.0) -> T:
     """`new_trace = elliptical_slice(trace, selection)`: a slice sampler along ellipses of the normal prior.
@@ -97,7 +100,8 @@ def elliptical_slice(trace: T, selection: Selectable, mean: PyTree = 0.0) -> T:
 
     Args:
         trace: the current state.
-        selection: the choices to move: `normal` or `multivariate_normal`, jointly normal given the others.
+        selection: the choices to move: `normal` or `multivariate_normal`, jointly normal given the others. Missing
+            elements of data that were observed in part stay where they are; `mh` moves them.
         mean: their prior mean m: a number, a tree like the selected choices, or a function from all choices to one of
             these, for means that depend on choices which are not selected.
 
@@ -105,7 +109,7 @@ def elliptical_slice(trace: T, selection: Selectable, mean: PyTree = 0.0) -> T:
         The new state. Saves `accept`, () bool, for `state`: whether it moved.
 
     Raises:
-        ValueError: a selected choice has another distribution.
+        ValueError: a selected choice has another distribution, or was observed, in part or in full.
 
     Source: Murray, Adams and MacKay, *Elliptical slice sampling* (AISTATS 2010), figure 2.
     """

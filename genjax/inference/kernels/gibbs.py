@@ -52,10 +52,7 @@ class Gibbs(Kernel):
         return TraceState(trace), Info.of(True, 1.0, trace.get_score())
 
     def _paths(self, trace: AnyTrace) -> list[Path]:
-        selection, held = movable(trace, self.selection, "gibbs")
-        if held:
-            raise ValueError("gibbs was asked to move a choice that was observed in part. Move it with mh.")
-        return selected_paths(selection, addresses(trace))
+        return selected_paths(movable(trace, self.selection, "gibbs", elements=False).selection, addresses(trace))
 
 
 def _drawn(trace: AnyTrace, path: Path) -> AnyTrace:
@@ -156,13 +153,15 @@ def gibbs(trace: T, selection: Selectable) -> T:
     Args:
         trace: the current state.
         selection: the choices to draw, `sel(...)`: of `flip`, `bernoulli`, `categorical` and others with finitely many
-            values; numbers, or one axis of lanes.
+            values; numbers, or one axis of lanes. Missing elements of data that were observed in part stay where they
+            are; `mh` moves them.
 
     Returns:
         The new state. Saves `accept`, true, for `state`.
 
     Raises:
-        ValueError: a selected choice has infinitely many values, or elements that are not independent.
+        ValueError: a selected choice has infinitely many values, or elements that are not independent, or was observed,
+            in part or in full.
 
     Source: Geman and Geman, *Stochastic relaxation, Gibbs distributions, and the Bayesian restoration of images*
     (IEEE PAMI 1984).

@@ -46,12 +46,12 @@ class ParticleGibbs(Kernel):
         object.__setattr__(self, "n_particles", n)
 
     def init(self, trace: AnyTrace) -> TraceState:
-        _steps_of(trace, movable(trace, self.selection, "particle_gibbs"))
+        self._steps_of(trace)
         return TraceState(plain(trace))
 
     def step(self, state: TraceState) -> tuple[TraceState, Info]:
         trace = state.trace
-        steps = _steps_of(trace, movable(trace, self.selection, "particle_gibbs"))
+        steps = self._steps_of(trace)
         choices, drawn = _path_given(steps, self.n_particles)
         gen_fn, (args, kwargs) = trace.get_gen_fn(), trace.get_args()
         changes, _ = steps.scan.filter(choices, steps.selection)
@@ -66,6 +66,11 @@ class ParticleGibbs(Kernel):
         new = select_trace(accept, proposal, trace)
         return TraceState(new), Info.of(accept, is_new * acceptance_probability(log_alpha), new.get_score())
 
+    def _steps_of(self, trace: AnyTrace) -> _Steps:
+        # Missing elements outside of the steps stay where they are.
+        asked = selected_paths(sel(self.selection), addresses(trace))
+        return _steps_of(trace, movable(trace, self.selection, "particle_gibbs"), asked)
+
 
 class _Steps(NamedTuple):
     """The `Scan` whose steps are moved: where it is, what it was called with, and its choices."""
@@ -79,8 +84,8 @@ class _Steps(NamedTuple):
     held: Marks
 
 
-def _steps_of(trace: AnyTrace, wanted: Movable) -> _Steps:
-    """The innermost function call that has all selected choices, if it is a `Scan` below nothing but functions.
+def _steps_of(trace: AnyTrace, wanted: Movable, asked: list[Path]) -> _Steps:
+    """The innermost function call that has all choices of `asked`, if it is a `Scan` below nothing but functions.
 
     Raises:
         ValueError: it is not.
@@ -88,7 +93,7 @@ def _steps_of(trace: AnyTrace, wanted: Movable) -> _Steps:
     gen_fn, (args, kwargs) = trace.get_gen_fn(), trace.get_args()
     choices, (selection, held) = trace.get_choices(), wanted
     path: Path = ()
-    chosen = selected_paths(selection, addresses(trace))
+    chosen = [path for path in selected_paths(selection, addresses(trace)) if path in asked]
     while isinstance(gen_fn, Fn) and chosen and len({p[: len(path) + 1] for p in chosen}) == 1:
         addr = chosen[0][len(path)]
         gen_fn, args, kwargs = gen_fn.call_at(addr, choices, *args, **kwargs)

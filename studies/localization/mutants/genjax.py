@@ -100,11 +100,12 @@ def accepts_everything(framework, data, parameters):
     return with_kernel(data, parameters, move)
 
 
-@mutant(task="comparison", effect="{strength:g} leapfrog steps of 10", parameters={"method": "smc_hmc"}, size="smoke",
-        strengths=(9, 5, 1))  # fmt: skip
+@mutant(task="comparison", effect="{strength:g} of 10 leapfrog steps left out", parameters={"method": "smc_hmc"},
+        size="smoke", strengths=(1, 5, 9))  # fmt: skip
 def leapfrog_steps(framework, data, parameters):
     """Shorter trajectories."""
-    changed = {**parameters["hmc"], "n_leapfrog": int(parameters["strength"])}
+    n_leapfrog = parameters["hmc"]["n_leapfrog"] - int(parameters["strength"])
+    changed = {**parameters["hmc"], "n_leapfrog": n_leapfrog}
     return model.comparison(framework, data, {**parameters, "hmc": changed})
 
 

@@ -305,6 +305,11 @@ def test_counts_that_are_no_counts():
         chain(TRACE, 3, n_chains=0)
 
 
+def test_a_function_has_nothing_that_adapts():
+    with pytest.raises(TypeError, match=r"chain\(function\) got n_warmup, progress\. .* only a Kernel, such as HMC"):
+        make_chain(kernel)(TRACE, 3, n_warmup=5, progress=True)
+
+
 def test_integers_const_and_keywords_are_the_same(full):
     for n_steps in (100, const(100), Const(100), np.int64(100)):
         np.testing.assert_array_equal(run(KEY, TRACE, n_steps).traces["slope"], full.traces["slope"])

@@ -25,6 +25,7 @@ from genjax import (
 )
 from genjax.distributions import multivariate_normal
 from genjax.extras import discrete_hmm, forward_filter, kalman_filter, linear_gaussian
+from genjax.inference.kernels import MALA
 from genjax.inference.smc import resample_vectorized_trace
 
 
@@ -221,7 +222,7 @@ def test_extend_refuses_arguments_that_are_not_per_particle():
 # rejuvenate
 
 
-@pytest.mark.parametrize("kernel", [move_x, lambda trace: mala(trace, sel("x"), step_size=0.3)])
+@pytest.mark.parametrize("kernel", [move_x, lambda trace: mala(trace, sel("x"), step_size=0.3), MALA(sel("x"), 0.3)])
 def test_rejuvenate_moves_particles_and_leaves_weights(kernel):
     particles = resample(init(model, (0.0,), 200, {"y": Y}))
     moved = rejuvenate(particles, kernel)
@@ -234,6 +235,11 @@ def test_rejuvenate_moves_particles_and_leaves_weights(kernel):
     assert np.all(np.asarray(moved.traces["y"]) == Y)
     log_joint = stats.norm(0, 1).logpdf(moved.traces["x"]) + stats.norm(moved.traces["x"], 0.5).logpdf(Y)
     np.testing.assert_allclose(-moved.traces.scores(), log_joint, rtol=1e-4, atol=1e-5)
+
+
+def test_rejuvenate_of_what_is_no_kernel_says_what_is():
+    with pytest.raises(TypeError, match=r"A kernel is a Kernel, such as .* or a function from trace to trace, got str"):
+        rejuvenate(init(model, (0.0,), 4, {"y": Y}), "mh")
 
 
 def test_rejuvenate_after_extend_uses_the_arguments_of_each_particle():
