@@ -41,11 +41,12 @@ def with_mutants(toy):
 def test_mutants_are_read_from_the_text_and_each_strength_is_one(with_mutants):
     found = mutants_of(with_mutants, "toy")
     assert [(one.name, one.effect, one.must_be_caught) for one in found] == [
-        ("more", "50% more", True), ("more", "-30% more", False), ("more", "10% more", False), ("more", "0% more", False),
+        ("more", "50% more", True), ("more", "-30% more", False), ("more", "10% more", False),
+        ("more", "0% more", False),
         ("harmless", "nothing at all", True), ("broken", "breaks", True),
     ]  # fmt: skip
     assert found[0].parameters == {"strength": 0.5}
-    assert found[3].parameters == {"n_points": 7}
+    assert found[4].parameters == {"n_points": 7}
 
 
 def test_arguments_that_are_not_literals_are_refused(with_mutants):
