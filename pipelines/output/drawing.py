@@ -7,6 +7,7 @@ import gc
 import os
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,11 @@ WIDEST_PIXELS = 2400
 
 LARGEST_DOTS_PER_INCH = 300
 
-FORMATS: dict[str, dict[str, Any]] = {
+VECTOR_FORMATS: dict[str, dict[str, Any]] = {
     ".pdf": {"CreationDate": None},
-    ".png": {},
     ".svg": {"Date": None},
 }
-"""Suffixes of a figure's files, with the metadata that would differ from run to run left out."""
+"""Suffixes of a figure's files besides its PNG, with the metadata that would differ from run to run left out."""
 
 
 class BrokenFigures(Exception):
@@ -76,20 +76,25 @@ def write_picture(specification: FigureSpecification, context: FigureContext, fo
 
 
 def _write(picture: Any, specification: FigureSpecification, folder: Path, name: str) -> list[Path]:
-    options = {"bbox_inches": "tight", "pad_inches": 0.05} if specification.tight else {}
+    options: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.05} if specification.tight else {}
     written = []
     if isinstance(picture, Animation):
         written.append(folder / f"{name}.gif")
         with replacing(written[-1]) as fresh:
             write_gif(picture, fresh)
         picture = picture.figure  # as it is after the last frame
-    PngCanvas(picture)  # becomes that of the figure
-    dots_per_inch = min(LARGEST_DOTS_PER_INCH, WIDEST_PIXELS / picture.get_figwidth())
-    for suffix, metadata in FORMATS.items():
-        written.append(folder / f"{name}{suffix}")
-        with replacing(written[-1]) as fresh, fonts.cut_quickly():
-            picture.savefig(fresh, dpi=dots_per_inch, metadata=metadata, **options)
-    return written
+    options["dpi"] = min(LARGEST_DOTS_PER_INCH, WIDEST_PIXELS / picture.get_figwidth())
+    png = folder / f"{name}.png"
+    with ThreadPoolExecutor(1) as encoder, replacing(png) as being_encoded:
+        canvas = PngCanvas(picture, encoder)
+        picture.savefig(being_encoded, **options)
+        for suffix, metadata in VECTOR_FORMATS.items():
+            written.append(folder / f"{name}{suffix}")
+            with replacing(written[-1]) as fresh, fonts.cut_quickly():
+                picture.savefig(fresh, metadata=metadata, **options)
+        assert canvas.encoded is not None
+        canvas.encoded.result()
+    return [*written, png]
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import gc
 import io
 import re
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pipelines.output import drawing, fonts
-from pipelines.output.png import PngCanvas, png
+from pipelines.output.png import PngCanvas, encode
 from studies.base import FigureSpecification
 
 
@@ -60,10 +61,11 @@ def test_font_does_not_depend_on_the_figures_before():
 
 
 @pytest.mark.parametrize("lowest", [255, 0])
-def test_png_has_the_pixels_that_it_is_given(lowest):
+def test_png_has_the_pixels_that_it_is_given(tmp_path, lowest):
     pixels = np.random.default_rng(0).integers(0, 256, (7, 5, 4), np.uint8)
     pixels[..., 3] = np.maximum(pixels[..., 3], lowest)
-    with Image.open(io.BytesIO(png(pixels, 120.0))) as image:
+    encode(pixels, 120.0, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
         assert image.mode == ("RGB" if lowest == 255 else "RGBA")
         assert image.info["dpi"] == pytest.approx((120, 120), rel=1e-3)
         assert (np.asarray(image.convert("RGBA")) == pixels).all()
@@ -74,11 +76,24 @@ def test_png_of_a_figure_has_the_pixels_of_matplotlibs_own(tmp_path, colour):
     figure = Figure(figsize=(3, 2), facecolor=colour)
     figure.subplots().plot([1, 3, 2], label="a line")
     figure.savefig(tmp_path / "own.png", dpi=130)
-    PngCanvas(figure)
-    figure.savefig(tmp_path / "quick.png", dpi=130)
+    with ThreadPoolExecutor(1) as encoder:
+        PngCanvas(figure, encoder)
+        figure.savefig(tmp_path / "quick.png", dpi=130)
     own, quick = (Image.open(tmp_path / f"{name}.png") for name in ("own", "quick"))
     assert (np.asarray(own.convert("RGBA")) == np.asarray(quick.convert("RGBA"))).all()
     assert own.info["dpi"] == quick.info["dpi"]
+
+
+def test_a_png_that_cannot_be_encoded_is_a_fault_of_the_figure_and_leaves_no_file(tmp_path, monkeypatch):
+    def encode(pixels, dots_per_inch, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipelines.output.png.encode", encode)
+    specification = FigureSpecification("a", "a", (), False, False, lambda context: Figure(figsize=(2, 1)))
+    with pytest.raises(OSError, match="No space left"):
+        drawing.write_picture(specification, None, tmp_path, "a")
+    assert not list(tmp_path.glob("*.png"))
 
 
 def test_garbage_is_not_collected_while_a_figure_is_drawn_and_is_after_it_failed(tmp_path):
