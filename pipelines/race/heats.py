@@ -161,13 +161,22 @@ class _Race:
             seeds = (warm_up_seed(self.seed, number) for number in itertools.count())
             untimed = partial(_untimed, contestant, seeds)
             if contestant is processes[0]:  # blocks of equally many calls in each
-                self.lanes[index].calls = self.calls[index] or self._calls_of_block(contestant, untimed)
+                self.lanes[index].calls = self.calls[index] or self._calls_of_block(index, contestant, untimed)
             for _ in range(self.settings.warmup_blocks):
                 self.block_seconds[index] = untimed(self.lanes[index].calls)
 
-    def _calls_of_block(self, contestant: Contestant, untimed: Callable[[int], float]) -> int:
+    def _calls_of_block(self, index: int, contestant: Contestant, untimed: Callable[[int], float]) -> int:
+        """How many calls a block needs, and how long it takes: the first round has heats of the fast ones already."""
+
+        def noted(calls: int) -> float:
+            self.block_seconds[index] = untimed(calls)
+            return self.block_seconds[index]
+
         known, least = contestant.seconds_at_gate, self.settings.min_block_seconds
-        return 1 if known is not None and known > max(LONG_CALL_SECONDS, least) else calibrate(untimed, least)
+        if known is not None and known > max(LONG_CALL_SECONDS, least):
+            self.block_seconds[index] = known
+            return 1
+        return calibrate(noted, least)
 
     def run_round(self) -> None:
         """One process of everybody: a block each, and further heats of those that are faster than the slowest."""

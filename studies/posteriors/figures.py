@@ -80,9 +80,9 @@ def runs_of(rows: Rows) -> dict[str, dict[str, Run]]:
 def effective(context: FigureContext) -> Figure:
     """For every posterior and system: effective draws per second of drawing, per 1,000 gradients, and the warm-up."""
     runs = runs_of(context.rows)
-    width = max(16.0, 3.0 * len(runs) + 1.8)
+    width = max(16.0, 3.0 * len(runs) + 2.6)
     drawing = style.new_figure((width, 14.0))
-    panels = [drawing.add_axes((1.44 / width, bottom, 1 - 1.76 / width, 0.24)) for bottom in (0.72, 0.43, 0.14)]
+    panels = [drawing.add_axes((2.24 / width, bottom, 1 - 2.56 / width, 0.24)) for bottom in (0.72, 0.43, 0.14)]
     values = (
         ("Effective draws / s\nafter the warm-up", draws_per_second),
         ("Effective draws /\n1,000 gradients", draws_per_gradient),
@@ -166,9 +166,8 @@ def draw_groups(axes: Axes, runs: dict[str, dict[str, Run]], value: Callable[[Ru
                     x, number - bottom, 0.94 * width, bottom=bottom, color=run.row.color, edgecolor="black",
                     linewidth=0.8, label=run.row.label,
                 )  # fmt: skip
-                text = f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
                 axes.annotate(
-                    text, (x, number), (0, 3), textcoords="offset points", ha="center", va="bottom",
+                    short(number), (x, number), (0, 3), textcoords="offset points", ha="center", va="bottom",
                     fontsize=style.FONT_SIZES["note"],
                 )  # fmt: skip
                 continue
@@ -186,6 +185,13 @@ def draw_groups(axes: Axes, runs: dict[str, dict[str, Run]], value: Callable[[Ru
         axes.yaxis.set_major_locator(NullLocator())
         axes.yaxis.set_minor_locator(NullLocator())
     style.keep_spines(axes, "left", "bottom")
+
+
+def short(number: float) -> str:
+    """A number that is no wider than its bar: three digits at most, of thousands from 10,000 on."""
+    if number >= 10_000:
+        return f"{number / 1000:,.0f}k"
+    return f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
 
 
 def draw_errors(axes: Axes, run: Run, marker: str) -> None:

@@ -121,11 +121,16 @@ def test_calibration(call_seconds, blocks):
 
 
 def test_a_call_that_was_long_at_the_gate_is_not_made_again_to_know_that():
+    """And of the first round on, fast contestants run as many heats as its block leaves time for."""
     clock = Clock()
-    known, unknown = (Runner(clock, index, lambda block: 2.0) for index in range(2))
+    baseline, known, unknown, fast = (
+        Runner(clock, index, lambda block, t=t: t) for index, t in enumerate((0.5, 2.0, 2.0, 0.5))
+    )
     known.seconds_at_gate = 2.0
-    run_race([known, unknown], 0, replace(SETTINGS, warmup_blocks=0, min_rounds=1, max_rounds=1), 0, clock)
+    once = replace(SETTINGS, warmup_blocks=0, min_rounds=1, max_rounds=1)
+    result = run_race([baseline, known, unknown, fast], 0, once, 0, clock)
     assert (known.blocks, unknown.blocks) == ([1], [1, 1])
+    assert [len(lane.seconds) for lane in result.lanes] == [4, 1, 1, 4]
 
 
 def test_calibration_of_a_clock_that_stands_still_ends():

@@ -63,6 +63,15 @@ def test_every_system_has_a_bar_or_its_reason():
     assert {"900", "30", "1"} <= set(told)
 
 
+def test_labels_are_inside_of_the_figure_and_numbers_are_short():
+    drawing = figures.effective(CONTEXT)
+    canvas = FigureCanvasAgg(drawing)
+    canvas.draw()
+    for axes in drawing.axes:
+        assert axes.yaxis.label.get_window_extent(canvas.get_renderer()).x0 >= 0
+    assert [figures.short(number) for number in (33_297.0, 9_999.0, 473.4, 0.67)] == ["33k", "9,999", "473", "0.67"]
+
+
 def test_errors_begin_after_the_warm_up():
     drawing = figures.error_against_time(CONTEXT)
     (line,) = [line for line in drawing.axes[0].lines if line.get_label() == "Genjax"]
