@@ -192,7 +192,8 @@ class _Race:
         self.rounds += 1
 
     def _heats(self, index: int, longest: float) -> int:
-        own = self.block_seconds[index]
+        # The baseline runs in each of them: where it is the slow one, further heats would cost more than they tell.
+        own = max(self.block_seconds[index], 0.0 if self.baseline is None else self.block_seconds[self.baseline])
         return min(max(int(longest / own), 1), MOST_HEATS) if own > 0 else 1
 
     def _heat(self, process: int, present: list[int]) -> None:

@@ -133,6 +133,13 @@ def test_a_call_that_was_long_at_the_gate_is_not_made_again_to_know_that():
     assert [len(lane.seconds) for lane in result.lanes] == [4, 1, 1, 4]
 
 
+def test_a_slow_baseline_does_not_run_in_many_heats_of_fast_contestants():
+    clock = Clock()
+    baseline, fast, slow = (Runner(clock, index, lambda block, t=t: t) for index, t in enumerate((4.0, 0.5, 4.0)))
+    result = run_race([baseline, fast, slow], 0, replace(SETTINGS, min_rounds=2, max_rounds=2), 0, clock)
+    assert [len(lane.seconds) for lane in result.lanes] == [2, 2, 2]
+
+
 def test_calibration_of_a_clock_that_stands_still_ends():
     assert calibrate(lambda calls: 0.0, 0.05) == MAX_CALLS
 
