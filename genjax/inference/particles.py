@@ -269,7 +269,7 @@ def rejuvenate(particles: ParticleCollection, kernel: Kernel | Move | Const[Move
         invariant kernel (Gilks and Berzuini, *Following a moving target*, JRSS B 2001).
     """
     given = unwrap(kernel)
-    move = partial(apply, as_kernel(given)) if isinstance(given, Kernel) or not callable(given) else given
+    move = given if callable(given) else partial(apply, as_kernel(given))
     args = raw_args(particles.traces)
     score = particles.traces.raw_score()
 

@@ -25,7 +25,7 @@ from genjax.inference.csmc import extend_csmc as extend_csmc
 from genjax.inference.csmc import init_csmc as init_csmc
 from genjax.inference.csmc import resample_csmc as resample_csmc
 from genjax.inference.importance import observed_in_lanes
-from genjax.inference.kernels.kernel import Move
+from genjax.inference.kernels.kernel import Kernel, Move
 from genjax.inference.particles import ParticleCollection as ParticleCollection
 from genjax.inference.particles import change as change
 from genjax.inference.particles import extend as extend
@@ -43,7 +43,7 @@ from genjax.signatures import Args, Constraints, PyTree
 def rejuvenation_smc(
     model: AnyGFI,
     transition_proposal: AnyGFI | None = None,
-    mcmc_kernel: Move | Const[Move] | None = None,
+    mcmc_kernel: Kernel | Move | Const[Move] | None = None,
     observations: Constraints | None = None,
     initial_model_args: PyTree = None,
     n_particles: Size = const(1000),  # noqa: B008
@@ -62,7 +62,7 @@ def rejuvenation_smc(
     Args:
         model: generative function of one step.
         transition_proposal: called as `proposal(constraints, old_choices, *args)` for t >= 1; the model by default.
-        mcmc_kernel: kernel on the trace of the current step, or a `Const` of it; see `rejuvenate`.
+        mcmc_kernel: kernel on the trace of the current step, as `rejuvenate` takes it.
         observations: constraints with a leading time axis T on every leaf.
         initial_model_args: arguments of the first step, a tuple.
         n_particles: N, int or `Const`.

@@ -37,7 +37,7 @@ class Program:
     limits: Limits
     folder: Path
     seconds_at_gate: float | None = None
-    _gate_calls: int = 0
+    _was_called: bool = False
 
     def build(self, cell: Cell, task: str, model: Path, data: Mapping[str, str]) -> dict[str, Any]:
         """The worker's reply to `prepare`.
@@ -68,9 +68,8 @@ class Program:
     def gate(self, **which: int) -> dict[str, Any]:
         """The reply to one call whose outputs are held; `seed` and `call` repeat a call of a block."""
         reply = self.client.request("gate", self.limits.gate_seconds, handle=self.handle, **which)
-        self._gate_calls += 1
-        if self._gate_calls > 1:
-            self.seconds_at_gate = float(reply["first_call_s"])
+        self.seconds_at_gate = float(reply["first_call_s"]) if self._was_called else None
+        self._was_called = True
         return reply
 
     def outputs(self, announced: Mapping[str, Any]) -> Outputs:

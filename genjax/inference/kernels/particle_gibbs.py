@@ -12,7 +12,7 @@ from genjax.core import Fn, Scan, sel
 from genjax.core.addresses import Path, addresses, path_text, selected_paths
 from genjax.core.const import count, unwrap
 from genjax.core.lanes import scalar
-from genjax.core.observed import Marks, Movable, movable, staying
+from genjax.core.observed import Marks, movable, staying
 from genjax.core.pytree import Pytree
 from genjax.core.selection import Selectable, SelectionBase
 from genjax.core.trace import AnyTrace
@@ -46,12 +46,12 @@ class ParticleGibbs(Kernel):
         object.__setattr__(self, "n_particles", n)
 
     def init(self, trace: AnyTrace) -> TraceState:
-        self._steps_of(trace)
+        _steps_of(trace, self.selection)
         return TraceState(plain(trace))
 
     def step(self, state: TraceState) -> tuple[TraceState, Info]:
         trace = state.trace
-        steps = self._steps_of(trace)
+        steps = _steps_of(trace, self.selection)
         choices, drawn = _path_given(steps, self.n_particles)
         gen_fn, (args, kwargs) = trace.get_gen_fn(), trace.get_args()
         changes, _ = steps.scan.filter(choices, steps.selection)
@@ -66,11 +66,6 @@ class ParticleGibbs(Kernel):
         new = select_trace(accept, proposal, trace)
         return TraceState(new), Info.of(accept, is_new * acceptance_probability(log_alpha), new.get_score())
 
-    def _steps_of(self, trace: AnyTrace) -> _Steps:
-        # Missing elements outside of the steps stay where they are.
-        asked = selected_paths(sel(self.selection), addresses(trace))
-        return _steps_of(trace, movable(trace, self.selection, "particle_gibbs"), asked)
-
 
 class _Steps(NamedTuple):
     """The `Scan` whose steps are moved: where it is, what it was called with, and its choices."""
@@ -84,15 +79,18 @@ class _Steps(NamedTuple):
     held: Marks
 
 
-def _steps_of(trace: AnyTrace, wanted: Movable, asked: list[Path]) -> _Steps:
-    """The innermost function call that has all choices of `asked`, if it is a `Scan` below nothing but functions.
+def _steps_of(trace: AnyTrace, wanted: Selectable) -> _Steps:
+    """The innermost function call that has all selected choices, if it is a `Scan` below nothing but functions.
+
+    Missing elements of data that was observed in part move along inside of it, and stay where they are outside.
 
     Raises:
         ValueError: it is not.
     """
     gen_fn, (args, kwargs) = trace.get_gen_fn(), trace.get_args()
-    choices, (selection, held) = trace.get_choices(), wanted
+    choices, (selection, held) = trace.get_choices(), movable(trace, wanted, "particle_gibbs")
     path: Path = ()
+    asked = selected_paths(sel(wanted), addresses(trace))
     chosen = [path for path in selected_paths(selection, addresses(trace)) if path in asked]
     while isinstance(gen_fn, Fn) and chosen and len({p[: len(path) + 1] for p in chosen}) == 1:
         addr = chosen[0][len(path)]

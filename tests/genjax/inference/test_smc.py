@@ -383,6 +383,14 @@ def test_positional_call_and_stacked_results():
     assert particles.traces[2].get_args()[0][2].shape == (2,)
 
 
+def test_a_kernel_moves_particles_as_its_function_does():
+    by_kernel, by_function = (
+        seed(rejuvenation_smc)(jax.random.key(0), model, None, kernel, {"y": jnp.zeros(3)}, (0.0,), 50)
+        for kernel in (MALA(sel("x"), 0.3), const(lambda trace: mala(trace, sel("x"), step_size=0.3)))
+    )
+    np.testing.assert_allclose(by_kernel.traces["x"], by_function.traces["x"], rtol=1e-5)
+
+
 def test_one_step_and_plain_python_arguments():
     one = seed(rejuvenation_smc)(
         jax.random.key(0), model, observations={"y": jnp.array([Y])}, initial_model_args=(0.0,), n_particles=20_000
