@@ -181,19 +181,27 @@ def _log_categorical_density_probs(value: Array, probs: Array) -> Array:
     return select_category(value, special.log(probs) - jnp.log(probs.sum(-1, keepdims=True)))
 
 
-def select_category(value: Array, log_probs: Array) -> Array:
-    """`log_probs[value]` over the last axis, -inf where the value is not one of 0..K-1."""
-    n_categories = log_probs.shape[-1]
+def category_of(value: Array, n_categories: int) -> tuple[Array, Array]:
+    """A value as int32 within 0..K-1, and whether it is one of those."""
     if value.dtype == jnp.bool_:
         value = value.astype(jnp.int32)
     index = jnp.clip(value.astype(jnp.int32), 0, n_categories - 1)
-    is_inside = index.astype(value.dtype) == value
-    if log_probs.size == n_categories:  # one set of them for all values: no copy of it per value
-        chosen = log_probs.reshape(n_categories)[index]
-    else:
-        chosen = jnp.take_along_axis(log_probs, index.reshape((*_pad(index.shape, log_probs.ndim - 1), 1)), axis=-1)
-        chosen = chosen[..., 0]
-    return jnp.where(is_inside, chosen, -jnp.inf)
+    return index, index.astype(value.dtype) == value
+
+
+def select_category(value: Array, log_probs: Array) -> Array:
+    """`log_probs[value]` over the last axis, -inf where the value is not one of 0..K-1."""
+    n_categories = log_probs.shape[-1]
+    index, is_inside = category_of(value, n_categories)
+    return jnp.where(is_inside, entry(log_probs, index), -jnp.inf)
+
+
+def entry(values: Array, index: Array) -> Array:
+    """`values[..., index]`, one entry of the last axis for each index, whose shape broadcasts with the other axes."""
+    n_entries = values.shape[-1]
+    if values.size == n_entries:  # one row of them for all indices: no copy of it per index
+        return values.reshape(n_entries)[index]
+    return jnp.take_along_axis(values, index.reshape((*_pad(index.shape, values.ndim - 1), 1)), axis=-1)[..., 0]
 
 
 def _pad(shape: Shape, rank: int) -> Shape:
