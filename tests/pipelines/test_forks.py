@@ -39,7 +39,7 @@ def {name}(context):
     return drawing
 """
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are made on Linux only")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="forks are made on Linux only")
 
 
 def give_figures(toy, **statements):
@@ -86,6 +86,7 @@ def processes_of(toy):
     return {path.name.removeprefix("drawn_by_"): int(path.read_text()) for path in toy.root.glob("drawn_by_*")}
 
 
+@linux
 def test_one_process_and_several_draw_the_same_files_and_say_the_same(toy):
     give_figures(toy)
     assert toy.run("stages=[run]", "frameworks=[first]") == 0
@@ -103,12 +104,14 @@ def test_one_process_and_several_draw_the_same_files_and_say_the_same(toy):
     assert re.findall(r"drawing (\w+)", said[0]) == ["times", *OTHERS]
 
 
+@linux
 def test_a_single_figure_is_drawn_in_the_process_of_the_run(toy):
     give_figures(toy, second="assert os.getpid() == int(os.environ['RUN'])")
     assert toy.run("stages=[run]", "frameworks=[first]") == 0
     assert drawn(toy, 8, "stages=[figures]", "figures=[second]")[0] == 0
 
 
+@linux
 def test_a_figure_that_fails_in_a_fork_shows_its_traceback_and_what_it_prints(toy):
     give_figures(toy, second="raise RuntimeError('no ink')", third="print('a word')")
     status, out, err = drawn(toy, 2, "stages=[run,figures]")
@@ -118,6 +121,7 @@ def test_a_figure_that_fails_in_a_fork_shows_its_traceback_and_what_it_prints(to
     assert all(f"figure   {name}: " in out for name in ("times", "third", "fourth"))
 
 
+@linux
 def test_a_fork_that_dies_fails_its_figure_alone_and_leaves_no_file(toy):
     folder = toy.root / "figs" / "smoke"
     folder.mkdir(parents=True)
@@ -137,6 +141,7 @@ def test_a_fork_that_dies_fails_its_figure_alone_and_leaves_no_file(toy):
     assert names and all(name.startswith("toy_times") for name in names)
 
 
+@linux
 def test_a_folder_that_cannot_be_written_is_one_line_as_without_forks(toy):
     give_figures(toy)
     assert toy.run("stages=[run]", "frameworks=[first]") == 0
@@ -149,6 +154,7 @@ def test_a_folder_that_cannot_be_written_is_one_line_as_without_forks(toy):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@linux
 def test_no_fork_and_no_half_file_outlives_the_run(toy, number):
     half = "Path(f'figs/smoke/.toy_second.{os.getpid()}.svg').touch()"
     give_figures(toy, second=f"{half}; Path('began').touch(); time.sleep(100)", third="time.sleep(100)")
@@ -180,6 +186,7 @@ def wait_for(condition):
         time.sleep(0.02)
 
 
+@linux
 def test_a_process_that_has_threads_of_a_library_is_not_forked(monkeypatch):
     for name in forks.UNFORKABLE:
         monkeypatch.delitem(sys.modules, name, raising=False)
