@@ -109,8 +109,8 @@ def build_trajectory(
     (position,) = density.position
     dtype = position.dtype
     eps = jnp.asarray(step_size, dtype)
-    goes_forward = uniform.sample(0.0, 1.0, sample_shape=(max_depth,)) < 0.5
-    log_choices = jnp.log(uniform.sample(0.0, 1.0, sample_shape=(max_depth,)))
+    coins, choices = uniform.sample(0.0, 1.0, sample_shape=(2, max_depth))  # one draw: each takes time to compile
+    goes_forward, log_choices = coins < 0.5, jnp.log(choices)
     key = draw_key()  # of the choices among leaves, of which the number is not known
     start_energy = kinetic_energy(inverse_mass, [momentum]) - density.log_density
 
