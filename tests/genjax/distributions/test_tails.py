@@ -6,12 +6,15 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy import stats
 
 from genjax import beta, categorical, exponential, flip, gamma, geometric, mh, normal, seed, sel, weibull
 from genjax import gen as model_of
 from genjax.inference.kernels.metropolis import accepts
 
+# Some hundred million draws run for longer than their programs compile.
+pytestmark = pytest.mark.usefixtures("optimised")
 ALARM = 1e-5
 
 
