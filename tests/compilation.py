@@ -19,11 +19,22 @@ OLDER_GENERATOR = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codege
 QUICKEST = f"{OLDER_GENERATOR} --xla_backend_optimization_level=0"
 
 
-def pytest_configure(config):
-    # The controller of several workers runs no test.
+def compiles_quickly(config):
+    # The controller of several workers imports and runs no test.
     is_controller = not hasattr(config, "workerinput") and getattr(config.option, "numprocesses", None)
-    if tier(config) != "thorough" and not is_controller:
+    return tier(config) != "thorough" and not is_controller
+
+
+def pytest_configure(config):
+    if compiles_quickly(config):
         config.add_cleanup(compile_quickly())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """What modules compute when they are imported is small."""
+    with optimisation_disabled(True) if compiles_quickly(session.config) else contextlib.nullcontext():
+        return (yield)
 
 
 def quick_variables(config, flags=QUICKEST):

@@ -10,25 +10,21 @@ import importlib.metadata
 import numpy as np
 import pytest
 
-from pipelines.config.configuration import configure
-from pipelines.plan.cells import races
-from pipelines.plan.tree import Tree, load_framework, load_module
+from pipelines.plan.tree import load_framework, load_module
+from tests.frameworks.cells import TREE, smoke_cells
 
 pytestmark = pytest.mark.usefixtures("unoptimised")
-TREE = Tree()
 
 
-def smoke_cells():
+def first_cells():
     """The first cell of each (study, task, framework) at the smoke size."""
     found = {}
-    for configuration in configure(["size=smoke"], TREE):
-        for race in races(configuration):
-            for cell in race.cells:
-                found.setdefault((cell.study, cell.task, cell.framework), cell)
+    for cell in smoke_cells():
+        found.setdefault((cell.study, cell.task, cell.framework), cell)
     return found
 
 
-CELLS = smoke_cells()
+CELLS = first_cells()
 SHAPES = {}
 """Of the outputs of each cell, by its key in `CELLS`, once a test has run it."""
 

@@ -14,12 +14,10 @@ import numpy as np
 import pytest
 
 from genjax.distributions import gammas, noise
-from pipelines.config.configuration import configure
-from pipelines.plan.cells import races
-from pipelines.plan.tree import Tree, load_framework, load_module
+from pipelines.plan.tree import load_framework, load_module
 from pipelines.testing.lowering import faults_of_device, faults_of_growth, read_lowered
+from tests.frameworks.cells import TREE, smoke_cells
 
-TREE = Tree()
 PLATFORMS = ("cuda", "tpu")
 ON_JAX = [name for name in TREE.frameworks() if "jax" in TREE.describe(name).distributions]
 GROWTH = 64
@@ -30,13 +28,9 @@ PARALLEL = {"n_particles": 1000, "n_traces": 1000, "height": 32, "n_chains": 2**
 def timed_cells():
     """The first timed cell of each (study, program, method, framework), with what it grows by."""
     found = {}
-    for configuration in configure(["size=smoke"], TREE):
-        for race in races(configuration):
-            for cell in race.cells:
-                if "time" in cell.stages and cell.framework in ON_JAX:
-                    found.setdefault(
-                        (cell.study, cell.function, cell.parameters.get("method", ""), cell.framework), cell
-                    )
+    for cell in smoke_cells():
+        if "time" in cell.stages and cell.framework in ON_JAX:
+            found.setdefault((cell.study, cell.function, cell.parameters.get("method", ""), cell.framework), cell)
     return found
 
 

@@ -89,7 +89,14 @@ def ranks_of(name, kernel):
     return calibration.rank_counts(KERNELS[name][0], calibration.draws_of(kernel, thinning=THINNING.get(name, 4)))
 
 
-@pytest.mark.parametrize("name", KERNELS)
+# test_protocol.py checks two steps of every kernel but parallel tempering. The default tier runs long chains of that
+# one, of those that take more than a trace from step to step or whose wrong forms it notices below, and of each model.
+LONG_CHAINS = [
+    "parallel tempering", "hmc of varying length", "cycle", "nuts", "elliptical", "particle gibbs", "gibbs",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", slow_except(LONG_CHAINS, KERNELS))
 def test_ranks_of_the_truth_are_uniform(name):
     assert calibration.least_p_value(ranks_of(name, KERNELS[name][1])) > LEVEL
 
