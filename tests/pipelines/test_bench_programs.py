@@ -205,9 +205,11 @@ def test_a_program_prints_its_numbers_last(tmp_path, monkeypatch):
 def test_nuts_compares_the_least_costs_of_the_rounds(factor, verdict):
     costs = [7000.0, 6000.0, 9000.0]
     cost = {"genjax": [factor * c for c in costs], "numpyro": costs, "blackjax": [2 * c for c in costs]}
-    numpyro, blackjax = nuts.report([{"n_chains": 100, "nanoseconds": cost}] * 3)
-    assert [numpyro.verdict, blackjax.verdict] == [verdict, "met"]
-    assert numpyro.facts["ratio"] == pytest.approx(factor) and "100 chains" in numpyro.what
+    compiling = {"genjax": [4.0, 3.0], "numpyro": [9.0, 3.0 / factor], "blackjax": [2.5, 8.0]}
+    findings = nuts.report([{"n_chains": 100, "nanoseconds": cost, "compile_s": compiling}] * 3)
+    assert verdicts(findings) == [verdict, "met", verdict, "missed"]
+    assert findings[0].facts["ratio"] == pytest.approx(factor) and "100 chains" in findings[0].what
+    assert findings[2].facts["ratio"] == pytest.approx(factor) and "compile" in findings[2].what
 
 
 def test_a_fault_is_a_finding_and_no_exception(monkeypatch):
