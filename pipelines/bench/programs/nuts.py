@@ -20,7 +20,7 @@ N_ROWS, N_COLUMNS = 1_000, 24  # of the German credit data; drawn here
 STEP_SIZE = 0.04
 START = 0.01  # of all weights: at 0 NumPyro's gradient of a Bernoulli's logits is wrong, by a max whose arguments tie
 REPEATS = 7
-COMPILATIONS = 3  # of each system, in turn: the first of all pays for what JAX sets up once
+COMPILATIONS = 3  # of each system, in turn: the first pays for what JAX sets up once in a process
 STANDARD_ERRORS = 6.0
 
 
@@ -38,7 +38,7 @@ FEATURES, LABELS = draw_data()
 
 
 def genjax_run(n_chains, n_steps):
-    """`key -> (weights, gradient evaluations)`."""
+    """`key -> (weights ([chains,] steps, N_COLUMNS), gradient evaluations)`."""
 
     @gen
     def model():
@@ -75,7 +75,7 @@ def numpyro_run(n_chains, n_steps):
 
         start = state._replace(rng_key=jax.random.key_data(jax.random.split(key, shape)))
         _, (weights, counts) = jax.lax.scan(step, start, None, length=n_steps)
-        return weights, jnp.sum(counts)
+        return weights if n_chains == 1 else jnp.moveaxis(weights, 0, 1), jnp.sum(counts)
 
     return draws
 
@@ -109,8 +109,8 @@ SYSTEMS = {"genjax": genjax_run, "numpyro": numpyro_run, "blackjax": blackjax_ru
 
 
 def check(draws):
-    """Expects the posterior means of all systems to agree, within standard errors by batches of steps."""
-    means = {name: batch_means(values) for name, values in draws.items()}
+    """Expects the posterior means of all systems to agree, within standard errors."""
+    means = {name: mean_and_error(values) for name, values in draws.items()}
     for name, (mean, error) in means.items():
         other, other_error = means["numpyro"]
         distance = np.abs(mean - other) / np.sqrt(error**2 + other_error**2)
@@ -118,14 +118,18 @@ def check(draws):
             raise AssertionError(f"posterior means of {name} are {distance.max()} standard errors from NumPyro's")
 
 
-def batch_means(values, n_batches=20):
-    """Mean of each coordinate over its draws, all but the first third, and its standard error."""
+def mean_and_error(values, n_batches=20):
+    """Mean of each weight over its draws, ([chains,] steps, weights), all but the first third, and its standard error.
+
+    Chains are independent, steps are not: of one chain, batches of many steps nearly are.
+    """
     values = np.asarray(values, np.float64)
-    n_steps = next(axis for axis in values.shape if axis >= n_batches and axis != N_COLUMNS)
-    values = np.moveaxis(values, values.shape.index(n_steps), 0).reshape(n_steps, -1, N_COLUMNS).mean(axis=1)
-    values = values[n_steps // 3 :]
-    batches = values[: len(values) // n_batches * n_batches].reshape(n_batches, -1, N_COLUMNS).mean(axis=1)
-    return batches.mean(axis=0), batches.std(axis=0, ddof=1) / math.sqrt(n_batches)
+    values = values[..., values.shape[-2] // 3 :, :]
+    if values.ndim == 3:
+        batches = values.mean(axis=1)
+    else:
+        batches = values[: len(values) // n_batches * n_batches].reshape(n_batches, -1, N_COLUMNS).mean(axis=1)
+    return batches.mean(axis=0), batches.std(axis=0, ddof=1) / math.sqrt(len(batches))
 
 
 def main(n_chains, n_steps):
@@ -135,7 +139,6 @@ def main(n_chains, n_steps):
     compile_s: dict[str, list[float]] = {name: [] for name in SYSTEMS}
     for _ in range(COMPILATIONS):
         for name, make in SYSTEMS.items():
-            jax.clear_caches()
             start = time.process_time()
             compiled[name] = jax.jit(make(n_chains, n_steps)).lower(key).compile()
             compile_s[name].append(time.process_time() - start)
