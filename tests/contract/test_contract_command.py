@@ -45,7 +45,7 @@ from studies.base import figure
 @figure(file="histogram", tasks=("sampling",))
 def histogram(context):
     drawing = Figure(figsize=(2, 2))
-    drawing.add_subplot().hist(context.rows[0].arrays["draws"])
+    drawing.add_subplot().hist(context.rows[0].arrays["draws"].ravel())
     return drawing
 """
 MODEL = """
