@@ -1,6 +1,5 @@
 """Programs divided among devices: the same numbers, a part of the memory, and clear errors."""
 
-import functools
 import json
 import os
 import socket
@@ -18,7 +17,6 @@ from genjax import gen, normal, seed
 from genjax.inference import importance_sampling, log_evidence
 from genjax.inference.sharded import Sharded, sharded
 from tests.compilation import OLDER_GENERATOR, quick_variables
-from tests.tiers import slow_except
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = Path(__file__).parent / "programs" / "sharded_program.py"
@@ -34,16 +32,12 @@ def start(config, *words):
 
 @pytest.fixture(scope="module")
 def report(pytestconfig):
-    """`report(name, n_devices)`: what a program gave on so many devices. Only slow tests ask for two."""
-
-    @functools.cache
-    def on(*numbers):
-        process = start(pytestconfig, "devices", *numbers)
-        out, err = process.communicate(timeout=400)
-        assert process.returncode == 0, err[-2000:]
-        return json.loads(out)
-
-    return lambda name, n_devices: (on(2) if n_devices == 2 else on(1, 4))[f"{name}/{n_devices}"]
+    """`report(name, n_devices)`: what a program gave on so many devices."""
+    process = start(pytestconfig, "devices")
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, err[-2000:]
+    found = json.loads(out)
+    return lambda name, n_devices: found[f"{name}/{n_devices}"]
 
 
 EXACT = {
@@ -54,20 +48,20 @@ EXACT = {
 }
 
 
-@pytest.mark.parametrize("n_devices", slow_except([4], [2, 4]))
+@pytest.mark.parametrize("n_devices", [2, 4])
 @pytest.mark.parametrize("name", EXACT)
 def test_every_lane_has_the_same_numbers_on_any_number_of_devices(report, name, n_devices):
     differences = report(name, n_devices)["differences"]
     assert {output: differences[output] for output in EXACT[name]} == dict.fromkeys(EXACT[name], 0.0)
 
 
-@pytest.mark.parametrize("n_devices", slow_except([1, 4], [1, 2, 4]))
+@pytest.mark.parametrize("n_devices", [1, 2, 4])
 def test_sums_over_lanes_differ_by_rounding_at_most(report, n_devices):
     # A sum of 4096 float32 weights in another order: a few units of 1e-7, relative.
     assert report("evidence", n_devices)["differences"]["log_evidence"] < 1e-5
 
 
-@pytest.mark.parametrize("n_devices", slow_except([4], [2, 4]))
+@pytest.mark.parametrize("n_devices", [2, 4])
 @pytest.mark.parametrize(
     ("name", "most"),
     # Resampling holds, beside a device's part, those of neighbours on their way round, and all weights.
