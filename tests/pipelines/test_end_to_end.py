@@ -1,11 +1,35 @@
 """Whole runs on the toy checkout: what is measured, what is reused, and what becomes of cells that go wrong."""
 
+import copy
 import json
+import shutil
 
 import numpy as np
 import pytest
 
+from pipelines.plan.tree import Tree
 from pipelines.results.store import Store
+from pipelines.testing.toy import Toy
+from pipelines.workers import cores
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A checkout in which everything was measured and drawn once."""
+    toy = Toy(tmp_path_factory.mktemp("finished"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cores, "LOCKS", tmp_path_factory.mktemp("locks of the machine"))
+        assert toy.run() == 0
+    return toy
+
+
+@pytest.fixture
+def measured(finished, tmp_path):
+    """A copy of it, for tests of what happens afterwards."""
+    toy = copy.copy(finished)
+    toy.root = shutil.copytree(finished.root, tmp_path / "checkout")
+    toy.tree = Tree(toy.root)
+    return toy
 
 
 def record_of(toy, framework):
@@ -36,27 +60,24 @@ def test_first_run_measures_proves_and_draws(toy, capsys):
     assert arrays["output/total"] == 3.0
 
 
-def test_figure_files_and_their_sidecar(toy):
-    assert toy.run() == 0
-    names = sorted(path.name for path in (toy.root / "figs" / "smoke").iterdir() if path.is_file())
+def test_figure_files_and_their_sidecar(measured):
+    names = sorted(path.name for path in (measured.root / "figs" / "smoke").iterdir() if path.is_file())
     assert names == sorted(
         f"toy_times_points3{device}.{suffix}" for device in ("", "_cpu") for suffix in ("json", "pdf", "png", "svg")
     )
-    sidecar = json.loads((toy.root / "figs" / "smoke" / "toy_times_points3.json").read_text())
+    sidecar = json.loads((measured.root / "figs" / "smoke" / "toy_times_points3.json").read_text())
     assert [row["framework"] for row in sidecar["rows"]] == ["first", "second", "third"]
     assert sidecar["rows"][0]["ratio"] == 1.0 and sidecar["rows"][0]["diagnostics"]["missing"] is None
-    assert {row["key"] for row in sidecar["rows"]} == {path.parent.name for path in toy.records()}
+    assert {row["key"] for row in sidecar["rows"]} == {path.parent.name for path in measured.records()}
 
 
-def test_second_run_measures_nothing_and_says_so(toy, capsys):
-    assert toy.run() == 0
-    before = {path: path.read_bytes() for path in toy.records()}
-    capsys.readouterr()
-    assert toy.run() == 0
+def test_second_run_measures_nothing_and_says_so(measured, capsys):
+    before = {path: path.read_bytes() for path in measured.records()}
+    assert measured.run() == 0
     out = capsys.readouterr().out
     assert "Nothing to measure: every cell is cached or skipped." in out
     assert "cached toy/total [first, second, third] 3 cells" in out
-    assert {path: path.read_bytes() for path in toy.records()} == before
+    assert {path: path.read_bytes() for path in measured.records()} == before
 
 
 def test_option_order_does_not_change_keys(toy, capsys):
@@ -66,40 +87,34 @@ def test_option_order_does_not_change_keys(toy, capsys):
     assert "Nothing to measure" in capsys.readouterr().out
 
 
-def test_edited_model_is_stale_and_its_race_runs_again(toy, capsys):
-    assert toy.run() == 0
-    toy.model("second", before="inputs = dict(inputs)")
-    capsys.readouterr()
-    assert toy.run("stages=[plan]") == 0
+def test_edited_model_is_stale_and_its_race_runs_again(measured, capsys):
+    measured.model("second", before="inputs = dict(inputs)")
+    assert measured.run("stages=[plan]") == 0
     out = capsys.readouterr().out
     assert "stale: studies/toy/models/second.py changed" in out
     assert "cached toy/total [first, third] 2 cells" in out
-    assert toy.run() == 0
-    races = {record_of(toy, name)["timing"]["race"] for name in ("first", "third")}
+    assert measured.run() == 0
+    races = {record_of(measured, name)["timing"]["race"] for name in ("first", "third")}
     assert len(races) == 1, "the finished cells of the race are timed again beside the new one"
 
 
 @pytest.mark.parametrize(
     "path", ["studies/toy/figures.py", "studies/toy/problem.py", "studies/toy/models/first.py", "frameworks/first.py"]
 )
-def test_comments_and_figures_do_not_make_a_measurement_stale(toy, capsys, path):
-    assert toy.run() == 0
-    toy.write(path, '"""Another docstring."""\n# a comment\n' + (toy.root / path).read_text())
+def test_comments_and_figures_do_not_make_a_measurement_stale(measured, capsys, path):
+    measured.write(path, '"""Another docstring."""\n# a comment\n' + (measured.root / path).read_text())
     if path.endswith("figures.py"):
-        toy.write(path, (toy.root / path).read_text().replace("(2, 2)", "(3, 2)"))
-    capsys.readouterr()
-    assert toy.run() == 0
+        measured.write(path, (measured.root / path).read_text().replace("(2, 2)", "(3, 2)"))
+    assert measured.run() == 0
     assert "Nothing to measure" in capsys.readouterr().out
 
 
-def test_edited_gate_is_stale(toy, capsys):
-    assert toy.run() == 0
-    toy.write(
+def test_edited_gate_is_stale(measured, capsys):
+    measured.write(
         "studies/toy/problem.py",
-        (toy.root / "studies/toy/problem.py").read_text().replace("error < 1e-6", "error < 1e-7"),
+        (measured.root / "studies/toy/problem.py").read_text().replace("error < 1e-6", "error < 1e-7"),
     )
-    capsys.readouterr()
-    assert toy.run("stages=[plan]") == 0
+    assert measured.run("stages=[plan]") == 0
     assert "stale: studies/toy/problem.py changed" in capsys.readouterr().out
 
 
@@ -173,11 +188,9 @@ def test_race_over_a_parameter_within_one_framework(toy):
     assert {r["identity"]["parameters"]["n_points"]: r["timing"]["is_baseline"] for r in records} == {3: True, 7: False}
 
 
-def test_drawing_alone_uses_the_newest_rows_and_flags_them(toy, capsys):
-    assert toy.run() == 0
-    toy.model("second", before="inputs = dict(inputs)")
-    capsys.readouterr()
-    assert toy.run("stages=[figures,report]") == 0
+def test_drawing_alone_uses_the_newest_rows_and_flags_them(measured, capsys):
+    measured.model("second", before="inputs = dict(inputs)")
+    assert measured.run("stages=[figures,report]") == 0
     assert "measured with earlier sources" in capsys.readouterr().out
 
 
@@ -241,15 +254,14 @@ def test_two_studies_share_a_run(toy, capsys):
     assert (toy.root / "figs/smoke/other_times_points3.pdf").is_file()
 
 
-def test_figure_sees_the_rows_of_the_other_device(toy):
+def test_figure_sees_the_rows_of_the_other_device(measured):
     """Rows of another device in the store are offered to figures; here made by renaming the device of CPU records."""
-    assert toy.run() == 0
-    store = Store(toy.root / "results")
+    store = Store(measured.root / "results")
     for record in list(store.records("toy", "total")):
         loaded, arrays = store.load("toy", "total", record["key"])
         identity = {**loaded["identity"], "device": "cuda"}
         store.save({**loaded, "key": f"cuda{record['key']}", "identity": identity}, arrays)
-    figures = (toy.root / "studies/toy/figures.py").read_text()
+    figures = (measured.root / "studies/toy/figures.py").read_text()
     seen = '    assert [row.device for row in context.other_device_rows] == ["cuda"] * 3\n    return drawing'
-    toy.write("studies/toy/figures.py", figures.replace("    return drawing", seen))
-    assert toy.run() == 0
+    measured.write("studies/toy/figures.py", figures.replace("    return drawing", seen))
+    assert measured.run() == 0
