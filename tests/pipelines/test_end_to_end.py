@@ -1,35 +1,11 @@
 """Whole runs on the toy checkout: what is measured, what is reused, and what becomes of cells that go wrong."""
 
-import copy
 import json
-import shutil
 
 import numpy as np
 import pytest
 
-from pipelines.plan.tree import Tree
 from pipelines.results.store import Store
-from pipelines.testing.toy import Toy
-from pipelines.workers import cores
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A checkout in which everything was measured and drawn once."""
-    toy = Toy(tmp_path_factory.mktemp("finished"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cores, "LOCKS", tmp_path_factory.mktemp("locks of the machine"))
-        assert toy.run() == 0
-    return toy
-
-
-@pytest.fixture
-def measured(finished, tmp_path):
-    """A copy of it, for tests of what happens afterwards."""
-    toy = copy.copy(finished)
-    toy.root = shutil.copytree(finished.root, tmp_path / "checkout")
-    toy.tree = Tree(toy.root)
-    return toy
 
 
 def record_of(toy, framework):
