@@ -13,6 +13,7 @@ import pytest
 from pipelines.output import forks
 from pipelines.plan.tree import REPOSITORY
 from pipelines.testing.toy import CONFIG, FAST, FIGURES
+from tests.tiers import slow_except
 
 PATIENCE_SECONDS = 60
 OTHERS = ("second", "third", "fourth")
@@ -153,7 +154,10 @@ def test_a_folder_that_cannot_be_written_is_one_line_as_without_forks(toy):
         assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
+
+
+@pytest.mark.parametrize("number", slow_except([signal.SIGINT, signal.SIGKILL], SIGNALS))
 @linux
 def test_no_fork_and_no_half_file_outlives_the_run(toy, number):
     half = "Path(f'figs/smoke/.toy_second.{os.getpid()}.svg').touch()"
