@@ -248,15 +248,14 @@ def _loop(
     state, new_state = [invars[i] for i in step.moving], [outvars[i] for i in step.moving]
     size = 1 if lanes is None else lanes.size
     ahead = drawn_ahead(step.jaxpr.jaxpr, state)
-    most = DRAWN_AHEAD // (size * sum(variable.aval.size for variable in ahead) or 1)
+    block = min(schedule.n_run, DRAWN_AHEAD // (size * sum(variable.aval.size for variable in ahead) or 1))
     rest_of_step = equations_of_part(step.jaxpr, {*invars, *ahead}, [*new_state, *outputs], effects=True)
     n_lane_blocks = 1
     if lanes is not None and can_run_in_any_order(rest_of_step):
         n_lane_blocks = number_of_blocks(rest_of_step, size)
-    draws_in_turn = most < min(schedule.n_run, FEWEST_AHEAD)
-    # What the last whole block leaves over runs in a second loop of the same steps, which takes as long again to
-    # compile: in blocks of a round number of steps, chains of a round length leave nothing.
-    block = schedule.n_run if draws_in_turn else min(schedule.n_run, _round_down(max(most, 1)))
+    draws_in_turn = block < min(schedule.n_run, FEWEST_AHEAD)
+    if draws_in_turn:
+        block = schedule.n_run
     if draws_in_turn and n_lane_blocks == 1:
         ahead = []
 
@@ -339,12 +338,6 @@ def _loop(
         shape = (0,) if lanes is None else (lanes.size, 0)
         buffers = [jnp.zeros((*shape, *out.aval.shape), out.aval.dtype) for out in step.stored]
     return dict(zip(map(id, step.stored), buffers, strict=True)), end
-
-
-def _round_down(most: int) -> int:
-    """The largest of 1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, ... that is at most `most`."""
-    power = 10 ** (len(str(most)) - 1)
-    return max(n for n in (power, 2 * power, 5 * power // 2, 5 * power) if n <= most)
 
 
 def _spread(value: ArrayLike, n_axes: int, batch: tuple[int, ...]) -> jax.Array:

@@ -143,27 +143,6 @@ def test_long_chains_draw_in_blocks(monkeypatch):
     np.testing.assert_array_equal(some.accepts, whole.accepts[3::7])
 
 
-@pytest.mark.parametrize("n_run", [10, 100, 1000])
-def test_chains_of_a_round_length_have_one_loop(n_run, monkeypatch):
-    """A rest behind the last whole block would be a second one, and compiling takes as long again."""
-    monkeypatch.setattr(repeat, "FEWEST_AHEAD", 5)
-    for most in (10, 37, 99, 2000):  # steps whose momenta and uniforms make one batch
-        monkeypatch.setattr(repeat, "DRAWN_AHEAD", 2 * most)
-        closed = jax.make_jaxpr(lambda trace: chain(move)(trace, n_run))(start())
-        loops = [eqn for eqn in closed.jaxpr.eqns if eqn.primitive.name == "scan"]
-        assert len(loops) == 1
-        assert in_body("pjax.sample", closed) == 0
-
-
-def test_the_length_of_a_chain_changes_no_draws_of_its_whole_blocks(monkeypatch):
-    monkeypatch.setattr(repeat, "FEWEST_AHEAD", 5)
-    monkeypatch.setattr(repeat, "DRAWN_AHEAD", 2 * 37)
-    longest = seed(chain(move))(KEY, start(), 80)
-    for n_run in (7, 25, 50, 75):
-        shorter = seed(chain(move))(KEY, start(), n_run)
-        np.testing.assert_allclose(shorter.traces["x"], longest.traces["x"][:n_run], rtol=1e-6)
-
-
 def test_chains_that_draw_much_draw_inside_of_the_loop(monkeypatch):
     monkeypatch.setattr(repeat, "DRAWN_AHEAD", 20 * repeat.FEWEST_AHEAD)
     few, many = (
