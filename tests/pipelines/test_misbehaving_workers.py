@@ -96,7 +96,7 @@ def assert_failed_with_a_reason(record, status="failed"):
     assert "while it was measured" not in record["reason"], "a fault that the protocol knows has a sentence of its own"
 
 
-@pytest.mark.parametrize("fault", slow_except(IN_PROCESSES, FAULTS))
+@pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_the_failure_of_its_cell_with_a_reason(request, fault):
     run = request.getfixturevalue("outcome" if fault in IN_PROCESSES else "rest")
     assert_failed_with_a_reason(run.record(fault), {"silence": "timeout"}.get(fault, "failed"))
