@@ -3,9 +3,7 @@
 Every figure becomes `<name>.pdf`, `<name>.png` and `<name>.svg`, each renamed into place when complete.
 """
 
-import functools
 import gc
-import io
 import os
 import traceback
 from collections.abc import Iterator
@@ -17,7 +15,6 @@ from typing import Any
 # A notebook leaves its own backend here, which may not exist in this process.
 os.environ["MPLBACKEND"] = "Agg"
 import matplotlib
-from matplotlib.figure import Figure
 
 from pipelines.atomic import replacing
 from pipelines.config.configuration import Configuration
@@ -56,20 +53,6 @@ def loaded_figures(configuration: Configuration) -> dict[str, FigureSpecificatio
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         where = f"{configuration.tree.shown(path)}{f', line {lines[-1]}' if lines else ''}"
         raise BrokenFigures(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
-
-
-@functools.cache
-def warm_up() -> None:
-    """Does for all forks of this process what its first figure would: finds and cuts fonts, loads writers of files."""
-    figure = Figure()
-    figure.text(0.1, 0.1, "a figure")
-    figure.text(0.1, 0.5, "bold", weight="bold")
-    figure.text(0.1, 0.9, "$x_1^2$")
-    with matplotlib.rc_context(), fonts.cut_quickly():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(RC_PARAMETERS)
-        for suffix in (".png", *VECTOR_FORMATS):
-            figure.savefig(io.BytesIO(), format=suffix[1:])
 
 
 def write_picture(specification: FigureSpecification, context: FigureContext, folder: Path, name: str) -> list[Path]:

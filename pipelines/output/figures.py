@@ -4,12 +4,10 @@ Every figure becomes the files of `pipelines.output.drawing` and `<name>.json`, 
 copies with the device's name. matplotlib is loaded only if there is something to draw.
 """
 
-import functools
 import os
 import shutil
 import traceback
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from typing import Any
 from pipelines.atomic import replacing, write_atomically
 from pipelines.config.configuration import Configuration
 from pipelines.errors import UserError
-from pipelines.output import forks, sidecars
+from pipelines.output import sidecars
 from pipelines.output.progress import Reporter
 from pipelines.plan.declarations import FigureDeclaration
 from pipelines.plan.plan import PlannedCell, Problems, StudyPlan
@@ -44,16 +42,6 @@ class Drawn:
     unchanged: bool = False
 
 
-@dataclass(frozen=True)
-class _Picture:
-    """A figure that has rows, and is to be drawn; `file` is the name of its files."""
-
-    declaration: FigureDeclaration
-    context: FigureContext
-    file: str
-    facts: sidecars.Facts
-
-
 def render(
     plan: StudyPlan, rows: list[tuple[PlannedCell, Row]], store: Store, problems: Problems, reporter: Reporter
 ) -> list[Drawn]:
@@ -68,92 +56,39 @@ def render(
     """
     configuration = plan.configuration
     declared = configuration.tree.figures(configuration.study)
-    drawn: dict[str, Drawn] = {}
-    pictures, newest = [], Newest(store)
+    drawn, newest = [], Newest(store)
     for name, settings in configuration.figures.items():
+        reporter.activity(f"{configuration.study}: drawing {name}")
+        reporter.advance()
         context = _context(declared[name], settings, configuration, rows, newest, problems)
-        found = _picture(declared[name], context, configuration, problems)
-        if isinstance(found, Drawn):
-            drawn[name] = found
-            reporter.advance()
-        else:
-            pictures.append(found)
-    drawn |= {one.name: one for one in _all_drawn(pictures, configuration, reporter)}
-    return [drawn[name] for name in configuration.figures]
-
-
-def _picture(
-    declaration: FigureDeclaration, context: FigureContext, configuration: Configuration, problems: Problems
-) -> _Picture | Drawn:
-    """A figure that is to be drawn, or what became of it without drawing."""
-    study, name = configuration.study, declaration.name
-    if not any(row.status == "ok" for row in context.rows):
         reasons = list(dict.fromkeys(f"{row.framework} {row.status}: {row.reason}" for row in context.rows))
-        return Drawn(study, name, reason=f"no ok row to draw ({'; '.join(reasons) or 'its cells were not asked for'})")
+        if not any(row.status == "ok" for row in context.rows):
+            reason = f"no ok row to draw ({'; '.join(reasons) or 'its cells were not asked for'})"
+            drawn.append(Drawn(configuration.study, name, reason=reason))
+            continue
+        drawn.append(_drawn(declared[name], context, configuration, problems))
+    return drawn
+
+
+def _drawn(
+    declaration: FigureDeclaration, context: FigureContext, configuration: Configuration, problems: Problems
+) -> Drawn:
+    """What becomes of a figure that has rows."""
+    study, name = configuration.study, declaration.name
     file = file_name(declaration, {**context.parameters, **context.settings})
     facts = sidecars.facts_of(name, context, configuration, problems)
     current = sidecars.current(facts, configuration.figs, file, declaration.timing)
     if current is not None:
         return Drawn(study, name, current.files, current.nothing, unchanged=True)
-    return _Picture(declaration, context, file, facts)
-
-
-def _all_drawn(pictures: Sequence[_Picture], configuration: Configuration, reporter: Reporter) -> list[Drawn]:
-    """What becomes of the figures, drawn by as many processes as there are usable cores."""
-
-    def begins(index: int) -> None:
-        reporter.activity(f"{configuration.study}: drawing {pictures[index].declaration.name}")
-        reporter.advance()
-
-    if not pictures:
-        return []
     from pipelines.output import drawing  # and with it matplotlib
 
-    with suppress(drawing.BrokenFigures):  # each figure will say so
-        drawing.loaded_figures(configuration)
-    at_once = min(len(pictures), forks.most_at_once())
-    drawn: list[Drawn] = []
-    if at_once == 1:
-        for index, picture in enumerate(pictures):
-            begins(index)
-            drawn.append(_drawn(picture, configuration))
-        return drawn
-    drawing.warm_up()
-    pieces = [functools.partial(_drawn_or_fault, picture, configuration) for picture in pictures]
-    try:
-        results = forks.in_forks(pieces, at_once, begins)
-    finally:
-        for picture in pictures:  # of forks that were killed
-            remove_left_over_files(configuration.figs, picture.file)
-    for picture, result in zip(pictures, results, strict=True):
-        if isinstance(result, UserError):
-            raise result
-        if isinstance(result, forks.Lost):
-            result = Drawn(configuration.study, picture.declaration.name, reason=result.reason, failed=True)
-        drawn.append(result)
-    return drawn
-
-
-def _drawn_or_fault(picture: _Picture, configuration: Configuration) -> Drawn | UserError:
-    try:
-        return _drawn(picture, configuration)
-    except UserError as fault:
-        return fault
-
-
-def _drawn(picture: _Picture, configuration: Configuration) -> Drawn:
-    """What becomes of a figure that is drawn in this process."""
-    from pipelines.output import drawing
-
-    study, name = configuration.study, picture.declaration.name
     try:
         specification = drawing.loaded_figures(configuration)[name]
-        files = _write(specification, picture.context, configuration, picture.file, picture.facts)
-        return Drawn(study, name, files)
+        return Drawn(study, name, _write(specification, context, configuration, file, facts))
     except UserError:
         raise
     except NothingToDrawError as nothing:
-        _remember(str(nothing), configuration, picture.file, picture.facts)
+        _remember(str(nothing), configuration, file, facts)
         return Drawn(study, name, reason=str(nothing))
     except drawing.BrokenFigures as fault:
         return Drawn(study, name, reason=str(fault), failed=True)

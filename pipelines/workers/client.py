@@ -205,7 +205,7 @@ class WorkerClient:
         if code is None:
             reason = f"{self.label}: the worker closed its output during `{operation}`; worker killed"
             return ContestantFailure("failed", reason, self._tail())
-        how = f"was killed by {processes.signal_name(-code)}" if code < 0 else f"ended with status {code}"
+        how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with status {code}"
         status, hint = "failed", ""
         if code == -signal.SIGKILL and processes.memory_kills() > self._memory_kills:
             status, hint = "oom", ": the memory that its cgroup allows is used up"
@@ -242,6 +242,13 @@ def _possible(reply: Mapping[str, Any], kind: str, elapsed: float) -> None:
     claimed = {"time": "seconds", "gate": "first_call_s"}.get(kind)
     if claimed is not None and reply[claimed] > 1.02 * elapsed + 0.01:  # clocks of two processes, one of them slewed
         raise InvalidReply(f"replied to `{kind}` with `{claimed}` = {reply[claimed]:g}, but it took {elapsed:.3g} s")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"  # a real-time signal
 
 
 def import_path(harness: Path, callers: str) -> list[str]:

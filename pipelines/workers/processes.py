@@ -41,20 +41,6 @@ def adopt_orphans(adopt: bool = True) -> bool:
     return ctypes.CDLL(None).prctl(36, int(adopt), 0, 0, 0) == 0  # 36 is PR_SET_CHILD_SUBREAPER
 
 
-def end_with_parent() -> None:
-    """Has the system kill this process as soon as its parent has ended, however it did; on Linux."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # 1 is PR_SET_PDEATHSIG
-
-
-def signal_name(number: int) -> str:
-    """What messages call a signal."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"  # a real-time signal
-
-
 def marked(mark: str) -> Iterator[psutil.Process]:
     """The processes of this user whose environment carries the mark, without this one; its own children come first."""
     for process in itertools.chain(_children(), psutil.process_iter()):

@@ -17,7 +17,6 @@ from genjax.distributions import gammas, noise
 from pipelines.plan.tree import load_framework, load_module
 from pipelines.testing.lowering import faults_of_device, faults_of_growth, read_lowered
 from tests.frameworks.cells import TREE, smoke_cells
-from tests.tiers import slow_except
 
 PLATFORMS = ("cuda", "tpu")
 ON_JAX = [name for name in TREE.frameworks() if "jax" in TREE.describe(name).distributions]
@@ -78,19 +77,7 @@ def require_model(key):
         pytest.skip(f"no model of {study}/{function} for {name}")
 
 
-# Programs that take seconds to trace, and are made like others of their system that every run lowers: with NumPyro's
-# class for chains, with the same moves, as the same filter.
-MADE_LIKE_ANOTHER = {
-    ("posteriors", "nuts", "", "numpyro"),
-    ("curvefit", "basic_hmc", "", "numpyro"),
-    ("curvefit", "fixed_rate_gibbs_hmc", "", "genjax"),
-    ("localization", "speed", "bootstrap", "genjax"),
-}
-
-
-@pytest.mark.parametrize(
-    "key", slow_except([key for key in CELLS if key not in MADE_LIKE_ANOTHER], CELLS), ids="-".join
-)
+@pytest.mark.parametrize("key", CELLS, ids="-".join)
 def test_a_timed_program_is_parallel_and_stays_on_the_device(key):
     require_model(key)
     if (key[1], key[-1]) == ("hmc", "handcoded_same_draws"):  # written for one chain: nothing grows

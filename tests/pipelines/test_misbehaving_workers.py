@@ -4,7 +4,6 @@ import json
 import math
 import random
 import sys
-from typing import NamedTuple
 
 import pytest
 
@@ -15,109 +14,56 @@ from pipelines.testing.toy import Toy
 from pipelines.workers.replies import REPLIES, InvalidReply, Refused, json_schema, read_reply
 from tests.tiers import slow_except
 
-# Faults of a reply that also run in a process of their own in the default tier, one for each operation and more. The
-# others are the same to the pipeline whoever wrote the line, and run there without a process.
-SENT = [
-    "hello without pid", "prepare without phases", "gate without outputs", "outputs without arrays", "file elsewhere",
-    "time without seconds", "seconds negative", "seconds longer than the wait", "id of another request", "a list",
-]  # fmt: skip
-IN_PROCESSES = [fault for fault in FAULTS if fault not in REPLY_FAULTS or fault in SENT]
+WORKS = {"two replies"}
+"""Faults that come to light only at the request after the one that they answer; that fails the cell as well."""
 
 
 def identifier(fault: str) -> str:
     return f"fault_{FAULTS.index(fault):03}"
 
 
-class Outcome(NamedTuple):
-    """What one run made of its faults: its exit status, its records by framework, and the checkout."""
-
-    status: int
-    records: dict
-    toy: Toy
-
-    def record(self, fault):
-        return self.records[identifier(fault)]
-
-
-def outcome_of(folder, faults, scripts=()):
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
     """One run in which every fault has a framework of its own, beside one that is honest."""
-    toy = Toy(folder)
-    names = [identifier(fault) for fault in faults]
-    for fault, name in zip(faults, names, strict=True):
-        command = f"command = ({sys.executable!r}, '-m', 'pipelines.testing.misbehaving_worker', '--fault', {fault!r})"
-        toy.framework(name, "" if name in scripts else command)
+    toy = Toy(tmp_path_factory.mktemp("misbehaving"))
+    names = [identifier(fault) for fault in FAULTS]
+    for fault, name in zip(FAULTS, names, strict=True):
+        toy.framework(
+            name, f"command = ({sys.executable!r}, '-m', 'pipelines.testing.misbehaving_worker', '--fault', {fault!r})"
+        )
         toy.model(name)
     listed = ", ".join(["first", *names])
     config = (toy.root / "configs/study/toy.yaml").read_text()
     toy.write("configs/study/toy.yaml", config.replace("[first, second, third]", f"[{listed}]"))
-    with pytest.MonkeyPatch.context() as patch, scripted(dict(scripts)):
+    with pytest.MonkeyPatch.context() as patch:
         # They import NumPy alone; with the estimate for JAX, a hundred of them would not fit this machine.
         patch.setattr("pipelines.workers.memory.WORKER_BYTES", 32 * 2**20)
         status = toy.run("stages=[run]", "limits.block_seconds=3")
     records = {one["identity"]["framework"]: one for one in Store(toy.root / "results").records("toy", "total")}
-    return Outcome(status, records, toy)
+    return status, records, toy
 
 
-@pytest.fixture(scope="module")
-def outcome(tmp_path_factory):
-    """Every worker is a process."""
-    return outcome_of(tmp_path_factory.mktemp("misbehaving"), IN_PROCESSES)
+def test_the_honest_worker_among_them_is_measured(outcome):
+    status, records, _ = outcome
+    assert status == 1 and records["first"]["status"] == "ok"
+    assert len(records) == len(FAULTS) + 1
 
 
-@pytest.fixture(scope="module")
-def rest(tmp_path_factory):
-    """The same with the other faults."""
-    others = [fault for fault in FAULTS if fault not in IN_PROCESSES]
-    return outcome_of(tmp_path_factory.mktemp("misbehaving"), others)
-
-
-@pytest.fixture(scope="module")
-def replied(tmp_path_factory):
-    """All faults of a reply, of workers without a process."""
-
-    def script_of(fault):
-        guilty, change = REPLY_FAULTS[fault]
-        changed = lambda line: json.dumps(change(json.loads(line))).encode()
-        return lambda operation, line: changed(line) if operation == guilty else line
-
-    scripts = {identifier(fault): script_of(fault) for fault in REPLY_FAULTS}
-    return outcome_of(tmp_path_factory.mktemp("misbehaving"), list(REPLY_FAULTS), scripts)
-
-
-def test_the_honest_worker_among_them_is_measured(outcome, replied):
-    for one, n_faults in ((outcome, len(IN_PROCESSES)), (replied, len(REPLY_FAULTS))):
-        assert one.status == 1 and one.records["first"]["status"] == "ok"
-        assert len(one.records) == n_faults + 1
-
-
-def assert_failed_with_a_reason(record, status="failed"):
-    assert record["status"] == status, record["reason"]
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_the_failure_of_its_cell_with_a_reason(outcome, fault):
+    record = outcome[1][identifier(fault)]
+    expected = {"silence": "timeout"}.get(fault, "failed")
+    assert record["status"] == expected, record["reason"]
     assert 20 < len(record["reason"]) < 1000 and "Traceback" not in record["reason"]
     assert "while it was measured" not in record["reason"], "a fault that the protocol knows has a sentence of its own"
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_fault_is_the_failure_of_its_cell_with_a_reason(request, fault):
-    run = request.getfixturevalue("outcome" if fault in IN_PROCESSES else "rest")
-    assert_failed_with_a_reason(run.record(fault), {"silence": "timeout"}.get(fault, "failed"))
-
-
-@pytest.mark.parametrize("fault", REPLY_FAULTS)
-def test_a_wrong_reply_is_the_failure_of_its_cell_whoever_wrote_it(replied, fault):
-    assert_failed_with_a_reason(replied.record(fault))
-
-
-def test_a_reply_has_the_same_reason_from_a_process_and_without_one(outcome, replied):
-    for fault in ("hello without pid", "seconds negative"):
-        assert outcome.record(fault)["reason"] == replied.record(fault)["reason"]
-
-
 def test_a_file_that_is_not_the_workers_to_name_is_neither_read_nor_removed(outcome):
-    assert "is not in the folder that it was given" in outcome.record("file elsewhere")["reason"]
+    assert "is not in the folder that it was given" in outcome[1][identifier("file elsewhere")]["reason"]
 
 
 def test_reasons_name_what_was_wrong(outcome):
-    reasons = {fault: outcome.record(fault)["reason"] for fault in IN_PROCESSES}
+    reasons = {fault: outcome[1][identifier(fault)]["reason"] for fault in FAULTS}
     assert "`seconds`: input should be greater than 0, got -1.0" in reasons["seconds negative"]
     assert "`pid`: field required" in reasons["hello without pid"]
     assert "killed by signal 3" in reasons["killed by a real-time signal"]

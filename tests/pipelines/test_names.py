@@ -10,8 +10,6 @@ from pipelines.plan.tree import REPOSITORY, Tree
 TREE = Tree()
 PROJECT = "genjax"
 """Also the name of this project: its package and its folders of temporary files may be called so."""
-LIBRARIES = {"pipelines/output/forks.py": {"torch"}}
-"""Words that mean a library of the same name as a system: a process that has loaded this one must not be forked."""
 NAMES = (set(TREE.studies()) | set(TREE.frameworks())) - {PROJECT}
 FILES = sorted(path for path in (REPOSITORY / "pipelines").rglob("*.py") if "bench" not in path.parts)
 
@@ -38,8 +36,7 @@ def words_of(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
 def test_no_study_or_system_is_known_by_name(path):
-    names = NAMES - LIBRARIES.get(path.relative_to(REPOSITORY).as_posix(), set())
-    assert [(line, word) for line, word in words_of(path) if word in names] == []
+    assert [(line, word) for line, word in words_of(path) if word in NAMES] == []
 
 
 def test_a_name_would_be_found(tmp_path):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pipelines.output import drawing, forks, sidecars
+from pipelines.output import drawing, sidecars
 from pipelines.plan.tree import REPOSITORY
 from pipelines.testing.toy import CONFIG, FAST, FIGURES
 
@@ -29,7 +29,6 @@ def drawn(monkeypatch):
         return real(specification, *rest)
 
     monkeypatch.setattr(drawing, "write_picture", write_picture)
-    monkeypatch.setattr(forks, "most_at_once", lambda: 1)  # a fork would note the names in its own list
     return names
 
 

@@ -118,5 +118,4 @@ def in_process(index, port):
 
 
 if __name__ == "__main__":
-    of_kind = on_devices if sys.argv[1] == "devices" else in_process
-    print(json.dumps(of_kind(*map(int, sys.argv[2:]))))
+    print(json.dumps(on_devices() if sys.argv[1] == "devices" else in_process(*map(int, sys.argv[2:]))))
