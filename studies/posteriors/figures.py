@@ -43,11 +43,13 @@ class Run:
     Args:
         warmup_s: seconds of a call without its draws, extrapolated from two lengths; None with one length.
         draws_s: seconds of the draws alone.
+        unknown: why there are none, in two or three words.
     """
 
     row: Row
     warmup_s: float | None
     draws_s: float | None
+    unknown: str = "not measured"
 
 
 def run_of(rows: list[Row]) -> Run:
@@ -60,8 +62,10 @@ def run_of(rows: list[Row]) -> Run:
     assert short.median_s is not None and longest.median_s is not None
     per_draw = (longest.median_s - short.median_s) / (n_long - n_short)
     warmup_s = longest.median_s - per_draw * n_long
+    if per_draw > 0 and warmup_s > 0:
+        return Run(longest, warmup_s, per_draw * n_long)
     # Calls differ in their trajectories; a difference of the wrong sign tells nothing.
-    return Run(longest, warmup_s, per_draw * n_long) if per_draw > 0 and warmup_s > 0 else Run(longest, None, None)
+    return Run(longest, None, None, "times too uneven")
 
 
 def runs_of(rows: Rows) -> dict[str, dict[str, Run]]:
@@ -171,7 +175,7 @@ def draw_groups(axes: Axes, runs: dict[str, dict[str, Run]], value: Callable[[Ru
                     fontsize=style.FONT_SIZES["note"],
                 )  # fmt: skip
                 continue
-            word = style.STATUS_WORDS.get(run.row.status, "not measured")
+            word = style.STATUS_WORDS.get(run.row.status, run.unknown)
             axes.text(
                 x, axes.get_ylim()[0] * 1.2, f"{run.row.label}: {word}", rotation=90, ha="center", va="bottom",
                 color=style.RED, fontsize=style.FONT_SIZES["note"], style="italic",

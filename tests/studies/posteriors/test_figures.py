@@ -63,6 +63,14 @@ def test_every_system_has_a_bar_or_its_reason():
     assert {"900", "30", "1"} <= set(told)
 
 
+@pytest.mark.parametrize("longer_s", [1.0, 7.0])
+def test_times_that_no_warm_up_explains_are_called_uneven_rather_than_not_measured(longer_s):
+    """Of 200 and 1,000 draws in 1.2 s: the draws would take less than no time, or the warm-up."""
+    uneven = Rows([row("genjax", 200, 1.2), row("genjax", 1000, longer_s)])
+    told = texts(figures.effective(dataclasses.replace(CONTEXT, rows=uneven)))
+    assert told.count("Genjax: times too uneven") == 2
+
+
 def test_labels_are_inside_of_the_figure_and_numbers_are_short():
     drawing = figures.effective(CONTEXT)
     canvas = FigureCanvasAgg(drawing)
