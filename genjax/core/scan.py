@@ -22,6 +22,7 @@ from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.sites import Sites
 from genjax.core.trace import Trace
+from genjax.pjax.vectorize import modular_vmap
 from genjax.signatures import Args, Constraints, Kwargs, PyTree
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ class Scan(GFI[X, PyTree], Generic[X]):
 
     def project(self, tr: Trace[X, PyTree], selection: SelectionBase) -> Density:
         selection = check_selection(selection, tr, f"project() of {self!r}")
-        return sum_lanes(jax.vmap(lambda inner: self.callee.project(inner, selection))(tr.raw_choices()))
+        return sum_lanes(modular_vmap(lambda inner: self.callee.project(inner, selection))(tr.raw_choices()))
 
     def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
         return self.callee.merge(x, x_, check)

@@ -24,6 +24,7 @@ from genjax.core.pytree import Pytree
 from genjax.core.selection import SelectionBase
 from genjax.core.sites import Sites
 from genjax.core.trace import AnyTrace, Tr, Trace
+from genjax.pjax.vectorize import modular_vmap
 from genjax.signatures import Args, Constraints, Kwargs, PyTree
 
 X = TypeVar("X")
@@ -83,7 +84,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
 
     def _map(self, lane: Callable[..., PyTree], mapped: PyTree, args: Args, kwargs: Kwargs) -> PyTree:
         """vmap `lane(mapped, args, kwargs)` with axis 0 of `mapped` and our axes of the arguments."""
-        return jax.vmap(
+        return modular_vmap(
             lane,
             in_axes=(0, *self._argument_axes(args, kwargs)),
             axis_size=self.axis_size.value,
@@ -177,7 +178,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
 
     def project(self, tr: Trace[X, R], selection: SelectionBase) -> Density:
         selection = check_selection(selection, tr, f"project() of {self!r}")
-        return sum_lanes(jax.vmap(lambda inner: self.gen_fn.project(inner, selection))(tr.raw_choices()))
+        return sum_lanes(modular_vmap(lambda inner: self.gen_fn.project(inner, selection))(tr.raw_choices()))
 
     def merge(self, x: X, x_: X, check: jax.Array | None = None) -> tuple[X, X | None]:
         return self.gen_fn.merge(x, x_, check)  # the mask's axes align with the leading axes of the choices

@@ -8,6 +8,7 @@ from genjax.distributions import gammas, special, supports
 from genjax.distributions.counts import draw_binomial, log_binomial_kernel
 from genjax.distributions.deviance import LARGE, deviance, product_difference
 from genjax.distributions.family import FAMILIES, REQUIRED, Family, Form, define
+from genjax.distributions.own_derivative import own_derivative
 
 Shape = tuple[int, ...]
 
@@ -41,7 +42,7 @@ def _near_binomial(value: Array, failures: Array, a: Array, b: Array) -> Array:
     return binomial + _log_spread(a, value) + _log_spread(b, failures) - _log_spread(total, value + failures)
 
 
-@jax.custom_jvp
+@own_derivative
 def _difference(value: Array, failures: Array, a: Array, b: Array) -> Array:
     """`k - n a / (a + b)`, whose derivatives do not cancel where a or b is far larger than the other."""
     return product_difference(value, b, failures, a) / (a + b)

@@ -19,6 +19,7 @@ from jax.typing import ArrayLike
 from genjax.core.distribution import Distribution, distribution
 from genjax.distributions import special
 from genjax.distributions.discrete import categorical, flip
+from genjax.distributions.own_derivative import own_derivative
 from genjax.distributions.supports import Support
 from genjax.signatures import Args
 
@@ -113,7 +114,7 @@ def _log_weighted_sum(weights: Array, log_terms: Array) -> Array:
     return _log_of_sum(*jnp.broadcast_arrays(weights, log_terms))
 
 
-@jax.custom_jvp
+@own_derivative
 def _log_of_sum(weights: Array, log_terms: Array) -> Array:
     _, total, largest = _relative_terms(weights, log_terms)
     return jnp.log(total) + largest

@@ -21,6 +21,7 @@ import numpy as np
 from jax import Array
 
 from genjax.distributions import special
+from genjax.distributions.own_derivative import own_derivative
 
 #: From this number on, Stirling's series and the deviance are used; below, nothing cancels.
 LARGE = 10.0
@@ -54,7 +55,7 @@ def _product(a: Array, b: Array) -> tuple[Array, Array]:
     return rounded, jnp.where(jnp.abs(rounded) < jnp.inf, error, 0)
 
 
-@jax.custom_jvp
+@own_derivative
 def product_difference(a: Array, b: Array, c: Array, d: Array) -> Array:
     """`a b - c d`, of which all digits are right also where the products nearly cancel."""
     (first, first_error), (second, second_error) = _product(a, b), _product(c, d)
@@ -67,7 +68,7 @@ def _product_difference_jvp(primals: tuple[Array, ...], tangents: tuple[Array, .
     return product_difference(a, b, c, d), (a_dot * b + a * b_dot) - (c_dot * d + c * d_dot)
 
 
-@jax.custom_jvp
+@own_derivative
 def logit_difference(successes: Array, failures: Array, failures_error: Array, logits: Array) -> Array:
     """`a - (a + b) p` for p = 1 / (1 + exp(-logits)), all digits of it also where p itself is rounded.
 
@@ -119,7 +120,7 @@ def sum_and_error(terms: Array) -> tuple[Array, Array]:
 _LOG_2 = (0.693359375, -0.00021219253540039062, -1.904654299957768e-09)
 
 
-@jax.custom_jvp
+@own_derivative
 def exp_with_error(x: Array) -> tuple[Array, Array]:
     """`exp(x)` rounded, and the relative error of that: exp(x) = e (1 + error), to 1e-9 in float32.
 
@@ -165,7 +166,7 @@ def _exp_with_error_jvp(
 # Deviance and kernels
 
 
-@jax.custom_jvp
+@own_derivative
 def deviance(x: Array, difference: Array, mean: Array) -> Array:
     """`D(x, m) = x log(x / m) + m - x`, x > 0, of `difference = x - m` and m = mean > 0: nonnegative, 0 at m = x.
 
@@ -244,7 +245,7 @@ def share_difference(first: Array, second: Array, share: Array) -> Array:
     return product_difference(first, complement, second, share) + first * complement_error(share, complement)
 
 
-@jax.custom_jvp
+@own_derivative
 def complement_error(share: Array, complement: Array) -> Array:
     """`(1 - share) - complement`, which is exact; its derivatives are those of a constant."""
     return (1 - complement) - share

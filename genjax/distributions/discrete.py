@@ -15,6 +15,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from genjax.distributions import noise, special, supports
 from genjax.distributions.family import REQUIRED, Family, Form, define
+from genjax.distributions.own_derivative import own_derivative
 
 Shape = tuple[int, ...]
 
@@ -64,7 +65,7 @@ def _log_bernoulli_density(value: Array, probs: Array) -> Array:
     return _select_bernoulli(value, special.log(probs), special.log_complement(probs))
 
 
-@jax.custom_jvp
+@own_derivative
 def _log_bernoulli_density_logits(value: Array, logits: Array) -> Array:
     return _select_bernoulli(value, *special.log_sigmoids(logits))
 

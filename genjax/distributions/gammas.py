@@ -13,6 +13,7 @@ from jax.scipy.special import digamma
 
 from genjax.distributions import marsaglia_tsang, noise, turns
 from genjax.distributions.blocks import draw_in_blocks
+from genjax.distributions.own_derivative import own_derivative
 
 __all__ = ["beta", "dirichlet", "gamma", "log_gamma", "student_t"]
 
@@ -81,7 +82,7 @@ def _lowered(key: Array, concentration: Array, drawn: Array) -> Array:
     return jnp.where(is_valid, drawn, jnp.where(concentration == jnp.inf, 0, jnp.nan))
 
 
-@jax.custom_jvp
+@own_derivative
 def _with_derivative(concentration: Array, log_ratio: Array, log_draw: Array) -> Array:
     return log_ratio
 

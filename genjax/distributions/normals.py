@@ -7,12 +7,12 @@ that one normaliser serves a whole batch of values.
 
 import math
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from genjax.distributions import noise, special, supports
 from genjax.distributions.family import REQUIRED, Family, Form, define
+from genjax.distributions.own_derivative import own_derivative
 
 Shape = tuple[int, ...]
 
@@ -31,7 +31,7 @@ def _log_normal_density(value: Array, loc: Array, scale: Array) -> Array:
     return (-_HALF_LOG_TWO_PI - jnp.log(scale)) - _half_square(value - loc, scale)
 
 
-@jax.custom_jvp
+@own_derivative
 def _half_square(difference: Array, scale: Array) -> Array:
     """`(difference / scale)^2 / 2`.
 

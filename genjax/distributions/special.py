@@ -12,8 +12,10 @@ from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import gammaln
 from jax.typing import ArrayLike
 
+from genjax.distributions.own_derivative import own_derivative
 
-@jax.custom_jvp
+
+@own_derivative
 def log(x: Array) -> Array:
     """log x, whose derivative at x = 0 is 0.
 
@@ -30,7 +32,7 @@ def _log_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arra
     return log(x), jnp.where(at_edge, 0, tangent / jnp.where(at_edge, 1, x))
 
 
-@jax.custom_jvp
+@own_derivative
 def log_complement(x: Array) -> Array:
     """log(1 - x), accurate for small x, whose derivative at x = 1 is 0 (see `log`)."""
     return jnp.log1p(-x)
@@ -43,7 +45,7 @@ def _log_complement_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[
     return log_complement(x), jnp.where(at_edge, 0, tangent / jnp.where(at_edge, 1, x - 1))
 
 
-@jax.custom_jvp
+@own_derivative
 def times(count: Array, log_value: Array) -> Array:
     """count * log_value, with 0 * (-inf) = 0. Where log_value is -inf, the derivative in count is taken as 0."""
     return jnp.where((count == 0) & (log_value == -jnp.inf), 0, count * log_value)
@@ -56,7 +58,7 @@ def _times_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> t
     return times(count, log_value), count_tangent * slope + count * log_tangent
 
 
-@jax.custom_jvp
+@own_derivative
 def over(difference: Array, scale: Array) -> Array:
     """`difference / scale`, whose derivatives do not square the scale: the square of a small one is 0.
 
@@ -94,7 +96,7 @@ def sigmoid(logits: Array) -> Array:
     return jnp.where(is_positive, 1, tail) / (1 + tail)
 
 
-@jax.custom_jvp
+@own_derivative
 def log1p_square(x: Array) -> Array:
     """log(1 + x^2), also where x^2 overflows: from |x| > 1/eps on it is 2 log(1 + |x|) to working precision."""
     magnitude = jnp.abs(x)
@@ -108,7 +110,7 @@ def _log1p_square_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Ar
     return log1p_square(x), _log1p_square_slope(x) * tangent
 
 
-@jax.custom_jvp
+@own_derivative
 def _log1p_square_slope(x: Array) -> Array:
     """2 x / (1 + x^2), written so that nothing overflows but 1 / x, whose inverse is the right 0."""
     return 2 / (x + 1 / x)
@@ -122,7 +124,7 @@ def _log1p_square_slope_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tu
     return _log1p_square_slope(x), 2 * share * (2 * share - 1) * tangent
 
 
-@jax.custom_jvp
+@own_derivative
 def student_kernel(df: Array, z: Array) -> Array:
     """`(n + 1) / 2 log(1 + z^2 / n)` for n = df, whose derivative by n neither cancels for large n nor is infinite."""
     return 0.5 * (df + 1) * log1p_square(z / jnp.sqrt(df))

@@ -9,6 +9,7 @@ from jax.scipy.special import log_ndtr, ndtri
 
 from genjax.distributions import noise, supports
 from genjax.distributions.family import FAMILIES, REQUIRED, Family, Form, define
+from genjax.distributions.own_derivative import own_derivative
 
 Shape = tuple[int, ...]
 
@@ -16,7 +17,7 @@ _FARTHEST = 1e15  # standard deviations: its square is a float
 _TAIL = -8.0
 
 
-@jax.custom_jvp
+@own_derivative
 def _log_below(x: Array) -> Array:
     """log of the normal's cumulative distribution, whose derivative does not cancel far out."""
     return log_ndtr(x)

@@ -11,6 +11,7 @@ from jax.scipy.special import i0e, i1e
 from genjax.distributions import supports, turns
 from genjax.distributions.blocks import draw_in_blocks
 from genjax.distributions.family import REQUIRED, Family, Form, define
+from genjax.distributions.own_derivative import own_derivative
 
 Shape = tuple[int, ...]
 
@@ -61,7 +62,7 @@ def _draw_block(key: Array, concentration: Array) -> Array:
     return jnp.where(is_valid, angle, jnp.nan)
 
 
-@jax.custom_jvp
+@own_derivative
 def _with_derivative(concentration: Array, angle: Array) -> Array:
     return angle
 
@@ -86,7 +87,7 @@ def _mean_versine(kappa: Array) -> Array:
     return jnp.where(kappa > 50, series, 1 - i1e(kappa) / i0e(kappa))
 
 
-@jax.custom_jvp
+@own_derivative
 def _log_normaliser(kappa: Array) -> Array:
     """log(exp(-k) I_0(k)), whose derivative does not cancel for large k."""
     return jnp.log(i0e(kappa))

@@ -55,6 +55,7 @@ from genjax.inference.resampling import (
 )
 from genjax.inference.smcp3 import moved
 from genjax.pjax.partition import take_lanes
+from genjax.pjax.vectorize import modular_vmap
 from genjax.shapes import Float, Int32, Integer
 from genjax.signatures import Args, Choices, Constraints, PyTree
 
@@ -101,7 +102,7 @@ class ParticleCollection(Pytree):
             What `fn` returns, in floating point. Particles of weight 0 do not count, whatever `fn` gives there. NaN
             when every weight is 0: then there is no estimate.
         """
-        values = jax.vmap(fn)(self.traces.get_choices())
+        values = modular_vmap(fn)(self.traces.get_choices())
         weights = normalized_weights(self.log_weights)
 
         def mean(value: Array) -> Array:
@@ -196,7 +197,7 @@ def change(
         trace, weight = new_target_gf.generate(constraints, *args)
         return without_args(trace), scalar(weight) + extra
 
-    traces, new = jax.vmap(lane, axis_size=particles.n_samples.value)(particles.traces.get_choices())
+    traces, new = modular_vmap(lane, axis_size=particles.n_samples.value)(particles.traces.get_choices())
     log_weights = _plus(particles.log_weights, new + particles.traces.raw_score())
     return _moved(particles, with_args(traces, share((args, {}))), log_weights)
 
@@ -248,7 +249,7 @@ def extend(
     own_args = lane_args(args)
     is_proposed = extension_proposal is not None or transform is not None
     old_choices = particles.traces.get_choices() if is_proposed else None
-    traces, weights = jax.vmap(lane, in_axes=(argument_axes(args), 0), axis_size=particles.n_samples.value)(
+    traces, weights = modular_vmap(lane, in_axes=(argument_axes(args), 0), axis_size=particles.n_samples.value)(
         own_args, old_choices
     )
     marks = share(observed_in_lanes(constraints, traces))
@@ -277,7 +278,7 @@ def rejuvenate(particles: ParticleCollection, kernel: Kernel | Move | Const[Move
         return without_args(move(with_args(bare, args)))
 
     bare = with_args(particles.traces, ((), {}))
-    traces = jax.vmap(lane, in_axes=(0, argument_axes(args)), axis_size=score.shape[0])(bare, lane_args(args))
+    traces = modular_vmap(lane, in_axes=(0, argument_axes(args)), axis_size=score.shape[0])(bare, lane_args(args))
     return distinct(dataclasses.replace(particles, traces=with_args(traces, args)))
 
 

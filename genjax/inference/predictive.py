@@ -18,6 +18,7 @@ from genjax.core.observed import observed_paths
 from genjax.core.selection import Selectable
 from genjax.core.sites import Site
 from genjax.core.trace import AnyTrace
+from genjax.pjax.vectorize import modular_vmap
 from genjax.signatures import Args, Choices, Kwargs
 
 
@@ -73,7 +74,7 @@ def predictive(
         return model.generate(held, *args, **kwargs)[0].get_choices()
 
     for _ in range(n_axes if n_axes is not None else jnp.ndim(jax.tree.leaves(held_choices)[0])):
-        one = jax.vmap(one)
+        one = modular_vmap(one)
     return one(held_choices)
 
 
@@ -106,7 +107,7 @@ def log_likelihood(
 
     choices = get_choices(draws)
     for _ in range(n_axes):
-        one = jax.vmap(one)
+        one = modular_vmap(one)
     found = one(choices)
     if not found:
         raise ValueError(

@@ -26,6 +26,7 @@ from genjax.inference.particles import ParticleCollection, init, lane_args
 from genjax.inference.resampling import Method, effective_sample_size, log_mean_weight, resample_ancestors
 from genjax.inference.tempered import data_log_density, temper, untemper
 from genjax.pjax.partition import take_lanes
+from genjax.pjax.vectorize import modular_vmap
 from genjax.shapes import Float, Int32
 from genjax.signatures import Args, Choices, Constraints, PyTree
 
@@ -116,7 +117,7 @@ def tempered_smc(
             return with_args(trace, ((), {})), data_log_density(trace), jnp.mean(infos.acceptance)
 
         axes = (0, argument_axes(shared))
-        moved, likelihoods, acceptance = jax.vmap(lane, in_axes=axes, axis_size=n)(bare, lane_args(shared))
+        moved, likelihoods, acceptance = modular_vmap(lane, in_axes=axes, axis_size=n)(bare, lane_args(shared))
         return moved, likelihoods, jnp.mean(acceptance)
 
     def step(loop: _Loop) -> _Loop:

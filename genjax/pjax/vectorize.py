@@ -1,4 +1,9 @@
-"""`modular_vmap`: `jax.vmap`, under the name and signature that programs written for GenJAX use."""
+"""`modular_vmap`: `jax.vmap`, under the name and signature that programs written for GenJAX use.
+
+It differs in one thing. In staged programs, `jax.vmap` hands NumPy arrays that it maps on to derivatives written
+by hand (`jax.custom_jvp`), as of `jax.nn.relu`, and JAX 0.10 ends there with "non-canonical constant of type ndarray".
+Here they are JAX's arrays.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from genjax.signatures import PyTree
 
@@ -42,7 +49,7 @@ def modular_vmap(
     def call(*args: Any, **kwargs: Any) -> PyTree:
         return f(*args, **kwargs)
 
-    return jax.vmap(
+    mapped = jax.vmap(
         call,
         in_axes=in_axes,
         out_axes=out_axes,
@@ -50,3 +57,14 @@ def modular_vmap(
         axis_name=axis_name,
         spmd_axis_name=spmd_axis_name,
     )
+
+    @functools.wraps(mapped)
+    def of_arrays(*args: Any, **kwargs: Any) -> PyTree:
+        args, kwargs = jax.tree.map(_as_jax_array, (args, kwargs))
+        return mapped(*args, **kwargs)
+
+    return of_arrays
+
+
+def _as_jax_array(leaf: Any) -> Any:
+    return jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf

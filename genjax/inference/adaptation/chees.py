@@ -29,6 +29,7 @@ from genjax.inference.kernels.hmc import HMC
 from genjax.inference.kernels.jittered_hmc import JitteredHMC, halton
 from genjax.inference.kernels.metric import velocity
 from genjax.inference.kernels.metropolis import acceptance_probability
+from genjax.pjax.vectorize import modular_vmap
 from genjax.signatures import PyTree
 
 _LEARNING_RATE, _DECAY, _SMALL = 0.025, 0.95, 1e-8  # of Adam, whose first moment is the gradient itself
@@ -94,7 +95,7 @@ def chees(kernel: HMC, *, target: float = _TARGET) -> Callable[..., Chees]:
         step_size = jnp.asarray(kernel.step_size, float)
         log_length = jnp.log(step_size * jnp.maximum(kernel.n_steps if _is_traced(kernel) else kernel.n_steps.value, 1))
         first = jnp.zeros((), jnp.int32)
-        states = jax.vmap(kernel.init)(traces)
+        states = modular_vmap(kernel.init)(traces)
         loop = _Loop(states, DualAveraging.start(step_size), log_length, log_length, jnp.zeros(()), first)
         loop, acceptance = jax.lax.scan(lambda loop, _: _step(kernel, target, loop), loop, None, length=n_steps)
         length = jnp.exp(loop.log_average)

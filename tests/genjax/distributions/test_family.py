@@ -315,3 +315,18 @@ def test_import_is_light():
     root = Path(distributions.__file__).parents[2]
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=root)
     assert finished.returncode == 0, finished.stderr
+
+
+# NumPy arrays
+
+
+@cases
+def test_numpy_arrays_are_mapped_in_staged_programs(name, label, parameters, event_ranks, event, dtype):
+    """JAX hands them to derivatives written by hand as they are, and refuses them there."""
+    family = getattr(distributions, name)
+    mapped = {key: np.asarray(value) for key, value in batched(parameters, event_ranks, (3,)).items()}
+    draw = lambda key: seed(jax.vmap(lambda p: family.sample(**p)))(key, mapped)
+    draws = jax.eval_shape(draw, jax.random.key(0))
+    assert draws.shape == (3, *event) and draws.dtype == dtype
+    density = jax.vmap(lambda value, p: family.logpdf(value, **p))
+    assert jax.eval_shape(lambda: density(np.ones(draws.shape, draws.dtype), mapped)).shape == (3,)
