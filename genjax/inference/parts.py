@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from jax.typing import ArrayLike
 
 from genjax.pjax import jax_internals
-from genjax.pjax.evaluate import Finder, read
-from genjax.pjax.jax_internals import Atom, ClosedJaxpr, Equation, Jaxpr, Var
+from genjax.pjax.evaluate import PRIMITIVES, Finder, read
+from genjax.pjax.jax_internals import Atom, ClosedJaxpr, Equation, Jaxpr, Var, sub_jaxprs
 from genjax.pjax.sites import adev_sample_p, sample_p
 
 _sites = Finder((sample_p,))
@@ -19,6 +19,11 @@ _estimated = Finder((adev_sample_p,))  # its interpreter takes them one at a tim
 
 # What is better computed for all draws at once, too. Cheap operations are not: they would only add values to store.
 _COSTLY = frozenset({"exp", "exp2", "expm1", "log", "log1p", "sqrt", "convert_element_type"})
+
+# Their derivative is that of what they hold.
+_TRANSPARENT = frozenset(
+    name for key in ("cond", "scan", "jit", "closed_call", "checkpoint") for name in PRIMITIVES[key]
+)
 
 
 def equations_of_part(
@@ -51,6 +56,18 @@ def equations_of_part(
 def can_run_in_any_order(equations: Sequence[Equation]) -> bool:
     """Whether equations draw nothing and have no side effects."""
     return not any(eqn.effects or _sites.in_equation(eqn) or _estimated.in_equation(eqn) for eqn in equations)
+
+
+def has_open_loop(equations: Sequence[Equation]) -> bool:
+    """Whether equations hold a loop of a number of turns that varies, so that they have no derivative in reverse.
+
+    What a function with a derivative of its own does inside does not count.
+    """
+    return any(
+        eqn.primitive.name in PRIMITIVES["while_loop"]
+        or (eqn.primitive.name in _TRANSPARENT and any(has_open_loop(body.eqns) for body in sub_jaxprs(eqn)))
+        for eqn in equations
+    )
 
 
 def evaluate_part(

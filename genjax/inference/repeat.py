@@ -21,7 +21,13 @@ from genjax.inference.carry import lean, map_traces, plain, require_same_structu
 from genjax.inference.kernels.function import Function
 from genjax.inference.kernels.kernel import Collect, Info, Kernel
 from genjax.inference.lane_blocks import in_blocks, number_of_blocks
-from genjax.inference.parts import can_run_in_any_order, drawn_ahead, equations_of_part, evaluate_part
+from genjax.inference.parts import (
+    can_run_in_any_order,
+    drawn_ahead,
+    equations_of_part,
+    evaluate_part,
+    has_open_loop,
+)
 from genjax.pjax import jax_internals
 from genjax.pjax.evaluate import stage_flat
 from genjax.pjax.jax_internals import Atom, ClosedJaxpr, Var
@@ -319,15 +325,30 @@ def _loop(
 
     buffers = [jnp.zeros((schedule.n_kept, *lane_shape, *out.aval.shape), out.aval.dtype) for out in outputs]
 
+    def draws_of(count: int) -> list[jax.Array]:
+        return jax.vmap(draw_once, in_axes=(None,), axis_size=count)(leaves) if ahead and not draws_in_turn else []
+
     def run(loop: PyTree, first: ArrayLike, count: int) -> PyTree:
-        draws = jax.vmap(draw_once, in_axes=(None,), axis_size=count)(leaves) if ahead and not draws_in_turn else []
-        return jax.lax.scan(body, loop, (first + jnp.arange(count), draws))[0]
+        return jax.lax.scan(body, loop, (first + jnp.arange(count), draws_of(count)))[0]
+
+    def run_until_end(loop: PyTree, first: jax.Array) -> PyTree:
+        """A block whose last steps, if they lie behind the end of the chain, are not made."""
+        draws = draws_of(block)
+        at = lambda i: [jax.lax.dynamic_index_in_dim(values, i, keepdims=False) for values in draws]
+        n_steps = jnp.minimum(block, schedule.n_run - first)
+        return jax.lax.fori_loop(0, n_steps, lambda i, loop: body(loop, (first + i, at(i)))[0], loop)
 
     loop = carry, buffers
     if block:
         n_blocks, rest = divmod(schedule.n_run, block)
-        loop, _ = jax.lax.scan(lambda loop, i: (run(loop, i * block, block), None), loop, jnp.arange(n_blocks))
-        loop = run(loop, n_blocks * block, rest) if rest else loop
+        # A rest is a second loop of the same steps, which takes as long again to compile. One loop of a number of steps
+        # that varies has no derivative in reverse; where a step has such loops itself, that takes nothing away.
+        if rest and n_blocks and has_open_loop(rest_of_step) and can_run_in_any_order(rest_of_step):
+            firsts = block * jnp.arange(n_blocks + 1)
+            loop, _ = jax.lax.scan(lambda loop, first: (run_until_end(loop, first), None), loop, firsts)
+        else:
+            loop, _ = jax.lax.scan(lambda loop, i: (run(loop, i * block, block), None), loop, jnp.arange(n_blocks))
+            loop = run(loop, n_blocks * block, rest) if rest else loop
     carry, buffers = loop
     ends = dict(zip(step.moving, carry, strict=True))
     has_axis = [lanes is not None if i in ends else own for i, own in enumerate(step.start.has_axis)]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from genjax import chain, gen, hmc, mala, mh, modular_vmap, normal, seed, sel, state
-from genjax.inference.kernels import memory
+from genjax.inference.kernels import HMC, NUTS, memory
 from genjax.pjax.jax_internals import sub_jaxprs
 
 # The module: its name in the package is that of the combinator.
@@ -141,6 +141,46 @@ def test_long_chains_draw_in_blocks(monkeypatch):
     some = run(KEY, start(), 67, burn_in=3, autocorrelation_resampling=7)
     np.testing.assert_allclose(some.traces["x"], whole.traces["x"][3::7], rtol=1e-6)
     np.testing.assert_array_equal(some.accepts, whole.accepts[3::7])
+
+
+def trajectories(jaxpr):
+    """How many loops of a program, at any depth, have leapfrog steps as their turns: open loops that hold no others."""
+    inner = [trajectories(body) for eqn in jaxpr.eqns for body in sub_jaxprs(eqn)]
+    holds = lambda eqn: any(trajectories(body) for body in sub_jaxprs(eqn))
+    return sum(inner) + sum(eqn.primitive.name == "while" and not holds(eqn) for eqn in jaxpr.eqns)
+
+
+def short_blocks(monkeypatch):
+    """A step of NUTS draws a momentum, 20 numbers and a key: for three chains, blocks of 25 steps."""
+    monkeypatch.setattr(repeat, "DRAWN_AHEAD", 25 * 3 * 23)
+    monkeypatch.setattr(repeat, "FEWEST_AHEAD", 5)
+
+
+def test_a_rest_behind_full_blocks_is_not_compiled_as_a_second_trajectory(monkeypatch):
+    kernel = NUTS(sel("x", "y"), EPS)
+    program = lambda: jax.make_jaxpr(lambda trace: chain(kernel)(trace, 67, n_chains=3))(start()).jaxpr
+    assert trajectories(program()) == 1
+    short_blocks(monkeypatch)
+    assert trajectories(program()) == 1
+
+
+def test_the_length_of_a_chain_of_trajectories_changes_no_draws(monkeypatch):
+    short_blocks(monkeypatch)
+    run = lambda n_steps: seed(chain(NUTS(sel("x", "y"), EPS)))(KEY, start(), n_steps, n_chains=3).traces["x"]
+    longest = run(67)
+    assert len(np.unique(longest)) > 180
+    for n_steps in (31, 50, 66):
+        np.testing.assert_allclose(run(n_steps), longest[:, :n_steps], rtol=1e-4)
+
+
+def test_chains_with_a_rest_have_derivatives_in_reverse(monkeypatch):
+    """Of a step that has them: HMC's number of leapfrog steps is known."""
+    monkeypatch.setattr(repeat, "DRAWN_AHEAD", 40)
+    monkeypatch.setattr(repeat, "FEWEST_AHEAD", 5)
+    model_at = lambda scale: model.generate({"x": 0.3, "y": 0.2, "z": 1.0}, scale)[0]
+    last = lambda scale: seed(chain(HMC(sel("x"), 0.01, STEPS)))(KEY, model_at(scale), 47).traces["x"][-1]
+    slope = (last(0.701) - last(0.699)) / 0.002
+    np.testing.assert_allclose(jax.grad(last)(0.7), slope, rtol=0.02)
 
 
 def test_chains_that_draw_much_draw_inside_of_the_loop(monkeypatch):
