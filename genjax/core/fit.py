@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from genjax.core.trace import AnyTrace
 
 
+# JAX takes a list apart into its elements, each a value of its own.
+_A_LIST = "which JAX takes for a collection of values. Give one array: jnp.array(values)."
+
+
 class ConstraintError(ValueError):
     """A constraint does not fit the choice that it constrains.
 
@@ -64,6 +68,8 @@ def fitted(distribution: Distribution[Any], value: Constraints, args: Args, kwar
             f"has indices of lanes, but {distribution!r} makes one choice of shape {expected.shape}. Give its value, "
             "or masked(mask, value) for some of its elements."
         )
+    if isinstance(value, tuple):
+        raise ConstraintError(f"is a tuple, {_A_LIST}")
     if isinstance(value, dict):
         return value  # its density says that this is not a value
     shape = jnp.shape(value)
@@ -127,6 +133,8 @@ def check_lanes(constraints: Constraints, n: int, what: str) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(constraints):
         if jnp.shape(leaf)[:1] != (n,):
             names = tuple(key.key for key in path if isinstance(key, jax.tree_util.DictKey))
+            if any(isinstance(key, jax.tree_util.SequenceKey) for key in path):
+                raise ConstraintError(f"is a list or tuple, {_A_LIST}", names)
             raise ConstraintError(
                 f"has shape {jnp.shape(leaf)}, but {what} is {n}, and their axis comes first (inconsistent sizes). "
                 "Give one value for each, or indexed(), masked() or filled().",

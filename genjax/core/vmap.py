@@ -132,6 +132,7 @@ class Vmap(GFI[X, R], Generic[X, R]):
         return Tr(self, stored, without_args(inner), inner.get_retval(), score)
 
     def simulate(self, *args: Any, **kwargs: Any) -> Tr[X, R]:
+        self._size(args, kwargs)  # says what is wrong, where JAX's message does not say what to write
         inner = self._map(lambda _, args, kwargs: self.gen_fn.simulate(*args, **kwargs), None, args, kwargs)
         return self._trace(inner, args, kwargs)
 
@@ -197,7 +198,15 @@ def _mapped_sizes(axes: PyTree, values: PyTree) -> Iterator[int]:
     if axes is None:
         return
     if isinstance(axes, int):
-        yield from (jnp.shape(leaf)[axes] for leaf in jax.tree.leaves(values))
+        for leaf in jax.tree.leaves(values):
+            shape = jnp.shape(leaf)
+            if not -len(shape) <= axes < len(shape):
+                raise ValueError(
+                    f"vmap was asked to map axis {axes} of an argument of shape {shape}. For one value in all lanes, "
+                    "give None as its entry of in_axes, as in `.vmap(in_axes=(0, None))`. A list of numbers counts as "
+                    "many arguments of shape (): pass jnp.array(values)."
+                )
+            yield shape[axes]
         return
     pairs: list[tuple[PyTree, PyTree]] = []
     jax.tree.map(lambda *pair: pairs.append(pair), axes, values, is_leaf=lambda axis: axis is None)

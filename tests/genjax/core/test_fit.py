@@ -165,3 +165,23 @@ def test_moves_to_another_number_of_steps_or_lanes_say_so():
     mapped = normal.vmap(in_axes=(0, None))
     with pytest.raises(ValueError, match=r"3 lanes.*5"):
         mapped.update(seed(mapped.simulate)(KEY, jnp.zeros(3), 1.0), None, jnp.zeros(5), 1.0)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 3.0], (1.0, 2.0, 3.0)])
+def test_lists_of_data_say_that_they_are_lists(values):
+    lanes = gen(lambda: normal.repeat(3)(0.0, 1.0) @ "y")
+    walk = Scan(gen(lambda carry, x: (carry, normal(carry, 1.0) @ "y")), 3)
+    mapped = gen(lambda: normal.vmap(in_axes=(0, None))(jnp.zeros(3), 1.0) @ "y")
+    for data in (values, masked(np.array([True, False, True]), values)):
+        for model, args in ((lanes, ()), (walk, (0.0,)), (mapped, ())):
+            with pytest.raises(ConstraintError, match=r"'y' is a list or tuple.*jnp.array\(values\)"):
+                model.generate({"y": data}, *args)
+    trace, _ = lanes.generate({"y": np.array(values)})
+    with pytest.raises(ConstraintError, match="list or tuple"):
+        trace.update({"y": values})
+
+
+def test_tuples_for_a_vector_say_so():
+    for method in (vector.generate, vector.assess):
+        with pytest.raises(ConstraintError, match=r"'v' is a tuple.*jnp.array\(values\)"):
+            method({"v": (1.0, 2.0, 3.0)})

@@ -67,3 +67,11 @@ def test_defaults_of_combinators():
     inferred = Scan(gen(lambda carry, x: (carry + x, normal(carry, 1.0) @ "n")))
     assert seed(inferred.simulate)(KEY, 0.0, xs).get_choices()["n"].shape == (3,)
     assert seed(Scan(step, const(2)).simulate)(KEY, 0.0).get_choices()["n"].shape == (2,)
+
+
+@pytest.mark.parametrize("args", [(0.0, np.ones(3)), (np.zeros(3), 1.0), (np.zeros(3), [1.0, 1.0, 1.0])])
+def test_arguments_without_the_mapped_axis_say_what_to_write(args):
+    mapped, y = normal.vmap(), np.zeros(3)
+    for call in (lambda: mapped.simulate(*args), lambda: mapped.generate(y, *args), lambda: mapped.assess(y, *args)):
+        with pytest.raises(ValueError, match=r"axis 0 of an argument of shape \(\).*None.*in_axes.*jnp.array"):
+            call()
