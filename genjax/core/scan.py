@@ -107,7 +107,8 @@ class Scan(GFI[X, PyTree], Generic[X]):
                 raise
             raise TypeError(
                 f"The carry of {self!r} changes its structure, shape or dtype between steps{at_user_location()}. "
-                f"The callee must return (carry, out) with a carry like the one it was given.\n{error}"
+                f"The callee must return (carry, out) with a carry like the one it was given. "
+                f"Where dtypes differ, start with what the steps return, such as 0.0 instead of 0.\n{error}"
             ) from error
 
     def _constraints(self, x: Constraints, n_steps: int) -> Constraints:

@@ -185,3 +185,15 @@ def test_tuples_for_a_vector_say_so():
     for method in (vector.generate, vector.assess):
         with pytest.raises(ConstraintError, match=r"'v' is a tuple.*jnp.array\(values\)"):
             method({"v": (1.0, 2.0, 3.0)})
+
+
+def test_a_carry_of_integers_says_how_to_start():
+    @gen
+    def lagged(carry, _):
+        y = normal(0.5 * carry[0] + 0.2 * carry[1], 1.0) @ "y"
+        return (y, carry[0]), y
+
+    walk = Scan(lagged, 3)
+    with pytest.raises(TypeError, match=r"carry of Scan.*0\.0 instead of 0"):
+        walk.generate({"y": np.ones(3)}, (0, 0))
+    assert np.isfinite(walk.generate({"y": np.ones(3)}, (0.0, 0.0))[1])
