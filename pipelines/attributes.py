@@ -23,6 +23,25 @@ class Unreadable(Exception):
     """A file whose attributes cannot be read from the text; the message names the file and the line."""
 
 
+def syntax_tree(path: Path) -> ast.Module:
+    """The syntax tree of a Python file.
+
+    Raises:
+        Unreadable: it is not valid Python, not UTF-8, or cannot be read.
+    """
+    try:
+        return ast.parse(path.read_bytes().decode("utf-8-sig"))
+    except SyntaxError as error:
+        where = f", line {error.lineno}" if error.lineno else ""
+        raise Unreadable(f"{path} is not valid Python: {error.msg}{where}.") from None
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{path} is not valid Python: byte {error.start} is not UTF-8. Save it as UTF-8.") from None
+    except ValueError as error:  # of null bytes, before Python 3.12
+        raise Unreadable(f"{path} is not valid Python: {error}.") from None
+    except OSError as error:
+        raise Unreadable(f"{path} cannot be read: {error.strerror}.") from None
+
+
 class Attributes:
     """The classes of framework files as the text has them.
 
@@ -71,13 +90,10 @@ class Attributes:
         """The syntax tree of a file.
 
         Raises:
-            Unreadable: the file is not Python.
+            Unreadable: see `syntax_tree`.
         """
         if path not in self._trees:
-            try:
-                self._trees[path] = ast.parse(path.read_text(encoding="utf-8"))
-            except SyntaxError as error:
-                raise Unreadable(f"{path} is not valid Python: {error.msg}, line {error.lineno}.") from None
+            self._trees[path] = syntax_tree(path)
         return self._trees[path]
 
     def module(self, name: str) -> Path | None:

@@ -23,14 +23,22 @@ def all_groups() -> dict[str, list[str]]:
 
 
 def framework_groups() -> dict[str, list[str]]:
-    """Return framework -> the `requirements` that its file names, read from the text; see `pipelines.attributes`."""
+    """Return framework -> the `requirements` that its file names, read from the text; see `pipelines.attributes`.
+
+    A file of an extension that cannot be read names none: the plan refuses it, with the reason, and the rest goes on.
+
+    Raises:
+        InstallationFault: such a file of this checkout.
+    """
     folders = [Path(folder) / "frameworks" for folder in (ROOT, *extension_folders())]
     attributes, groups = Attributes(folders), {}
     for path in [path for folder in folders for path in sorted(folder.glob("*.py")) if is_framework(path)]:
         try:
             found = attributes.of(path, path.stem, ("requirements",))
         except Unreadable as error:
-            raise InstallationFault(str(error)) from None
+            if path.parent == folders[0]:
+                raise InstallationFault(str(error)) from None
+            continue
         if found is not None and found[0].get("requirements") and path.stem not in groups:
             groups[path.stem] = [str(line) for line in found[0]["requirements"]]
     return groups

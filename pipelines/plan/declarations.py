@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pipelines.attributes import Unreadable, syntax_tree
 from pipelines.errors import ConfigurationFaults
 
 
@@ -96,6 +97,6 @@ def parsed(path: Path) -> ast.Module:
         ConfigurationFaults: it is not Python.
     """
     try:
-        return ast.parse(path.read_text(encoding="utf-8"))
-    except SyntaxError as error:
-        raise ConfigurationFaults([f"{path} is not valid Python: {error.msg}, line {error.lineno}."]) from None
+        return syntax_tree(path)
+    except Unreadable as error:
+        raise ConfigurationFaults([str(error)]) from None

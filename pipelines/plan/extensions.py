@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from frameworks.base import CONTRACT
-from pipelines.attributes import Attributes, Unreadable, is_framework
+from pipelines.attributes import Attributes, Unreadable, is_framework, syntax_tree
 from pipelines.config.paths import typed_path
 from pipelines.config.study_flags import declared
 from pipelines.entry import tell
@@ -142,9 +142,9 @@ def _bad_flags(folder: Path) -> Iterator[tuple[Path, str]]:
 
 def _fault_of_study(path: Path, place: Path, is_own: bool) -> str | None:
     try:
-        names = _module_names(ast.parse(path.read_text(encoding="utf-8")))
-    except SyntaxError as error:
-        return f"{path} is not valid Python: {error.msg}, line {error.lineno}."
+        names = _module_names(syntax_tree(path))
+    except Unreadable as error:
+        return str(error)
     for name in ("make_problem", "check"):
         if name not in names:
             gate = " (the gate)" if name == "check" else ""

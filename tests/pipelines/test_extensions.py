@@ -87,6 +87,14 @@ def test_framework_models_and_study_from_outside_run_like_those_inside(free, out
         ),
         (lambda o: o.framework("computed", "sources = tuple(open('x'))"), "cannot tell what"),
         (lambda o: o.write("frameworks/typo.py", "class X:\n  name = = 1\n"), "typo.py is not valid Python"),
+        (
+            lambda o: o.write("frameworks/latin.py", "").write_bytes(b"name = 'caf\xe9'\n"),
+            "latin.py is not valid Python: byte 11 is not UTF-8. Save it as UTF-8.",
+        ),
+        (
+            lambda o: o.write("frameworks/torn.py", "").write_bytes(b"x = 1\n\0"),
+            "torn.py is not valid Python: source code string cannot contain null bytes",
+        ),
         (lambda o: o.write("frameworks/other.py", "X = 1\n"), "defines no class with name = 'other'"),
         (lambda o: o.study("toy"), "there is a study toy already"),
         (

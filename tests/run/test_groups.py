@@ -58,3 +58,17 @@ def test_requirements_that_the_text_does_not_tell_are_one_line(root):
     (root / "frameworks" / "newcomer.py").write_text(FRAMEWORK.replace('("newcomer', 'open("newcomer'))
     with pytest.raises(InstallationFault, match=r"newcomer.py, line 6: .* cannot tell what"):
         requirements.framework_groups()
+
+
+@pytest.mark.parametrize("content", [b"class X:\n  name = = 1\n", b"name = 'caf\xe9'\n", b"x = 1\n\0"])
+def test_an_extensions_file_that_is_not_python_does_not_stop_the_installation(root, tmp_path, monkeypatch, content):
+    """The plan refuses it in one line, and everything else runs."""
+    extension = tmp_path / "extension"
+    (extension / "frameworks").mkdir(parents=True)
+    (extension / "frameworks" / "newcomer.py").write_text(FRAMEWORK)
+    (extension / "frameworks" / "broken.py").write_bytes(content)
+    monkeypatch.setenv(requirements.EXTENSIONS, str(extension))
+    assert requirements.framework_groups().keys() >= {"newcomer"}
+    (root / "frameworks" / "broken.py").write_bytes(content)
+    with pytest.raises(InstallationFault, match="broken.py is not valid Python"):
+        requirements.framework_groups()
