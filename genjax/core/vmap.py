@@ -108,10 +108,12 @@ class Vmap(GFI[X, R], Generic[X, R]):
             return self.axis_size.value
         axes, keyword_axes = self._argument_axes(args, kwargs)
         sizes = [*_mapped_sizes(axes, args), *_mapped_sizes(keyword_axes, kwargs)]
-        if sizes:
-            return sizes[0]
-        out = jax.eval_shape(lambda *a: self._map(lambda m, a, k: jnp.zeros(()), None, *a), args, kwargs)
-        return out.shape[0]  # or JAX's error that nothing is mapped
+        if not sizes:
+            raise ValueError(
+                f"{self!r} was called with {len(args)} positional arguments, none of them mapped, so the number of "
+                "copies is not known. Use .repeat(n) for n copies that share their arguments, or vmap(axis_size=n)."
+            )
+        return sizes[0]
 
     def _constraints(self, x: Constraints, args: Args, kwargs: Kwargs) -> Constraints:
         if isinstance(x, Strict):

@@ -75,3 +75,10 @@ def test_arguments_without_the_mapped_axis_say_what_to_write(args):
     for call in (lambda: mapped.simulate(*args), lambda: mapped.generate(y, *args), lambda: mapped.assess(y, *args)):
         with pytest.raises(ValueError, match=r"axis 0 of an argument of shape \(\).*None.*in_axes.*jnp.array"):
             call()
+
+
+@pytest.mark.parametrize(("mapped", "args"), [(normal.vmap(in_axes=(None, None)), (0.0, 1.0)), (normal.vmap(), ())])
+def test_nothing_mapped_says_how_copies_are_made(mapped, args):
+    for call in (lambda: mapped.simulate(*args), lambda: mapped.assess(np.zeros(3), *args)):
+        with pytest.raises(ValueError, match=r"none of them mapped.*\.repeat\(n\).*axis_size"):
+            call()
