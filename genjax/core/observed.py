@@ -25,7 +25,6 @@ from genjax.core.lanes import scalar
 from genjax.core.partial import Indexed, Masked, select_where
 from genjax.core.pytree import Pytree
 from genjax.core.selection import Selectable, Selection, SelectionBase, is_forced, named, sel
-from genjax.pjax.vectorize import modular_vmap
 from genjax.signatures import Args, Choices, Constraints, Kwargs, PyTree
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def _expanded(x: Indexed, n: int, sizes: tuple[int, ...]) -> Constraints:
 
     for depth in range(n_outer, 0, -1):  # what is shared by the lanes has no axis for them
         axes = jax.tree.map(lambda leaf, depth=depth: 0 if jnp.ndim(leaf) >= depth else None, x)
-        expand = modular_vmap(expand, in_axes=(axes,), axis_size=sizes[depth - 1])
+        expand = jax.vmap(expand, in_axes=(axes,), axis_size=sizes[depth - 1])
     return expand(x)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from frameworks.base import Mutation, mutant
 from pipelines.errors import ConfigurationFaults
+from pipelines.plan.declarations import parsed
 from pipelines.plan.tree import Tree
 
 
@@ -67,7 +68,7 @@ def mutants_of(tree: Tree, study: str) -> list[Mutant]:
 
 
 def _marked(path: Path) -> Iterator[tuple[str, Mutation]]:
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in parsed(path).body:
         if not isinstance(node, ast.FunctionDef):
             continue
         for decorator in node.decorator_list:

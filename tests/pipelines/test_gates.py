@@ -49,6 +49,12 @@ def test_mutants_are_read_from_the_text_and_each_strength_is_one(with_mutants):
     assert found[4].parameters == {"n_points": 7}
 
 
+def test_mutants_that_are_not_python_are_one_line(with_mutants):
+    (with_mutants.root / "studies" / "toy" / "mutants" / "first.py").write_text("def (")
+    with pytest.raises(ConfigurationFaults, match="first.py is not valid Python"):
+        mutants_of(with_mutants, "toy")
+
+
 def test_arguments_that_are_not_literals_are_refused(with_mutants):
     path = with_mutants.root / "studies" / "toy" / "mutants" / "first.py"
     path.write_text('@mutant(task=TASK, effect="x")\ndef wrong(framework, data, parameters):\n    pass\n')
